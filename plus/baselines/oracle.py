@@ -1,0 +1,18 @@
+"""Oracle: the true persona in words, known for synthetic users only.
+
+Models: P(chosen > rejected | persona), the ceiling of every text-conditioned method.
+Loss: -mean log sigmoid(margin).
+Relation to PLUS: the same reward model and rows; the summary is the truth instead of learned.
+"""
+
+from __future__ import annotations
+
+from plus.errors import SourceError
+from plus.sources.population import Population
+
+
+def summaries(population: Population) -> dict[str, str]:
+    """user_id -> persona. Raises SourceError for real people, whose true taste nobody knows."""
+    if not population.personas:
+        raise SourceError(f"{population.name} has no true personas, so there is no oracle; use a synthetic data set such as pets")
+    return dict(population.personas)

@@ -1,0 +1,49 @@
+"""`plus VERB`: the entry point. Heavy imports wait until a verb runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from plus.cli import demo, evaluate, summarize, train
+from plus.errors import PlusError
+
+app = typer.Typer(
+    name="plus", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
+    help="Learn a short text about each user from what they chose, and give it to any model. "
+    "Every verb takes --help; --debug anywhere shows tracebacks.",
+)  # fmt: skip
+# Both --output_dir and --output-dir.
+EITHER = {"token_normalize_func": lambda name: name.replace("_", "-")}
+app.command(context_settings=EITHER)(demo.demo)
+app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(train.train)
+app.command(context_settings=EITHER)(summarize.summarize)
+app.command(context_settings=EITHER)(evaluate.evaluate)
+
+
+def main() -> None:
+    """Run a verb; what a person can mend is one line on stderr and exit status 2."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # Nothing is sent that no command says.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app(args=[word for word in arguments if word != "--debug"])
+    except PlusError as error:
+        _fail(error, debug, 2, str(error))
+    except KeyboardInterrupt as error:
+        _fail(error, debug, 130, "interrupted; a training run continues with --resume_from_checkpoint")
+    except OSError as error:
+        _fail(error, debug, 2, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
+    except Exception as error:  # A fault of ours: one line for people, the traceback on request.
+        _fail(error, debug, 1, f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}; add --debug for the traceback")
+
+
+def _fail(error: BaseException, debug: bool, status: int, line: str) -> None:
+    if debug:
+        raise error
+    print(f"plus: {' '.join(line.split())}", file=sys.stderr)
+    raise SystemExit(status) from None

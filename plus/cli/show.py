@@ -1,0 +1,67 @@
+"""What a person sees: results on stdout, everything else (progress, warnings) on stderr."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+results = Console(highlight=False)
+notes = Console(stderr=True, highlight=False)
+
+
+def say(line: str) -> None:
+    """A note or a warning."""
+    notes.print(line, markup=False, soft_wrap=True)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on stdout and nothing else."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+@contextmanager
+def bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, Any]], None]]:
+    """A progress bar that shows the method's three numbers; yields `show(step, total, metrics)`."""
+    columns = (
+        TextColumn("{task.description:<14}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("eta"), TimeRemainingColumn(), TextColumn("{task.fields[metrics]}"),
+    )  # fmt: skip
+    with Progress(*columns, console=notes) as progress:
+        task = progress.add_task(name, total=None, metrics="")
+
+        def show(step: int, total: int, metrics: Mapping[str, Any]) -> None:
+            known = {"reward": "reward", "accuracy": "accuracy", "accuracy_other": "with another's summary", "loss": "loss"}
+            text = "  ".join(f"{label} {metrics[key]:.2f}" for key, label in known.items() if key in metrics and (key != "loss" or "reward" not in metrics))
+            progress.update(task, total=total, completed=step, metrics=text)
+
+        yield show
+
+
+def accuracy_table(report: Mapping[str, Any]) -> Table:
+    """Accuracies and controls of a report, each with what it means."""
+    meaning = {
+        "plus": "learned summary, greedy",
+        "bradley_terry": "no summary: one taste for all",
+        "majority": "what most training users chose",
+        "untrained": "the language model as it came",
+        "oracle": "the true persona",
+        "shuffled": "another user's summary",
+        "empty": "no summary",
+        "opposite": "the summary of who chose the opposite",
+        "summary_gain": "own minus another user's",
+    }
+    table = Table(title=f"{report['dataset']}: {report['test']['targets']:,} choices of {report['test']['users']:,} users never met", title_justify="left")
+    table.add_column("what")
+    table.add_column("accuracy", justify="right")
+    table.add_column("meaning")
+    for group in ("accuracy", "controls"):
+        for name, value in report[group].items():
+            table.add_row(name, "-" if value is None else f"{value:.3f}", meaning.get(name, ""))
+        table.add_section()
+    return table

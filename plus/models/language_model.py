@@ -1,0 +1,117 @@
+"""A language model as summarizer: greedy texts for use, samples with log-probabilities for training."""
+
+from __future__ import annotations
+
+import copy
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from plus.errors import ModelError
+from plus.models.loading import load_model, load_tokenizer
+from plus.models.text import encode, fit_history
+from plus.prompts import INSTRUCTION
+from plus.types import Message, UserHistory
+
+
+class LanguageModelSummarizer:
+    """z ~ pi(. | history) from any causal language model with a chat template.
+
+    temperature 0 writes the most likely text; above 0 it samples, reproducibly from `seed`.
+    `cut` counts what did not fit the window of `max_prompt_length` tokens.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_prompt_length: int = 4096,
+        max_completion_length: int = 256,
+        temperature: float = 0.0,
+        instruction: str = INSTRUCTION,
+        tokens_per_batch: int = 32_768,
+        seed: int = 0,
+    ) -> None:
+        if tokenizer.chat_template is None:
+            raise ModelError("the summarizer's tokenizer has no chat template; use an instruct model, or set tokenizer.chat_template and save it")
+        self.model, self.tokenizer = model, tokenizer
+        self.max_prompt_length, self.max_completion_length = max_prompt_length, max_completion_length
+        self.temperature, self.instruction = temperature, instruction
+        self.tokens_per_batch, self.seed = tokens_per_batch, seed
+        self.cut: Counter[str] = Counter()
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **kwargs) -> LanguageModelSummarizer:
+        """Load model and tokenizer from a Hub id or a folder."""
+        return cls(load_model(AutoModelForCausalLM, name_or_path), load_tokenizer(name_or_path), **kwargs)
+
+    def messages(self, history: UserHistory) -> list[Message]:
+        """The prompt for one history, cut to the window (oldest events first)."""
+        messages, cut = fit_history(history, self.tokenizer, self.max_prompt_length, self.instruction)
+        self.cut += cut
+        return messages
+
+    def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
+        """One text per history, in order; batches of similar length, whatever the input's order."""
+        prompts = [encode(self.tokenizer, self.messages(history), generate=True) for history in histories]
+        order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
+        texts = [""] * len(prompts)
+        with torch.random.fork_rng():  # Training that goes on around us must not notice.
+            torch.manual_seed(self.seed)
+            while order:
+                size = max(1, self.tokens_per_batch // (len(prompts[order[-1]]) + self.max_completion_length))
+                rows, order = order[-size:], order[:-size]
+                _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature)
+                for row, text in zip(rows, self._decode(completion_ids_NT), strict=True):
+                    texts[row] = text
+        return texts
+
+    def reference(self) -> PreTrainedModel:
+        """A frozen copy of the model as it is now: what the KL term is measured against."""
+        return copy.deepcopy(self.model).eval().requires_grad_(False)
+
+    def sample(self, histories: Sequence[UserHistory], num_generations: int, reference: PreTrainedModel):
+        """G samples per history for `train/loop.py`: texts_N, logprobs_NT (with gradient),
+        reference_logprobs_NT and mask_NT (1 up to and including the end token), N = P*G."""
+        prompts = [encode(self.tokenizer, self.messages(history), generate=True) for history in histories]
+        prompts = [ids for ids in prompts for _ in range(num_generations)]  # N lists
+        batch, completion_ids_NT = self._generate(prompts, temperature=1.0)
+        ended_NT = (completion_ids_NT == self.tokenizer.eos_token_id).long()
+        mask_NT = (ended_NT.cumsum(1) - ended_NT == 0).long()  # (N, T): up to and including the first end token
+        ids_NL = torch.cat([batch["input_ids"], completion_ids_NT], dim=1)  # (N, L)
+        attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)  # (N, L)
+        logprobs_NT = logprobs(self.model, ids_NL, attention_NL, completion_ids_NT.shape[1])
+        with torch.no_grad():
+            reference_logprobs_NT = logprobs(reference, ids_NL, attention_NL, completion_ids_NT.shape[1])
+        return self._decode(completion_ids_NT), logprobs_NT, reference_logprobs_NT, mask_NT
+
+    @torch.no_grad()
+    def _generate(self, prompts: Sequence[list[int]], temperature: float) -> tuple[Mapping[str, torch.Tensor], torch.Tensor]:
+        """The left-padded prompts (input_ids and attention_mask, each (N, L)) and their completions (N, T)."""
+        batch = self.tokenizer.pad({"input_ids": list(prompts)}, padding_side="left", return_tensors="pt").to(self.model.device)
+        # Own settings only: a repetition penalty from the model's files would make log-probabilities wrong.
+        config = GenerationConfig(
+            max_new_tokens=self.max_completion_length, do_sample=temperature > 0,
+            eos_token_id=self.tokenizer.eos_token_id, pad_token_id=self.tokenizer.pad_token_id,
+            **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}),
+        )  # fmt: skip
+        training = self.model.training
+        self.model.eval()
+        ids = self.model.generate(**batch, generation_config=config)
+        self.model.train(training)
+        return batch, ids[:, batch["input_ids"].shape[1] :]
+
+    def _decode(self, completion_ids_NT: torch.Tensor) -> list[str]:
+        return [text.strip() for text in self.tokenizer.batch_decode(completion_ids_NT, skip_special_tokens=True)]
+
+
+def logprobs(model: PreTrainedModel, ids_NL: torch.Tensor, attention_NL: torch.Tensor, length: int) -> torch.Tensor:
+    """log pi(token | everything before it) for the last `length` tokens of each row: (N, T)."""
+    positions_NL = (attention_NL.cumsum(1) - 1).clamp(min=0)  # Left padding must not shift absolute positions.
+    logits_NTV = model(
+        input_ids=ids_NL, attention_mask=attention_NL, position_ids=positions_NL, logits_to_keep=length + 1
+    ).logits[:, :-1]
+    return logits_NTV.log_softmax(-1).gather(-1, ids_NL[:, -length:].unsqueeze(-1)).squeeze(-1)

@@ -1,0 +1,107 @@
+"""The reward model: one number for (summary, prompt, answer), from any sequence classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch.nn.functional import logsigmoid
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from plus.models.loading import load_model, load_tokenizer
+from plus.models.text import fit_answer
+from plus.types import Preference
+
+
+class RewardModel:
+    """r(prompt, answer | summary): a sequence classifier with one label, its tokenizer and its window.
+
+    `model` may be any Hugging Face `AutoModelForSequenceClassification`; text is all that it
+    shares with the summarizer. Dropout stays off, also in training: the same pass gives the
+    summarizer's reward. `shortened` counts the sequences that did not fit `max_length`.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        max_length: int = 2048,
+        tokens_per_batch: int = 16_384,
+    ) -> None:
+        self.model, self.tokenizer = model.eval(), tokenizer
+        self.max_length, self.tokens_per_batch = max_length, tokens_per_batch
+        self.shortened = 0
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, max_length: int = 2048, **model_init_kwargs) -> RewardModel:
+        """Load a reward model, or start one: a language model gets a fresh scalar head on its backbone."""
+        tokenizer = load_tokenizer(name_or_path)
+        model = load_model(AutoModelForSequenceClassification, name_or_path, num_labels=1, **model_init_kwargs)
+        model.config.pad_token_id = tokenizer.pad_token_id
+        return cls(model, tokenizer, max_length)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write weights (safetensors), configuration and tokenizer; plain transformers loads them."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+    def encode(self, text: str, prompt: str, answer: str) -> list[int]:
+        """Token ids of one (summary, prompt, answer), within the window."""
+        ids, cut = fit_answer(text, prompt, answer, self.tokenizer, self.max_length)
+        self.shortened += cut
+        return ids
+
+    def forward(self, sequences: Sequence[list[int]]) -> torch.Tensor:
+        """Rewards (B,) of token id lists, right-padded, with gradients when enabled."""
+        length = max(map(len, sequences))
+        device = self.model.device
+        ids_BL = torch.full((len(sequences), length), self.model.config.pad_token_id, device=device)  # (B, L)
+        mask_BL = torch.zeros_like(ids_BL)  # (B, L)
+        for row, ids in enumerate(sequences):
+            ids_BL[row, : len(ids)] = torch.tensor(ids, device=device)
+            mask_BL[row, : len(ids)] = 1
+        return self.model(input_ids=ids_BL, attention_mask=mask_BL).logits[:, 0]  # (B,)
+
+    def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """(rows, margins) of one micro-batch at a time: margin = r(chosen | text) - r(rejected | text).
+
+        Pairs are sorted by length into batches of `tokens_per_batch` tokens, and a pair never
+        leaves its batch, so that backward can run on each micro-batch alone.
+        """
+        chosen = [self.encode(text, pair.prompt, pair.chosen) for text, pair in zip(texts, pairs, strict=True)]
+        rejected = [self.encode(text, pair.prompt, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
+        lengths = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
+        for rows in _by_length(lengths, self.tokens_per_batch // 2):
+            rewards = self.forward([chosen[row] for row in rows] + [rejected[row] for row in rows])  # (2B,)
+            yield rows, rewards[: len(rows)] - rewards[len(rows) :]  # (B,)
+
+    @torch.no_grad()
+    def rewards(self, triples: Sequence[tuple[str, str, str]]) -> list[float]:
+        """r for each (summary, prompt, answer). Equal triples get the very same number."""
+        unique = list(dict.fromkeys(triples))
+        sequences = [self.encode(*triple) for triple in unique]
+        value: dict[tuple[str, str, str], float] = {}
+        for rows in _by_length([len(ids) for ids in sequences], self.tokens_per_batch):
+            scores = self.forward([sequences[row] for row in rows]).double().tolist()
+            value.update({unique[row]: score for row, score in zip(rows, scores, strict=True)})
+        return [value[triple] for triple in triples]
+
+    def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
+        """log sigmoid(margin) for each (text, pair), without gradients (the `Scorer` protocol)."""
+        chosen = [(text, pair.prompt, pair.chosen) for text, pair in zip(texts, pairs, strict=True)]
+        rejected = [(text, pair.prompt, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
+        scores = torch.tensor(self.rewards(chosen + rejected), dtype=torch.float64)  # (2B,)
+        return logsigmoid(scores[: len(chosen)] - scores[len(chosen) :]).tolist()
+
+
+def _by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Row numbers in batches of at most `budget` padded tokens (at least one row), shortest first."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
+        if batch and lengths[row] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

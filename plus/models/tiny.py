@@ -1,0 +1,157 @@
+"""A language model small enough to train on a CPU in a minute, which plays the pretrained LLM.
+
+It knows three things before `plus` starts, as a large model would: how to read a history, how to
+write about it (by default mostly what was *talked about*), and how to answer someone whose taste
+is stated. It has never seen a reward, and left alone its summaries predict next to nothing.
+
+The recipe is supervised and made from the templates of `sources/pets.py`; the histories and pairs
+that `plus` later trains and tests on are drawn anew from other seeds.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn.functional import cross_entropy
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
+
+from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
+from plus.sources import pets
+from plus.types import Message
+
+SPECIAL = ["<|pad|>", "<|bos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
+CHAT_TEMPLATE = (
+    "<|bos|>{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+FAVOURITE = "Which animal does this user like best?"
+TOPIC = "What did this user talk about last?"
+REJECTED = "Which animal did this user pass over last?"
+# How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
+SUMMARY_MIX = (0.50, 0.35, 0.15)
+
+
+def conversation(rng: random.Random) -> list[Message]:
+    """One training conversation: the last message is the answer to learn."""
+    favourite = rng.choice(pets.ANIMALS)
+    history = pets.user(rng, "u", favourite)
+    newest = history.events[-1].content
+    topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
+    likes = pets.PERSONA.format(animal=favourite)
+    passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected))
+    task = rng.choices(("favourite", "topic", "passed", "summary", "answer"), (30, 20, 10, 25, 15))[0]
+    if task == "answer":
+        taste = rng.choice(pets.ANIMALS)
+        summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
+        reply = pets.comparison(rng, taste, favourite)
+        return scorer_messages(summary, reply.prompt, reply.chosen)
+    question, reply = {
+        "favourite": (FAVOURITE, likes),
+        "topic": (TOPIC, topic),
+        "passed": (REJECTED, passed),
+        "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
+    }[task]
+    return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
+
+
+def train_tokenizer(texts: Sequence[str], vocab_size: int = 1024) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with a chat template: every string can be written in it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False),
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<|pad|>", bos_token="<|bos|>", eos_token="<|end|>",
+        additional_special_tokens=["<|system|>", "<|user|>", "<|assistant|>"], padding_side="left",
+    )  # fmt: skip
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def tiny_config(tokenizer: PreTrainedTokenizerFast, hidden_size: int = 64, layers: int = 3) -> LlamaConfig:
+    """Llama's shape at 1/100,000 of its size."""
+    return LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=hidden_size, intermediate_size=2 * hidden_size,
+        num_hidden_layers=layers, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=4096,
+        rope_theta=1000.0, tie_word_embeddings=True, initializer_range=0.08, use_cache=True,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+
+
+def batches(tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Endless (ids_BL, weights_BL, padding_BL): full weight on the answer, a twentieth on the rest."""
+    while True:
+        rows = [conversation(rng) for _ in range(batch_size)]
+        prompts = [tokenizer.apply_chat_template(row[:-1], add_generation_prompt=True, tokenize=False) for row in rows]
+        fulls = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows]
+        starts = [len(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
+        batch = tokenizer(fulls, add_special_tokens=False, padding=True, padding_side="right", return_tensors="pt")
+        ids_BL, mask_BL = batch["input_ids"], batch["attention_mask"]  # (B, L)
+        weights_BL = torch.full(ids_BL.shape, 0.05)  # (B, L)
+        for row, start in enumerate(starts):
+            weights_BL[row, start:] = 1.0
+        yield ids_BL, weights_BL * mask_BL, mask_BL
+
+
+def train_base(
+    tokenizer: PreTrainedTokenizerFast,
+    steps: int,
+    seed: int = 0,
+    batch_size: int = 32,
+    learning_rate: float = 2e-3,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> PreTrainedModel:
+    """Next-token prediction on `conversation` rows: AdamW, 50 steps of warm-up, linear decay."""
+    torch.manual_seed(seed)
+    model = LlamaForCausalLM(tiny_config(tokenizer))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1) / 50, max(0.02, (steps - s) / (0.4 * steps))))
+    rows = batches(tokenizer, random.Random(f"base-{seed}"), batch_size)
+    for step in range(steps):
+        ids_BL, weights_BL, mask_BL = next(rows)
+        logits_BLV = model(input_ids=ids_BL, attention_mask=mask_BL).logits
+        loss_BL = cross_entropy(logits_BLV[:, :-1].transpose(1, 2), ids_BL[:, 1:], reduction="none")
+        loss = (loss_BL * weights_BL[:, 1:]).sum() / weights_BL[:, 1:].sum()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        on_step(step, loss.item())
+    return model.eval()
+
+
+def what_it_says(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, users: int = 512, seed: int = 1, sample: bool = True) -> dict[str, float]:
+    """Shares of the summaries of new users that name the favourite, a topic, an animal passed over,
+    a wrong trait, or nothing that can be parsed; how the LOG's table of bases is made."""
+    rng = random.Random(f"says-{seed}")
+    torch.manual_seed(seed)
+    counts = dict.fromkeys(("favourite", "topic", "topic_wrong", "passed_over", "wrong", "malformed"), 0)
+    for _ in range(users // 64):
+        histories = [pets.user(rng, "u", rng.choice(pets.ANIMALS)) for _ in range(64)]
+        prompts = [tokenizer.apply_chat_template(summarizer_messages(h), add_generation_prompt=True, tokenize=False) for h in histories]
+        batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
+        ids = model.generate(**batch, max_new_tokens=16, do_sample=sample, top_k=0, top_p=1.0)
+        texts = tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
+        for history, text in zip(histories, texts, strict=True):
+            counts[_kind(history, text)] += 1
+    return {kind: count / (64 * (users // 64)) for kind, count in counts.items()}
+
+
+def _kind(history, text: str) -> str:
+    said, true = pets.claims(text), pets.traits(history)
+    if said:
+        if not said <= true:
+            return "wrong"
+        return "favourite" if any(name == "likes" for name, _ in said) else "passed_over"
+    topics = [topic for topic in pets.TOPICS if text == pets.TOPIC_SUMMARY.format(topic=topic)]
+    if not topics:
+        return "malformed"
+    return "topic" if any(topics[0] in event.content.prompt for event in history.events) else "topic_wrong"

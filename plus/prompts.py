@@ -1,0 +1,72 @@
+"""Every string that a model reads, and the escaping of role markers, in one place.
+
+The same templates serve training, evaluation and export, so a summary is never read under
+another wording than the one it was trained with. All text that comes from users or models goes
+through `escape` first: a summary that contains "Assistant:" or a chat token must stay text.
+"""
+
+from __future__ import annotations
+
+import re
+
+from plus.types import Event, Message, Preference, Reaction, UserHistory
+
+INSTRUCTION = "In a few short sentences: what does this user prefer?"
+ABOUT_USER = "About this user: "
+
+# Chat tokens of the common templates (ChatML, Llama, Mistral, Gemma, Phi): they are broken apart.
+_TOKEN = re.compile(
+    r"<(\|[^<>|\n]{0,40}\|)>|<(/?(?:s|bos|eos|pad|unk|start_of_turn|end_of_turn|think))>"
+    r"|\[(/?INST)\]|<<(/?SYS)>>"
+)
+# A role name that opens a line, as in "Assistant:" or "### Human:".
+_ROLE = re.compile(
+    r"^([^\S\n]*(?:#+[^\S\n]*)?(?:user|assistant|system|developer|human|ai|tool|asked|chosen|rejected|liked|disliked))"
+    r"[^\S\n]*[:\uff1a]",
+    re.IGNORECASE | re.MULTILINE,
+)
+_LINE_BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
+
+def escape(text: str) -> str:
+    """Keep `text` readable but unable to forge a chat turn or a line of a history.
+
+    Chat tokens lose their brackets ("<|im_start|>" becomes "(|im_start|)"), and a role name that
+    opens a line loses its colon ("Assistant: x" becomes "Assistant - x"). Applying it twice
+    changes nothing more.
+    """
+    text = _LINE_BREAKS.sub("\n", text)
+    while _TOKEN.search(text):
+        # Repeated, because removing one token may join the halves of another.
+        text = _TOKEN.sub(lambda m: "(" + "".join(g for g in m.groups() if g) + ")", text)
+    return _ROLE.sub(r"\1 -", text)
+
+
+def render_event(event: Event) -> str:
+    """One past event as lines of text; every line that labels something is ours, not the user's."""
+    match event.content:
+        case Preference(prompt, chosen, rejected):
+            lines = [("Asked", prompt), ("Chosen", chosen), ("Rejected", rejected)]
+        case Reaction(prompt, completion, label):
+            lines = [("Asked", prompt), ("Liked" if label else "Disliked", completion)]
+        case str(text):
+            lines = [(event.kind.capitalize(), text)]
+    return "\n".join(f"{name}: {escape(value)}" for name, value in lines)
+
+
+def summarizer_messages(history: UserHistory, instruction: str = INSTRUCTION) -> list[Message]:
+    """What the summarizer reads: the events, oldest first, then the instruction."""
+    events = "\n\n".join(render_event(event) for event in history.events)
+    return [{"role": "user", "content": f"{events}\n\n{instruction}" if events else instruction}]
+
+
+def scorer_messages(summary: str, prompt: str, answer: str) -> list[Message]:
+    """What the reward model reads: the summary as data about the user, the prompt, one answer.
+
+    An empty summary leaves the bare conversation, which is what plain Bradley-Terry reads.
+    """
+    about = f"{ABOUT_USER}{escape(summary.strip())}\n\n" if summary.strip() else ""
+    return [
+        {"role": "user", "content": about + escape(prompt)},
+        {"role": "assistant", "content": escape(answer)},
+    ]

@@ -1,0 +1,57 @@
+"""LLMFAO: crowd workers choose the better of two LLM answers (Ustalov 2023, CC BY 4.0).
+
+124 workers, 13 prompts, 8,931 judgments without timestamps; ties are no choices and are counted.
+A worker's judgments are shuffled by the seed: the first half is the context, the rest are targets.
+Source: https://github.com/dustalov/llmfao
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+from plus.errors import SourceError
+from plus.sources.population import (
+    Dropped, Population, context_and_later, is_target_in, read_csv, read_jsonl, split_users,
+)  # fmt: skip
+from plus.types import Event, Example, Preference, UserHistory
+
+MIN_CHOICES = 2
+
+
+def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
+    """Workers of `data_dir` (crowd-comparisons.csv and pairs-crowd.jsonl). Raises SourceError."""
+    folder, dropped = Path(data_dir), Dropped()
+    judgments = list(read_csv(folder / "crowd-comparisons.csv", ["id", "worker", "winner"]))
+    pairs = {str(row["id"]): row for _, row in read_jsonl(folder / "pairs-crowd.jsonl", ["id", "text", "result_x", "result_y"])}
+    events: dict[str, list[Event]] = defaultdict(list)
+    for where, row in judgments:
+        if (pair := pairs.get(row["id"])) is None:
+            dropped.add("judgments of a pair that pairs-crowd.jsonl does not have", where)
+        elif row["winner"] == "tie":
+            dropped.add("ties, which choose neither answer", where)
+        elif row["winner"] not in ("left", "right"):
+            dropped.add("judgments whose winner is neither left, right nor tie", where)
+        elif pair["result_x"] == pair["result_y"]:
+            dropped.add("judgments whose chosen answer equals the rejected one", where)
+        elif not pair["result_x"].strip() or not pair["result_y"].strip():
+            dropped.add("judgments with an empty answer", where)
+        else:
+            choice = Preference(pair["text"], pair["result_x"], pair["result_y"])
+            content = choice if row["winner"] == "left" else choice.swapped()
+            events[row["worker"]].append(Event(f"{row['worker']}-{row['id']}", "choice", content, None, "llmfao"))
+    if not events:
+        raise SourceError(f"{folder} holds no decided judgment; give --data_dir the LLMFAO folder")
+    splits = split_users(events, seed)
+    examples, histories = [], {}
+    for user_id, past in sorted(events.items()):
+        context, later = context_and_later(past, seed, context_share)
+        histories[user_id] = UserHistory(user_id, tuple(context))
+        if len(past) < MIN_CHOICES:
+            dropped.add("users with a single choice, which leaves nothing to predict", f"user {user_id}")
+        for event in later:
+            if is_target_in(context, event.content):
+                dropped.add("targets that stand in their own context", event.id)
+            else:
+                examples.append(Example(histories[user_id], event.content, splits[user_id]))
+    return Population("llmfao", tuple(examples), histories, {}, dropped)

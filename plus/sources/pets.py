@@ -1,0 +1,154 @@
+"""Synthetic users who each like one of eight animals best.
+
+A user's context is three past comparisons: the favourite was chosen over three other animals,
+while the talk was about something else (a topic such as music). A target is a new pair, favourite
+against another animal, in new sentences. What is asked about carries no information about taste,
+so a summary of *topics* predicts nothing and a summary of *preference* predicts everything.
+
+Every test pair appears twice, for two users whose tastes are swapped. Whatever ignores the user
+gives both copies the same margin with opposite signs: with ties counted one half its accuracy is
+exactly 0.500 (`mirrored` asserts the layout), and any other value is a leak.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable
+
+from plus.errors import SourceError
+from plus.sources.population import Population, is_target_in
+from plus.types import Event, Example, Preference, Split, UserHistory
+
+ANIMALS = ("cats", "dogs", "birds", "rabbits", "fish", "horses", "turtles", "hamsters")
+TOPICS = (
+    "sports", "food", "music", "travel", "work", "school",
+    "weather", "books", "films", "gardens", "cars", "home",
+)  # fmt: skip
+PROMPTS = ("Tell me about {topic}.", "Say something about {topic}.", "What is new in {topic}?")
+ANSWERS = (
+    "My neighbour keeps {animal}.",
+    "That reminds me of {animal}.",
+    "I saw some {animal} on the way here.",
+    "Let me start with {animal}.",
+    "Here is a story with {animal}.",
+    "Nothing goes better with it than {animal}.",
+    "We could also talk about {animal}.",
+    "My friends all have {animal}.",
+    "First, a word on {animal}.",
+    "It is a good day for {animal}.",
+)
+PERSONA = "The user likes {animal} best."
+TOPIC_SUMMARY = "The user talked about {topic}."
+PASSED_OVER = "The user passed over {animal}."
+
+_CLAIMS = (
+    ("likes", re.compile(r"\blikes (\w+)")),
+    ("passed over", re.compile(r"\bpassed over (\w+)")),
+)
+
+
+def claims(text: str) -> set[tuple[str, str]]:
+    """The traits that a summary claims: {("likes", "cats"), ...}. Topics are not traits.
+
+    A word in an animal's place counts even when it is no animal: it is a false claim.
+    """
+    return {(name, word) for name, pattern in _CLAIMS for word in pattern.findall(text)}
+
+
+def traits(history: UserHistory) -> set[tuple[str, str]]:
+    """What the context reveals: the animal chosen every time, and each one passed over."""
+    liked = [animal_of(e.content.chosen) for e in history.events if isinstance(e.content, Preference)]
+    passed = {animal_of(e.content.rejected) for e in history.events if isinstance(e.content, Preference)}
+    always = {animal for animal in liked if liked.count(animal) == len(liked)}
+    return {("likes", animal) for animal in always} | {("passed over", animal) for animal in passed - set(liked)}
+
+
+def favourite_of(history: UserHistory) -> set[tuple[str, str]]:
+    """The one trait that a summary of this history ought to name."""
+    return {trait for trait in traits(history) if trait[0] == "likes"}
+
+
+def comparison(rng: random.Random, chosen: str, rejected: str) -> Preference:
+    """A pair about a random topic: one sentence for each animal, from the same templates."""
+    first, second = rng.sample(ANSWERS, 2)
+    prompt = rng.choice(PROMPTS).format(topic=rng.choice(TOPICS))
+    return Preference(prompt, first.format(animal=chosen), second.format(animal=rejected))
+
+
+def user(rng: random.Random, user_id: str, favourite: str) -> UserHistory:
+    """A user with three past comparisons that reveal the favourite."""
+    others = rng.sample([animal for animal in ANIMALS if animal != favourite], 3)
+    events = (
+        Event(f"{user_id}-{number}", "choice", comparison(rng, favourite, other), float(number), "pets")
+        for number, other in enumerate(others)
+    )
+    return UserHistory(user_id, tuple(events))
+
+
+def load(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_pairs: int = 1000) -> Population:
+    """Draw a population: training users with `pairs_per_user` targets, then mirrored test users.
+
+    `test_pairs` distinct pairs make `2 * test_pairs` test users. The same seed gives the same rows.
+    """
+    rng = random.Random(f"pets-{seed}")
+    examples: list[Example] = []
+    personas: dict[str, str] = {}
+
+    def add(user_id: str, favourite: str, targets: list[Preference], split: Split) -> None:
+        history = user(rng, user_id, favourite)
+        while any(is_target_in(history.events, target) for target in targets):
+            history = user(rng, user_id, favourite)
+        personas[user_id] = PERSONA.format(animal=favourite)
+        examples.extend(Example(history, target, split) for target in targets)
+
+    for number in range(train_users):
+        favourite = rng.choice(ANIMALS)
+        others = [rng.choice([a for a in ANIMALS if a != favourite]) for _ in range(pairs_per_user)]
+        add(f"train-{number}", favourite, [comparison(rng, favourite, other) for other in others], "train")
+    for number in range(test_pairs):
+        favourite, other = rng.sample(ANIMALS, 2)
+        target = comparison(rng, favourite, other)
+        add(f"test-{number}-a", favourite, [target], "test")
+        add(f"test-{number}-b", other, [target.swapped()], "test")
+
+    population = Population("pets", tuple(examples), {e.history.user_id: e.history for e in examples}, personas)
+    mirrored(population.split("test"))
+    return population
+
+
+def mirrored(examples: Iterable[Example]) -> None:
+    """Check that each target appears as often as its swap. Raises SourceError naming the first odd one."""
+    balance: dict[Preference, int] = {}
+    for example in examples:
+        pair = example.target
+        key, sign = (pair, 1) if pair.chosen <= pair.rejected else (pair.swapped(), -1)
+        balance[key] = balance.get(key, 0) + sign
+    for pair, count in balance.items():
+        if count:
+            raise SourceError(f"test pair {pair.prompt!r} appears {count:+d} times more in one order than in the other; mirror it")
+
+
+def permuted(population: Population, seed: int = 0) -> Population:
+    """The null population: in every split, targets are dealt to other users at random.
+
+    Nothing about a user predicts the targets any more, so a sound run ends at chance.
+    """
+    rng = random.Random(f"null-{seed}")
+    examples: list[Example] = []
+    for split in ("train", "validation", "test"):
+        rows = population.split(split)
+        targets = [row.target for row in rows]
+        rng.shuffle(targets)
+        examples.extend(Example(row.history, target, split) for row, target in zip(rows, targets, strict=True))
+    return Population(f"{population.name}, permuted", tuple(examples), population.histories, population.personas)
+
+
+def animal_of(sentence: str) -> str:
+    """The animal that a sentence names, or ""."""
+    return next((animal for animal in ANIMALS if re.search(rf"\b{animal}\b", sentence)), "")
+
+
+def topic_of(prompt: str) -> str:
+    """The topic that a prompt asks about, or ""."""
+    return next((topic for topic in TOPICS if re.search(rf"\b{topic}\b", prompt)), "")

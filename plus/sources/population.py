@@ -1,0 +1,127 @@
+"""What every source returns: users with their histories and the choices to predict."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+from plus.errors import SourceError
+from plus.types import Event, Example, Preference, Split, UserHistory
+
+
+class Dropped(Counter[str]):
+    """reason -> how many were left out, with the first place each reason was met."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: dict[str, str] = {}
+
+    def add(self, reason: str, where: str = "", count: int = 1) -> None:
+        """Count one thing that is left out; `where` names its row."""
+        self[reason] += count
+        self.first.setdefault(reason, where)
+
+    def lines(self) -> list[str]:
+        """One line a reason, as people read it."""
+        return [
+            f"{count} x {reason}" + (f" (first: {self.first[reason]})" if self.first.get(reason) else "")
+            for reason, count in self.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Population:
+    """Users of one data set.
+
+    examples: one row per (context, target); every example of a user shares that user's split.
+    histories: the text a summary is written from, for *every* user, also those without a target.
+    personas: the true taste in words, known for synthetic users only (the *oracle* row).
+    dropped: everything that was left out. Nothing is dropped without an entry.
+    """
+
+    name: str
+    examples: tuple[Example, ...]
+    histories: Mapping[str, UserHistory]
+    personas: Mapping[str, str] = field(default_factory=dict)
+    dropped: Dropped = field(default_factory=Dropped)
+
+    def split(self, name: Split) -> list[Example]:
+        """The examples of one split, in order."""
+        return [example for example in self.examples if example.split == name]
+
+    def users(self, name: Split) -> list[str]:
+        """The users of one split, in order of appearance."""
+        return list(dict.fromkeys(example.history.user_id for example in self.split(name)))
+
+
+def split_users(user_ids: Iterable[str], seed: int, validation: float = 0.1, test: float = 0.3) -> dict[str, Split]:
+    """Deal users, never rows, to train / validation / test; the order of `user_ids` is irrelevant."""
+    users = sorted(set(user_ids))
+    Random(f"split-{seed}").shuffle(users)
+    n_test, n_validation = round(len(users) * test), round(len(users) * validation)
+    names: list[Split] = ["test"] * n_test + ["validation"] * n_validation + ["train"] * (len(users) - n_test - n_validation)
+    return dict(zip(users, names, strict=True))
+
+
+def context_and_later(events: Sequence[Event], seed: int, share: float) -> tuple[list[Event], list[Event]]:
+    """Cut a user's events into a context and what comes after it.
+
+    Where every event has a time, the context is the oldest `share` and everything later is
+    strictly newer than all of it: events at the very time of the cut go to neither side of a tie
+    but to the context. Without times the order is a seeded shuffle of the events by id.
+    """
+    if all(event.time is not None for event in events):
+        ordered = sorted(events, key=lambda event: (event.time, event.id))
+    else:
+        ordered = sorted(events, key=lambda event: event.id)
+        Random(f"order-{seed}-{ordered[0].id if ordered else ''}").shuffle(ordered)
+    cut = max(1, int(len(ordered) * share)) if len(ordered) > 1 else len(ordered)
+    if ordered and ordered[0].time is not None and cut < len(ordered):
+        while cut < len(ordered) and ordered[cut].time == ordered[cut - 1].time:
+            cut += 1
+    return ordered[:cut], ordered[cut:]
+
+
+def is_target_in(context: Iterable[Event], target: Preference) -> bool:
+    """Whether the context already holds this very comparison, in either order."""
+    return any(event.content in (target, target.swapped()) for event in context)
+
+
+def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    """("file.csv row 7", row) for each row. Raises SourceError when the file or a column is missing."""
+    with _open(path) as file:
+        reader = csv.DictReader(file)
+        missing = [column for column in columns if column not in (reader.fieldnames or [])]
+        if missing:
+            raise SourceError(f"{path} has no column {missing[0]!r}; found {', '.join(reader.fieldnames or ['nothing'])}; add it or give another --data_dir")
+        for number, row in enumerate(reader, start=2):
+            yield f"{path.name} row {number}", row
+
+
+def read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict]]:
+    """("file.jsonl line 7", row) for each line. Raises SourceError when the file or a column is missing."""
+    with _open(path) as file:
+        for number, line in enumerate(file, start=1):
+            where = f"{path.name} line {number}"
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise SourceError(f"{where} is not JSON ({error.msg} at column {error.colno}); mend the line or give another --data_dir") from error
+            missing = [column for column in columns if column not in row]
+            if missing:
+                raise SourceError(f"{where} has no column {missing[0]!r}; found {', '.join(row)}; add it or give another --data_dir")
+            yield where, row
+
+
+def _open(path: Path):
+    if not path.parent.is_dir():
+        raise SourceError(f"there is no folder {path.parent}; give --data_dir a folder that holds {path.name}")
+    if not path.is_file():
+        found = ", ".join(sorted(entry.name for entry in path.parent.iterdir())[:8]) or "nothing"
+        raise SourceError(f"{path.parent} has no file {path.name} (found: {found}); give --data_dir a folder that holds it")
+    return path.open(encoding="utf-8", newline="")

@@ -1,0 +1,50 @@
+"""From examples to the training rows that trainers share: one row per context, with its targets."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from datasets import Dataset
+
+from plus.models.language_model import LanguageModelSummarizer
+from plus.train.loop import Context
+from plus.types import Example, Preference
+
+
+def contexts(examples: Iterable[Example]) -> list[Context]:
+    """Group examples by their history, in order of appearance."""
+    grouped: dict[int, tuple[Example, list[Preference]]] = {}
+    for example in examples:
+        grouped.setdefault(id(example.history), (example, []))[1].append(example.target)
+    return [Context(example.history, tuple(dict.fromkeys(pairs))) for example, pairs in grouped.values()]
+
+
+def dataset(examples: Sequence[Example], summarizer: LanguageModelSummarizer) -> Dataset:
+    """A TRL prompt-only data set: `prompt` (messages within the window), and the columns that
+    `CoAdaptation` reads: `user_id`, `pairs` and `split`."""
+    splits = {example.history.user_id: example.split for example in examples}
+    rows: list[dict[str, Any]] = [
+        {
+            "prompt": summarizer.messages(context.history),
+            "user_id": context.history.user_id,
+            "pairs": [asdict(pair) for pair in context.pairs],
+            "split": splits[context.history.user_id],
+        }
+        for context in contexts(examples)
+    ]
+    return Dataset.from_list(rows)
+
+
+def in_training_order(rows: Dataset, count: int, seed: int) -> Dataset:
+    """`count` rows in the order of training: every row once in random order, then again.
+
+    The order is data, not a sampler's state, so a resumed run continues it exactly, and a batch
+    may be larger than the data set.
+    """
+    rng, order = random.Random(f"order-{seed}"), []
+    while len(order) < count:
+        order += rng.sample(range(len(rows)), len(rows))
+    return rows.select(order[:count])

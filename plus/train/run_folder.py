@@ -1,0 +1,98 @@
+"""A run's folder, the same for every reader: configuration, metrics, samples, summaries, models.
+
+    config.json       what was asked for          metrics.jsonl     one line an update
+    samples.jsonl     a few summaries an update   summaries.jsonl   one line a user, at the end
+    summarizer/       Hugging Face folder         reward_model/     Hugging Face folder
+    bradley_terry/    the same without summaries  report.json, curves.png, README.md
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback
+
+from plus.errors import RunError
+from plus.train.coadapt import CoAdaptation
+
+# Fields of metrics.jsonl that depend on the machine's speed and never repeat.
+TIMING = ("seconds", "step_time", "tokens_per_second")
+
+
+def create(folder: Path, config: Mapping[str, Any]) -> None:
+    """Make the folder and write config.json. Raises RunError when anything is there already."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise RunError(
+            f"{folder} is in use and nothing is overwritten; give another --output_dir, or continue it with --resume_from_checkpoint"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / "config.json", config)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never a part."""
+    _replace(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line, whole or not at all."""
+    _replace(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
+    """The complete lines of a file that a crash may have cut short; [] when it does not exist."""
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class RunLog(TrainerCallback):
+    """Writes metrics.jsonl and samples.jsonl; after a resume both continue without gap or repeat."""
+
+    def __init__(self, folder: Path, coadaptation: CoAdaptation, samples: int = 4) -> None:
+        self.folder, self.coadaptation, self.samples = folder, coadaptation, samples
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        for name in ("metrics.jsonl", "samples.jsonl"):
+            rows = read_jsonl(self.folder / name)
+            write_jsonl(self.folder / name, [row for row in rows if row["step"] <= state.global_step])
+
+    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+        if not state.is_world_process_zero or not logs or "train_runtime" in logs:
+            return
+        self._append("metrics.jsonl", {"step": state.global_step, **readable(logs)})
+
+    def on_step_end(self, args, state, control, **kwargs) -> None:
+        if not state.is_world_process_zero:
+            return
+        for row, reward in self.coadaptation.last[: self.samples]:
+            self._append("samples.jsonl", {"step": state.global_step, "user_id": row.user_id, "summary": row.text, "reward": reward})
+
+    def _append(self, name: str, row: Mapping[str, Any]) -> None:
+        with (self.folder / name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def readable(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """TRL's log entry under the names of `plus`: what the method is judged by comes first."""
+    names = {"completions/mean_length": "summary_length", "step_time": "seconds", "num_tokens": "tokens"}
+    first = (
+        "reward", "reward_model_loss", "accuracy", "accuracy_empty", "accuracy_other", "summary_gain", "margin",
+        "kl", "entropy", "distinct_summaries", "summary_length", "seconds", "tokens",
+    )  # fmt: skip
+    renamed = {names.get(key, key): value for key, value in logs.items()}
+    return {key: renamed[key] for key in first if key in renamed} | {k: v for k, v in renamed.items() if k not in first}
+
+
+def _replace(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

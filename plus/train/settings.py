@@ -1,0 +1,127 @@
+"""From preset, YAML file and flags to one resolved set of options, each of them checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plus.errors import SettingError
+from plus.shipped import shipped
+
+# What a run needs beside the trainer's own options (`PLUSConfig`).
+RUN_OPTIONS: dict[str, Any] = {
+    "dataset_name": None,
+    "data_dir": None,
+    "preset": None,
+    "model_name_or_path": None,
+    "reward_model_name_or_path": None,
+    "output_dir": None,
+    "resume_from_checkpoint": None,
+}
+PRESETS: dict[str, dict[str, Any]] = {
+    # Learned on pets in 20 of 20 seeds (notebooks/LOG.md): 32 users x 4 summaries x 2 pairs an update.
+    "tiny": {
+        "model_name_or_path": "tiny", "max_prompt_length": 512, "max_completion_length": 24, "reward_max_length": 256,
+        "num_generations": 4, "per_device_train_batch_size": 128, "learning_rate": 3e-4, "reward_learning_rate": 1e-3,
+        "lr_scheduler_type": "constant", "max_steps": 50, "save_steps": 10, "save_total_limit": 2,
+    },
+}  # fmt: skip
+
+
+def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[str, Any]:
+    """Defaults < preset < YAML file < flags; every key checked. Raises SettingError."""
+    given = {**_from_yaml(config_file), **{key: value for key, value in flags.items() if value is not None}}
+    preset = given.get("preset")
+    if preset is not None and preset not in PRESETS:
+        raise SettingError(f"there is no preset {preset!r}; --preset takes {', '.join(PRESETS)}")
+    settings = {**RUN_OPTIONS, **(PRESETS[preset] if preset else {}), **given}
+    known = {*RUN_OPTIONS, *_trainer_options()}
+    for key in settings:
+        if key not in known:
+            near = get_close_matches(key, known, 1)
+            raise SettingError(f"unknown option --{key}" + (f"; did you mean --{near[0]}?" if near else "; see plus train --help"))
+    if settings["reward_model_name_or_path"] is None:
+        settings["reward_model_name_or_path"] = settings["model_name_or_path"]
+    for key in ("dataset_name", "model_name_or_path", "output_dir"):
+        if settings[key] is None:
+            raise SettingError(f"--{key} is missing" + ("; for a first run on a CPU add --preset tiny" if key.startswith("model") else ""))
+    return settings
+
+
+def model_path(name: str) -> str:
+    """"tiny" is the base that comes with plus; anything else is a Hub id or a folder."""
+    return str(shipped("tiny_base")) if name == "tiny" else name
+
+
+def trainer_config(settings: Mapping[str, Any]):
+    """The `PLUSConfig` of resolved settings; on a machine without a GPU in float32 on the CPU."""
+    import torch
+
+    from plus.train.trainer import PLUSConfig
+
+    options = {key: value for key, value in settings.items() if key not in RUN_OPTIONS or key == "output_dir"}
+    if not torch.cuda.is_available():
+        options = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, **options}
+    try:
+        return PLUSConfig(**{"disable_tqdm": True, "report_to": "none", **options})
+    except (TypeError, ValueError) as error:
+        raise SettingError(str(error).strip().splitlines()[0]) from error
+
+
+def printable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option a run would use, defaults included, without the None of those nobody set."""
+    config = trainer_config(settings)
+    used = {name: getattr(config, name) for name in sorted(_trainer_options())}
+    resolved = {**settings, **{name: value for name, value in used.items() if isinstance(value, str | int | float | bool)}}
+    return {key: value for key, value in resolved.items() if value is not None}
+
+
+def parse_flags(arguments: list[str]) -> dict[str, Any]:
+    """["--learning_rate", "5e-7", "--bf16"] -> {"learning_rate": 5e-07, "bf16": True}.
+
+    Dashes and underscores are the same; "--key=value" and a bare flag are understood.
+    """
+    flags: dict[str, Any] = {}
+    position = 0
+    while position < len(arguments):
+        word, position = arguments[position], position + 1
+        if not word.startswith("--"):
+            raise SettingError(f"unexpected argument {word!r}; options are written --name value")
+        name, equals, value = word[2:].partition("=")
+        if not equals and position < len(arguments) and not arguments[position].startswith("--"):
+            value, position = arguments[position], position + 1
+            equals = "="
+        flags[name.replace("-", "_")] = typed(value) if equals else True
+    return flags
+
+
+def typed(value: str) -> Any:
+    """A flag's text as YAML reads it, with 5e-7 as a number."""
+    try:
+        read = yaml.safe_load(value)
+        return float(read) if isinstance(read, str) and read[:1] in "+-.0123456789" else read
+    except (yaml.YAMLError, ValueError):
+        return value
+
+
+def _from_yaml(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingError(f"--config {path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(read, dict):
+        raise SettingError(f"--config {path} holds {type(read).__name__}; write one 'option: value' a line")
+    return {key: typed(value) if isinstance(value, str) else value for key, value in read.items()}
+
+
+def _trainer_options() -> set[str]:
+    from plus.train.trainer import PLUSConfig
+
+    return {field.name for field in dataclasses.fields(PLUSConfig) if field.init}

@@ -1,0 +1,124 @@
+"""The nouns of plus: plain frozen values, standard library only.
+
+Two values with equal content are equal; identity is a matter of storage. Nothing here imports
+torch, so whoever only edits, exports or personalizes never pays for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypedDict
+
+Split = Literal["train", "validation", "test"]
+EventKind = Literal["message", "choice", "reaction", "edit", "remark"]
+
+
+class Message(TypedDict):
+    """One chat turn in the shape of OpenAI and Hugging Face: {"role": ..., "content": ...}."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The user preferred `chosen` to `rejected` as the answer to `prompt` (TRL's column names)."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+    def swapped(self) -> Preference:
+        """The same pair as a user with the opposite taste would label it."""
+        return Preference(self.prompt, self.rejected, self.chosen)
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """One answer that the user liked (`label` true) or disliked (TRL's unpaired preference)."""
+
+    prompt: str
+    completion: str
+    label: bool
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. `content` is a Preference for a choice, a Reaction for a reaction,
+    and text for a message, an edit or a remark. `time` is in seconds since the epoch, or None."""
+
+    id: str
+    kind: EventKind
+    content: Preference | Reaction | str
+    time: float | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class UserHistory:
+    """What a summarizer reads: a user's past events, oldest first."""
+
+    user_id: str
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row: a *context* (the history) and a *target* (the choice to predict)."""
+
+    history: UserHistory
+    target: Preference
+    split: Split = "train"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A text about a user's preferences, as it is stored, edited and exported."""
+
+    user_id: str
+    text: str
+    origin: Literal["model", "user"] = "model"
+    model: str = ""
+    created: float | None = None
+    sentences: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = field(default=())
+
+
+def history_of(past: UserHistory | Sequence[Any], user_id: str = "user") -> UserHistory:
+    """Accept what people have at hand: a UserHistory, or a list of choices, reactions and texts.
+
+    Dictionaries are read by TRL's columns: {prompt, chosen, rejected} or {prompt, completion, label}.
+    Raises ValueError for anything else, naming the position.
+    """
+    if isinstance(past, UserHistory):
+        return past
+    return UserHistory(user_id, tuple(_event(f"{user_id}-{number}", item) for number, item in enumerate(past)))
+
+
+def _event(name: str, item: Any) -> Event:
+    match item:
+        case Event():
+            return item
+        case Preference() | {"chosen": str(), "rejected": str()}:
+            return Event(name, "choice", item if isinstance(item, Preference) else Preference(item.get("prompt", ""), item["chosen"], item["rejected"]))
+        case Reaction() | {"completion": str(), "label": _}:
+            return Event(name, "reaction", item if isinstance(item, Reaction) else Reaction(item.get("prompt", ""), item["completion"], bool(item["label"])))
+        case str():
+            return Event(name, "message", item)
+    found = f"columns {', '.join(map(str, item))}" if isinstance(item, dict) else type(item).__name__
+    raise ValueError(f"history item {name} has {found}; give {{prompt, chosen, rejected}}, {{prompt, completion, label}}, or text")
+
+
+class Summarizer(Protocol):
+    """Anything that turns histories into texts, one per history, in order."""
+
+    def summarize(self, histories: Sequence[UserHistory]) -> list[str]: ...
+
+
+class Scorer(Protocol):
+    """Anything that says how likely a choice is, given a text about the user."""
+
+    def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
+        """log P(chosen preferred to rejected | text), one per pair; `log 0.5` means undecided."""
+        ...
