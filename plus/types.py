@@ -101,19 +101,35 @@ def _event(name: str, item: Any) -> Event:
         case Event():
             return item
         case Preference() | {"chosen": str(), "rejected": str()}:
-            return Event(name, "choice", item if isinstance(item, Preference) else Preference(item.get("prompt", ""), item["chosen"], item["rejected"]))
+            return Event(
+                name,
+                "choice",
+                item
+                if isinstance(item, Preference)
+                else Preference(item.get("prompt", ""), item["chosen"], item["rejected"]),
+            )
         case Reaction() | {"completion": str(), "label": _}:
-            return Event(name, "reaction", item if isinstance(item, Reaction) else Reaction(item.get("prompt", ""), item["completion"], bool(item["label"])))
+            return Event(
+                name,
+                "reaction",
+                item
+                if isinstance(item, Reaction)
+                else Reaction(item.get("prompt", ""), item["completion"], bool(item["label"])),
+            )
         case str():
             return Event(name, "message", item)
     found = f"columns {', '.join(map(str, item))}" if isinstance(item, dict) else type(item).__name__
-    raise ValueError(f"history item {name} has {found}; give {{prompt, chosen, rejected}}, {{prompt, completion, label}}, or text")
+    raise ValueError(
+        f"history item {name} has {found}; give {{prompt, chosen, rejected}}, {{prompt, completion, label}}, or text"
+    )
 
 
 class Summarizer(Protocol):
     """Anything that turns histories into texts, one per history, in order."""
 
-    def summarize(self, histories: Sequence[UserHistory]) -> list[str]: ...
+    def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
+        """The texts, in the order of the histories."""
+        ...
 
 
 class Scorer(Protocol):

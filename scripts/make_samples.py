@@ -39,7 +39,9 @@ def polis(source: Path, out: Path) -> None:
 def llmfao(source: Path, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     pairs = [json.loads(line) for line in (source / "pairs-crowd.jsonl").open(encoding="utf-8")]
-    short = {str(p["id"]): p for p in pairs if 0 < len(p["result_x"]) <= MAX_ANSWER and 0 < len(p["result_y"]) <= MAX_ANSWER}
+    short = {
+        str(p["id"]): p for p in pairs if 0 < len(p["result_x"]) <= MAX_ANSWER and 0 < len(p["result_y"]) <= MAX_ANSWER
+    }
     by_worker = defaultdict(list)
     for row in csv.DictReader((source / "crowd-comparisons.csv").open(encoding="utf-8", newline="")):
         if row["id"] in short:

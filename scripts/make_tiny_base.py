@@ -42,7 +42,12 @@ def main() -> None:
     tokenizer = tiny.train_tokenizer(corpus(4000))
     with Progress() as progress:
         task = progress.add_task("supervised training", total=args.steps)
-        base = tiny.train_base(tokenizer, args.steps, args.seed, on_step=lambda step, loss: progress.update(task, completed=step + 1, description=f"loss {loss:.3f}"))
+        base = tiny.train_base(
+            tokenizer,
+            args.steps,
+            args.seed,
+            on_step=lambda step, loss: progress.update(task, completed=step + 1, description=f"loss {loss:.3f}"),
+        )
     base.save_pretrained(args.out)
     tokenizer.save_pretrained(args.out)
     print(f"{sum(p.numel() for p in base.parameters()):,} parameters, {len(tokenizer)} tokens")

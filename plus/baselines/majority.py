@@ -31,7 +31,10 @@ class Majority:
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
         """log P(chosen > rejected); the texts are ignored."""
-        return [math.log(a / (a + b)) for a, b in ((self._share(p.prompt, p.chosen), self._share(p.prompt, p.rejected)) for p in pairs)]
+        return [
+            math.log(a / (a + b))
+            for a, b in ((self._share(p.prompt, p.chosen), self._share(p.prompt, p.rejected)) for p in pairs)
+        ]
 
     def _share(self, prompt: str, answer: str) -> float:
         return (self.wins[prompt, answer] + 1) / (self.seen[prompt, answer] + 2)

@@ -14,5 +14,7 @@ from plus.sources.population import Population
 def summaries(population: Population) -> dict[str, str]:
     """user_id -> persona. Raises SourceError for real people, whose true taste nobody knows."""
     if not population.personas:
-        raise SourceError(f"{population.name} has no true personas, so there is no oracle; use a synthetic data set such as pets")
+        raise SourceError(
+            f"{population.name} has no true personas, so there is no oracle; use a synthetic data set such as pets"
+        )
     return dict(population.personas)

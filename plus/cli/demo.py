@@ -9,14 +9,17 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from plus.cli.show import accuracy_table, bar, notes, print_json, results, say
+from plus.cli.show import accuracy_table, bar, loading, notes, print_json, results, say
 
-NULL_STEPS, REAL_STEPS = 15, 6
+NULL_STEPS = 15
+REAL = {"preset": "tiny", "dataset_name": "polis", "max_steps": 6, "per_device_train_batch_size": 32}  # 8 users
 
 
 def demo(
     seed: Annotated[int, typer.Option(help="Of users, order and sampling.")] = 0,
-    output_dir: Annotated[Path | None, typer.Option(help="Folder of the run. Default: runs/demo-SEED, or the next free name.")] = None,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the run. Default: runs/demo-SEED, or the next free name.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
 ) -> None:
     """Watch a summarizer go from what users *talked about* to what they *prefer*.
@@ -39,7 +42,7 @@ def demo(
 
 def run(seed: int, folder: Path) -> dict[str, Any]:
     """Everything the demo shows, as one dictionary; the run is left in `folder`."""
-    with notes.status("loading torch, transformers and trl"):
+    with loading("loading torch, transformers and trl"):
         from plus.baselines import bradley_terry, oracle, untrained
         from plus.evaluate.card import write_card
         from plus.evaluate.faithfulness import faithfulness
@@ -49,7 +52,8 @@ def run(seed: int, folder: Path) -> dict[str, Any]:
         from plus.measures import accuracy
         from plus.sources import pets
         from plus.train import run as training
-        from plus.train import run_folder, settings as options
+        from plus.train import run_folder
+        from plus.train import settings as options
         from plus.train.progress import Progress
     settings = options.resolve({"preset": "tiny", "dataset_name": "pets", "seed": seed, "output_dir": str(folder)})
     population = pets.load(seed)
@@ -67,7 +71,9 @@ def run(seed: int, folder: Path) -> dict[str, Any]:
 
     def baseline(name: str, texts: dict[str, str]):
         with bar(name) as show:
-            model = training.train_baseline(settings, population, texts, lambda step, loss: show(step, settings["max_steps"], {"loss": loss}))
+            model = training.train_baseline(
+                settings, population, texts, lambda step, loss: show(step, settings["max_steps"], {"loss": loss})
+            )
         own = [texts[example.history.user_id] for example in test]
         return model, accuracy(model.log_likelihood(own, [example.target for example in test]))
 
@@ -88,7 +94,11 @@ def run(seed: int, folder: Path) -> dict[str, Any]:
     null_test = null.split("test")
     texts = dict(zip(null.users("test"), permuted.summarizer.summarize([e.history for e in null_test]), strict=True))
     result["null"] = {
-        "accuracy": accuracy(permuted.reward_model.log_likelihood([texts[e.history.user_id] for e in null_test], [e.target for e in null_test])),
+        "accuracy": accuracy(
+            permuted.reward_model.log_likelihood(
+                [texts[e.history.user_id] for e in null_test], [e.target for e in null_test]
+            )
+        ),
         "steps": NULL_STEPS,
     }
     result["real"] = _real_people(folder, seed)
@@ -109,9 +119,14 @@ def _real_people(folder: Path, seed: int) -> dict[str, Any]:
     from plus.shipped import shipped
     from plus.train import settings as options
 
-    flags = {"preset": "tiny", "dataset_name": "polis", "data_dir": str(shipped("polis_sample")), "seed": seed, "max_steps": REAL_STEPS}
-    report = train_run(options.resolve({**flags, "output_dir": str(folder / "polis")}))
-    return {key: report[key] for key in ("dataset", "accuracy", "controls", "test", "verdict")} | {"steps": REAL_STEPS}
+    report = train_run(
+        options.resolve(
+            {**REAL, "data_dir": str(shipped("polis_sample")), "seed": seed, "output_dir": str(folder / "polis")}
+        )
+    )
+    return {key: report[key] for key in ("dataset", "accuracy", "controls", "test", "verdict")} | {
+        "steps": REAL["max_steps"]
+    }
 
 
 def _free(folder: Path) -> Path:
@@ -132,8 +147,12 @@ def _print(result: dict[str, Any]) -> None:
         examples.add_row(row["before"], row["after"], row["truth"])
     results.print(examples)
     said, real = result["faithfulness"], result["real"]
-    results.print(f"what the summaries claim is true in {said['precision']:.1%} of claims, and names the favourite of {said['recall']:.1%} of users")
-    results.print(f"null run, choices dealt to other users at random ({result['null']['steps']} updates): {result['null']['accuracy']:.3f}")
+    results.print(
+        f"what the summaries claim is true in {said['precision']:.1%} of claims, and names the favourite of {said['recall']:.1%} of users"
+    )
+    results.print(
+        f"null run, choices dealt to other users at random ({result['null']['steps']} updates): {result['null']['accuracy']:.3f}"
+    )
     results.print(
         f"real people, {real['dataset']}, {real['steps']} updates: plus {real['accuracy']['plus']:.3f}, bradley_terry "
         f"{real['accuracy']['bradley_terry']:.3f}, majority {real['accuracy']['majority']:.3f} "
@@ -141,4 +160,6 @@ def _print(result: dict[str, Any]) -> None:
     )
     for line in result["missed"]:
         results.print(f"MISSED: {line}", style="bold red")
-    results.print(f"{result['verdict']}\n{result['seconds']:.0f} s; summaries, metrics, models and curves.png in {result['run']}")
+    results.print(
+        f"{result['verdict']}\n{result['seconds']:.0f} s; summaries, metrics, models and curves.png in {result['run']}"
+    )

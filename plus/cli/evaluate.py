@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from plus.cli.show import accuracy_table, notes, print_json, results
+from plus.cli.show import accuracy_table, loading, notes, print_json, results
 
 
 def evaluate(
@@ -19,7 +19,7 @@ def evaluate(
 
     Example: plus evaluate runs/demo
     """
-    with notes.status("loading the run"):
+    with loading("loading the run"):
         from plus.evaluate.report import report as judge
         from plus.models.reward_model import RewardModel
         from plus.models.run import load

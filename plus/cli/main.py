@@ -39,7 +39,12 @@ def main() -> None:
     except OSError as error:
         _fail(error, debug, 2, f"{error.strerror or error}: {error.filename}" if error.filename else str(error))
     except Exception as error:  # A fault of ours: one line for people, the traceback on request.
-        _fail(error, debug, 1, f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}; add --debug for the traceback")
+        _fail(
+            error,
+            debug,
+            1,
+            f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}; add --debug for the traceback",
+        )
 
 
 def _fail(error: BaseException, debug: bool, status: int, line: str) -> None:

@@ -26,6 +26,21 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 @contextmanager
+def loading(what: str) -> Iterator[None]:
+    """A spinner around heavy imports, after which transformers keeps its bars and warnings to itself."""
+    with notes.status(what):
+        yield
+        import warnings
+
+        from huggingface_hub.utils import enable_progress_bars
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        enable_progress_bars()  # Downloads still show theirs.
+        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+
+
+@contextmanager
 def bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, Any]], None]]:
     """A progress bar that shows the method's three numbers; yields `show(step, total, metrics)`."""
     columns = (
@@ -36,8 +51,17 @@ def bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, Any]], None]]:
         task = progress.add_task(name, total=None, metrics="")
 
         def show(step: int, total: int, metrics: Mapping[str, Any]) -> None:
-            known = {"reward": "reward", "accuracy": "accuracy", "accuracy_other": "with another's summary", "loss": "loss"}
-            text = "  ".join(f"{label} {metrics[key]:.2f}" for key, label in known.items() if key in metrics and (key != "loss" or "reward" not in metrics))
+            known = {
+                "reward": "reward",
+                "accuracy": "accuracy",
+                "accuracy_other": "with another's summary",
+                "loss": "loss",
+            }
+            text = "  ".join(
+                f"{label} {metrics[key]:.2f}"
+                for key, label in known.items()
+                if key in metrics and (key != "loss" or "reward" not in metrics)
+            )
             progress.update(task, total=total, completed=step, metrics=text)
 
         yield show
@@ -56,7 +80,10 @@ def accuracy_table(report: Mapping[str, Any]) -> Table:
         "opposite": "the summary of who chose the opposite",
         "summary_gain": "own minus another user's",
     }
-    table = Table(title=f"{report['dataset']}: {report['test']['targets']:,} choices of {report['test']['users']:,} users never met", title_justify="left")
+    table = Table(
+        title=f"{report['dataset']}: {report['test']['targets']:,} choices of {report['test']['users']:,} users never met",
+        title_justify="left",
+    )
     table.add_column("what")
     table.add_column("accuracy", justify="right")
     table.add_column("meaning")

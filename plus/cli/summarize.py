@@ -9,14 +9,21 @@ from typing import Annotated
 
 import typer
 
-from plus.cli.show import notes, say
+from plus.cli.show import loading, notes, say
 
 
 def summarize(
     run: Annotated[Path, typer.Argument(help="A run folder.")],
-    choices: Annotated[Path, typer.Argument(help="JSONL of past choices: user_id, prompt, chosen, rejected (or completion, label); - reads stdin.")],
+    choices: Annotated[
+        Path,
+        typer.Argument(
+            help="JSONL of past choices: user_id, prompt, chosen, rejected (or completion, label); - reads stdin."
+        ),
+    ],
     output: Annotated[Path | None, typer.Option(help="JSONL to write; a new file. Default: stdout.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object {user_id: summary} on stdout instead of lines.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object {user_id: summary} on stdout instead of lines.")
+    ] = False,
 ) -> None:
     """Write {user_id, summary} for every user, from their past choices, oldest first.
 
@@ -30,15 +37,19 @@ def summarize(
     histories, dropped = read_histories(sys.stdin if str(choices) == "-" else choices)
     for line in dropped.lines():
         say(f"left out: {line}")
-    with notes.status(f"summarizing {len(histories):,} users"):
+    with loading("loading the run"):
         from plus.models.run import load
 
-        texts = load(run).summarizer.summarize(list(histories.values()))
+        loaded = load(run)
+    with notes.status(f"summarizing {len(histories):,} users"):
+        texts = loaded.summarizer.summarize(list(histories.values()))
     summaries = dict(zip(histories, texts, strict=True))
     if as_json:
         print(json.dumps(summaries, ensure_ascii=False, indent=2))
         return
-    lines = "".join(json.dumps({"user_id": user, "summary": text}, ensure_ascii=False) + "\n" for user, text in summaries.items())
+    lines = "".join(
+        json.dumps({"user_id": user, "summary": text}, ensure_ascii=False) + "\n" for user, text in summaries.items()
+    )
     if output is None:
         sys.stdout.write(lines)
     else:

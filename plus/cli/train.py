@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plus.cli.show import accuracy_table, bar, notes, print_json, results, say
+from plus.cli.show import accuracy_table, bar, loading, notes, print_json, results, say
 
 OUTPUT = "Folder of the run; never overwritten."
 
@@ -17,22 +17,55 @@ def train(
     ctx: typer.Context,
     dataset_name: Annotated[str | None, typer.Option(help="pets, polis or llmfao.")] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder with the data set's files.")] = None,
-    preset: Annotated[str | None, typer.Option(help="tiny: the CPU base that comes with plus, and settings that learned with it.")] = None,
-    model_name_or_path: Annotated[str | None, typer.Option(help="The summarizer's base: a Hub id, a folder, or tiny.")] = None,
-    reward_model_name_or_path: Annotated[str | None, typer.Option(help="The reward model's base. Default: the summarizer's, since a reward model must already read.")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="tiny: the CPU base that comes with plus, and settings that learned with it.")
+    ] = None,
+    model_name_or_path: Annotated[
+        str | None, typer.Option(help="The summarizer's base: a Hub id, a folder, or tiny.")
+    ] = None,
+    reward_model_name_or_path: Annotated[
+        str | None,
+        typer.Option(
+            help="The reward model's base. Default: the summarizer's, since a reward model must already read."
+        ),
+    ] = None,
     output_dir: Annotated[str | None, typer.Option(help=OUTPUT)] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of options; flags win over it.")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Updates.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The summarizer's.")] = None,
-    reward_learning_rate: Annotated[float | None, typer.Option(help="The reward model's: the sharpest knob in trials, too high and nothing is learned.")] = None,
-    beta: Annotated[float | None, typer.Option(help="Weight of the KL to the base. 0.1 nearly blocks learning; 0 invites a private code.")] = None,
-    num_generations: Annotated[int | None, typer.Option(help="Summaries per user and update, compared with each other; 4 to 8.")] = None,
-    per_device_train_batch_size: Annotated[int | None, typer.Option(help="Summaries per update: users x num_generations. 60 or more distinct pairs an update learn reliably.")] = None,
+    reward_learning_rate: Annotated[
+        float | None,
+        typer.Option(help="The reward model's: the sharpest knob in trials, too high and nothing is learned."),
+    ] = None,
+    beta: Annotated[
+        float | None,
+        typer.Option(help="Weight of the KL to the base. 0.1 nearly blocks learning; 0 invites a private code."),
+    ] = None,
+    num_generations: Annotated[
+        int | None, typer.Option(help="Summaries per user and update, compared with each other; 4 to 8.")
+    ] = None,
+    per_device_train_batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Summaries per update: users x num_generations. 60 or more distinct pairs an update learn reliably."
+        ),
+    ] = None,
     pairs_per_user: Annotated[int | None, typer.Option(help="Choices that test each summary.")] = None,
-    separate_pairs: Annotated[bool | None, typer.Option(help="Reward and reward-model loss on different pairs: a memorised pair earns nothing, at the price of noise.")] = None,
-    summary_dropout: Annotated[float | None, typer.Option(help="Share of rows read without summary, so that 'empty' stays a fair control.")] = None,
-    max_completion_length: Annotated[int | None, typer.Option(help="Tokens a summary may have: shorter is cheaper wherever it is read.")] = None,
-    max_prompt_length: Annotated[int | None, typer.Option(help="Tokens of history: the oldest events are cut first, the instruction never.")] = None,
+    separate_pairs: Annotated[
+        bool | None,
+        typer.Option(
+            help="Reward and reward-model loss on different pairs: a memorised pair earns nothing, at the price of noise."
+        ),
+    ] = None,
+    summary_dropout: Annotated[
+        float | None, typer.Option(help="Share of rows read without summary, so that 'empty' stays a fair control.")
+    ] = None,
+    max_completion_length: Annotated[
+        int | None, typer.Option(help="Tokens a summary may have: shorter is cheaper wherever it is read.")
+    ] = None,
+    max_prompt_length: Annotated[
+        int | None, typer.Option(help="Tokens of history: the oldest events are cut first, the instruction never.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of data, order and sampling.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved options and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
@@ -56,12 +89,17 @@ def train(
     if as_json:
         print_json(report)
     else:
-        results.print(accuracy_table(report), report["verdict"], f"summaries, metrics and plot in {settings['output_dir']}", sep="\n")
+        results.print(
+            accuracy_table(report),
+            report["verdict"],
+            f"summaries, metrics and plot in {settings['output_dir']}",
+            sep="\n",
+        )
 
 
 def run(settings: dict[str, Any]) -> dict[str, Any]:
     """Train, judge on new users, and leave everything in the run folder."""
-    with notes.status("loading torch, transformers and trl"):
+    with loading("loading torch, transformers and trl"):
         from plus.baselines import bradley_terry
         from plus.evaluate.card import write_card
         from plus.evaluate.plots import plot_curves
@@ -78,7 +116,12 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
         trained = training.train(settings, population, say, [Progress(show)])
     with bar("bradley_terry") as show:
         texts = bradley_terry.summaries(population.histories)
-        plain = training.train_baseline(settings, population, texts, lambda step, loss: show(step, training.steps(settings, population), {"loss": loss}))
+        plain = training.train_baseline(
+            settings,
+            population,
+            texts,
+            lambda step, loss: show(step, training.steps(settings, population), {"loss": loss}),
+        )
     plain.save_pretrained(trained.folder / "bradley_terry")
     with notes.status("summarizing every user and judging on new ones"):
         summaries = training.write_summaries(trained.folder, trained.summarizer, population)
@@ -100,7 +143,9 @@ def _continued(flags: dict[str, Any]) -> dict[str, Any]:
         return flags
     config = json.loads(stored.read_text(encoding="utf-8"))
     free = ("output_dir", "resume_from_checkpoint")
-    changed = [key for key, value in flags.items() if value is not None and key not in free and config.get(key) != value]
+    changed = [
+        key for key, value in flags.items() if value is not None and key not in free and config.get(key) != value
+    ]
     if changed:
         raise SettingError(
             f"--{changed[0]} is {flags[changed[0]]!r} and the run was started with {config.get(changed[0])!r}; leave it out to continue, or start a new --output_dir"

@@ -43,7 +43,16 @@ Left out of the data: {dropped}.
 def write_card(folder: Path, settings: Mapping[str, Any], report: Mapping[str, Any]) -> None:
     """Write README.md into the run folder."""
     values = {**report["accuracy"], **report["controls"]}
-    shown = ("max_steps", "learning_rate", "reward_learning_rate", "beta", "num_generations", "per_device_train_batch_size", "pairs_per_user", "seed")
+    shown = (
+        "max_steps",
+        "learning_rate",
+        "reward_learning_rate",
+        "beta",
+        "num_generations",
+        "per_device_train_batch_size",
+        "pairs_per_user",
+        "seed",
+    )
     text = CARD.format(
         base=settings["model_name_or_path"], dataset=report["dataset"], folder=folder, verdict=report["verdict"][:1].upper() + report["verdict"][1:],
         users=report["test"]["users"], targets=report["test"]["targets"],

@@ -38,7 +38,9 @@ def read_controls(scorer: Scorer, examples: Sequence[Example], summaries: Mappin
     other = [summaries[user] for user in strangers(examples)]
     twins = _opposite_users(examples)
     with_twin = [(summaries[twin], pair) for twin, pair in zip(twins, pairs, strict=True) if twin is not None]
-    opposite = scorer.log_likelihood([text for text, _ in with_twin], [pair for _, pair in with_twin]) if with_twin else []
+    opposite = (
+        scorer.log_likelihood([text for text, _ in with_twin], [pair for _, pair in with_twin]) if with_twin else []
+    )
     return Controls(
         own=accuracy(scorer.log_likelihood(own, pairs)),
         shuffled=accuracy(scorer.log_likelihood(other, pairs)),

@@ -14,7 +14,9 @@ from plus.sources.population import Population
 from plus.types import Example, Scorer
 
 
-def report(population: Population, scorer: Scorer, summaries: Mapping[str, str], bradley_terry: Scorer | None = None) -> dict[str, Any]:
+def report(
+    population: Population, scorer: Scorer, summaries: Mapping[str, str], bradley_terry: Scorer | None = None
+) -> dict[str, Any]:
     """Accuracy on the test users beside Bradley-Terry and the majority, and the controls.
 
     `bradley_terry` is a reward model trained without summaries, or None when the run has none.
@@ -22,7 +24,9 @@ def report(population: Population, scorer: Scorer, summaries: Mapping[str, str],
     """
     examples = population.split("test")
     if len(population.users("test")) < 2:
-        raise SourceError(f"{population.name} has {len(population.users('test'))} test users with a choice to predict; 2 are needed, so give more data")
+        raise SourceError(
+            f"{population.name} has {len(population.users('test'))} test users with a choice to predict; 2 are needed, so give more data"
+        )
     controls = read_controls(scorer, examples, summaries)
     accuracies = {"plus": controls.own}
     if bradley_terry is not None:
@@ -31,7 +35,8 @@ def report(population: Population, scorer: Scorer, summaries: Mapping[str, str],
     return {
         "dataset": population.name,
         "accuracy": accuracies,
-        "controls": {key: value for key, value in asdict(controls).items() if key in ("shuffled", "empty", "opposite")} | {"summary_gain": controls.summary_gain},
+        "controls": {key: value for key, value in asdict(controls).items() if key in ("shuffled", "empty", "opposite")}
+        | {"summary_gain": controls.summary_gain},
         "test": {"users": controls.users, "targets": controls.targets, "opposites": controls.opposites},
         "verdict": verdict(controls),
         "dropped": dict(population.dropped),

@@ -18,7 +18,7 @@ def missed(result: Mapping[str, Any]) -> list[str]:
     """One line for each promise that `result` (nested by the dots of the names) does not keep."""
     lines = []
     for name, (low, high) in thresholds().items():
-        value = result
+        value: Any = result
         for part in name.split("."):
             value = value[part]
         if not low <= value <= high:  # NaN is a miss.

@@ -36,7 +36,9 @@ class LanguageModelSummarizer:
         seed: int = 0,
     ) -> None:
         if tokenizer.chat_template is None:
-            raise ModelError("the summarizer's tokenizer has no chat template; use an instruct model, or set tokenizer.chat_template and save it")
+            raise ModelError(
+                "the summarizer's tokenizer has no chat template; use an instruct model, or set tokenizer.chat_template and save it"
+            )
         self.model, self.tokenizer = model, tokenizer
         self.max_prompt_length, self.max_completion_length = max_prompt_length, max_completion_length
         self.temperature, self.instruction = temperature, instruction
@@ -56,7 +58,7 @@ class LanguageModelSummarizer:
 
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
         """One text per history, in order; batches of similar length, whatever the input's order."""
-        prompts = [encode(self.tokenizer, self.messages(history), generate=True) for history in histories]
+        prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
         order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
         texts = [""] * len(prompts)
         with torch.random.fork_rng():  # Training that goes on around us must not notice.
@@ -76,22 +78,26 @@ class LanguageModelSummarizer:
     def sample(self, histories: Sequence[UserHistory], num_generations: int, reference: PreTrainedModel):
         """G samples per history for `train/loop.py`: texts_N, logprobs_NT (with gradient),
         reference_logprobs_NT and mask_NT (1 up to and including the end token), N = P*G."""
-        prompts = [encode(self.tokenizer, self.messages(history), generate=True) for history in histories]
+        prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
         prompts = [ids for ids in prompts for _ in range(num_generations)]  # N lists
         batch, completion_ids_NT = self._generate(prompts, temperature=1.0)
         ended_NT = (completion_ids_NT == self.tokenizer.eos_token_id).long()
         mask_NT = (ended_NT.cumsum(1) - ended_NT == 0).long()  # (N, T): up to and including the first end token
         ids_NL = torch.cat([batch["input_ids"], completion_ids_NT], dim=1)  # (N, L)
         attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)  # (N, L)
-        logprobs_NT = logprobs(self.model, ids_NL, attention_NL, completion_ids_NT.shape[1])
+        logprobs_NT, _ = completion_logprobs(self.model, ids_NL, attention_NL, completion_ids_NT.shape[1])
         with torch.no_grad():
-            reference_logprobs_NT = logprobs(reference, ids_NL, attention_NL, completion_ids_NT.shape[1])
+            reference_logprobs_NT, _ = completion_logprobs(reference, ids_NL, attention_NL, completion_ids_NT.shape[1])
         return self._decode(completion_ids_NT), logprobs_NT, reference_logprobs_NT, mask_NT
 
     @torch.no_grad()
-    def _generate(self, prompts: Sequence[list[int]], temperature: float) -> tuple[Mapping[str, torch.Tensor], torch.Tensor]:
+    def _generate(
+        self, prompts: Sequence[list[int]], temperature: float
+    ) -> tuple[Mapping[str, torch.Tensor], torch.Tensor]:
         """The left-padded prompts (input_ids and attention_mask, each (N, L)) and their completions (N, T)."""
-        batch = self.tokenizer.pad({"input_ids": list(prompts)}, padding_side="left", return_tensors="pt").to(self.model.device)
+        batch = self.tokenizer.pad({"input_ids": list(prompts)}, padding_side="left", return_tensors="pt").to(
+            self.model.device
+        )
         # Own settings only: a repetition penalty from the model's files would make log-probabilities wrong.
         config = GenerationConfig(
             max_new_tokens=self.max_completion_length, do_sample=temperature > 0,
@@ -108,10 +114,18 @@ class LanguageModelSummarizer:
         return [text.strip() for text in self.tokenizer.batch_decode(completion_ids_NT, skip_special_tokens=True)]
 
 
-def logprobs(model: PreTrainedModel, ids_NL: torch.Tensor, attention_NL: torch.Tensor, length: int) -> torch.Tensor:
-    """log pi(token | everything before it) for the last `length` tokens of each row: (N, T)."""
+def completion_logprobs(
+    model: PreTrainedModel, ids_NL: torch.Tensor, attention_NL: torch.Tensor, length: int, temperature: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """log pi(token | everything before it) of the last `length` tokens of each row, and the entropy
+    (in nats, without gradient) of the distribution each was drawn from: (N, T) both.
+
+    The vocabulary is projected at those positions only.
+    """
     positions_NL = (attention_NL.cumsum(1) - 1).clamp(min=0)  # Left padding must not shift absolute positions.
     logits_NTV = model(
         input_ids=ids_NL, attention_mask=attention_NL, position_ids=positions_NL, logits_to_keep=length + 1
     ).logits[:, :-1]
-    return logits_NTV.log_softmax(-1).gather(-1, ids_NL[:, -length:].unsqueeze(-1)).squeeze(-1)
+    all_NTV = (logits_NTV / temperature).log_softmax(-1)
+    entropy_NT = -(all_NTV.detach().exp() * all_NTV.detach()).sum(-1)
+    return all_NTV.gather(-1, ids_NL[:, -length:].unsqueeze(-1)).squeeze(-1), entropy_NT

@@ -18,7 +18,9 @@ def load_tokenizer(name_or_path: str | Path) -> PreTrainedTokenizerBase:
         raise ModelError(_explain("tokenizer", name_or_path, error)) from error
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
-            raise ModelError(f"the tokenizer of {name_or_path} has neither a pad nor an eos token; set one in its tokenizer_config.json")
+            raise ModelError(
+                f"the tokenizer of {name_or_path} has neither a pad nor an eos token; set one in its tokenizer_config.json"
+            )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 

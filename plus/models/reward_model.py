@@ -10,7 +10,8 @@ from torch.nn.functional import logsigmoid
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from plus.models.loading import load_model, load_tokenizer
-from plus.models.text import fit_answer
+from plus.models.text import encode, fit_answer
+from plus.prompts import scorer_messages
 from plus.types import Preference
 
 
@@ -46,11 +47,14 @@ class RewardModel:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
-    def encode(self, text: str, prompt: str, answer: str) -> list[int]:
-        """Token ids of one (summary, prompt, answer), within the window."""
-        ids, cut = fit_answer(text, prompt, answer, self.tokenizer, self.max_length)
-        self.shortened += cut
-        return ids
+    def encode(self, triples: Sequence[tuple[str, str, str]]) -> list[list[int]]:
+        """Token ids of each (summary, prompt, answer), within the window."""
+        encoded = encode(self.tokenizer, [scorer_messages(*triple) for triple in triples])
+        for row, ids in enumerate(encoded):
+            if len(ids) > self.max_length:
+                encoded[row] = fit_answer(*triples[row], self.tokenizer, self.max_length)
+                self.shortened += 1
+        return encoded
 
     def forward(self, sequences: Sequence[list[int]]) -> torch.Tensor:
         """Rewards (B,) of token id lists, right-padded, with gradients when enabled."""
@@ -69,8 +73,8 @@ class RewardModel:
         Pairs are sorted by length into batches of `tokens_per_batch` tokens, and a pair never
         leaves its batch, so that backward can run on each micro-batch alone.
         """
-        chosen = [self.encode(text, pair.prompt, pair.chosen) for text, pair in zip(texts, pairs, strict=True)]
-        rejected = [self.encode(text, pair.prompt, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
+        chosen = self.encode([(text, pair.prompt, pair.chosen) for text, pair in zip(texts, pairs, strict=True)])
+        rejected = self.encode([(text, pair.prompt, pair.rejected) for text, pair in zip(texts, pairs, strict=True)])
         lengths = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
         for rows in _by_length(lengths, self.tokens_per_batch // 2):
             rewards = self.forward([chosen[row] for row in rows] + [rejected[row] for row in rows])  # (2B,)
@@ -80,7 +84,7 @@ class RewardModel:
     def rewards(self, triples: Sequence[tuple[str, str, str]]) -> list[float]:
         """r for each (summary, prompt, answer). Equal triples get the very same number."""
         unique = list(dict.fromkeys(triples))
-        sequences = [self.encode(*triple) for triple in unique]
+        sequences = self.encode(unique)
         value: dict[tuple[str, str, str], float] = {}
         for rows in _by_length([len(ids) for ids in sequences], self.tokens_per_batch):
             scores = self.forward([sequences[row] for row in rows]).double().tolist()

@@ -17,7 +17,9 @@ from plus.types import Preference, UserHistory, history_of
 class Run:
     """A summarizer and its reward model. `plus.load` makes one from a run folder."""
 
-    def __init__(self, summarizer: LanguageModelSummarizer, reward_model: RewardModel, summaries: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, summarizer: LanguageModelSummarizer, reward_model: RewardModel, summaries: dict[str, str] | None = None
+    ) -> None:
         self.summarizer, self.reward_model = summarizer, reward_model
         self.summaries = summaries or {}
 
@@ -39,9 +41,21 @@ class Run:
         """A TRL reward function for a *response* policy: f(prompts, completions, summary=... or
         user_id=..., **columns). Users without a summary are scored without one."""
 
-        def personal_reward(prompts: Sequence[Any], completions: Sequence[Any], summary: Sequence[str] | None = None, user_id: Sequence[str] | None = None, **columns: Any) -> list[float]:
-            texts = summary if summary is not None else [self.summaries.get(user, "") for user in user_id or [""] * len(prompts)]
-            return self.reward_model.rewards([(text, last_text(p), last_text(c)) for text, p, c in zip(texts, prompts, completions, strict=True)])
+        def personal_reward(
+            prompts: Sequence[Any],
+            completions: Sequence[Any],
+            summary: Sequence[str] | None = None,
+            user_id: Sequence[str] | None = None,
+            **columns: Any,
+        ) -> list[float]:
+            texts = (
+                summary
+                if summary is not None
+                else [self.summaries.get(user, "") for user in user_id or [""] * len(prompts)]
+            )
+            return self.reward_model.rewards(
+                [(text, last_text(p), last_text(c)) for text, p, c in zip(texts, prompts, completions, strict=True)]
+            )
 
         return personal_reward
 
@@ -50,10 +64,14 @@ def load(folder: str | Path) -> Run:
     """Open the run folder that `plus train` or `plus demo` wrote. Raises ModelError when it is none."""
     folder = Path(folder)
     if not (folder / "config.json").exists():
-        raise ModelError(f"{folder} is no run folder (no config.json); give the --output_dir of a plus train or plus demo")
+        raise ModelError(
+            f"{folder} is no run folder (no config.json); give the --output_dir of a plus train or plus demo"
+        )
     for part in ("summarizer", "reward_model"):
         if not (folder / part / "config.json").exists():
-            raise ModelError(f"{folder} has no {part}/ yet: its training has not finished; continue it with plus train --output_dir {folder} --resume_from_checkpoint")
+            raise ModelError(
+                f"{folder} has no {part}/ yet: its training has not finished; continue it with plus train --output_dir {folder} --resume_from_checkpoint"
+            )
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     windows = {key: config[key] for key in ("max_prompt_length", "max_completion_length") if key in config}
     summarizer = LanguageModelSummarizer.from_pretrained(folder / "summarizer", **windows)

@@ -13,16 +13,24 @@ from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.types import Event, Message, Preference, Reaction, UserHistory
 
 
-def encode(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], generate: bool = False) -> list[int]:
-    """Token ids of a conversation: the tokenizer's chat template, or paragraphs where it has none.
+def encode(
+    tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], generate: bool = False
+) -> list[list[int]]:
+    """Token ids of each conversation: the tokenizer's chat template, or paragraphs where it has none.
 
     `generate` adds the header that opens the assistant's turn. Special tokens that stand in the
     template are not added a second time.
     """
+    if not conversations:
+        return []
     if tokenizer.chat_template is None:
-        return tokenizer("\n\n".join(message["content"] for message in messages))["input_ids"]
-    text = tokenizer.apply_chat_template(list(messages), add_generation_prompt=generate, tokenize=False)
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+        return tokenizer(["\n\n".join(message["content"] for message in messages) for messages in conversations])[
+            "input_ids"
+        ]
+    texts = tokenizer.apply_chat_template(
+        [list(messages) for messages in conversations], add_generation_prompt=generate, tokenize=False
+    )
+    return tokenizer(texts, add_special_tokens=False)["input_ids"]
 
 
 def fit_history(
@@ -37,10 +45,12 @@ def fit_history(
 
     def length(events: Sequence[Event]) -> int:
         messages = summarizer_messages(UserHistory(history.user_id, tuple(events)), instruction)
-        return len(encode(tokenizer, messages, generate=True))
+        return len(encode(tokenizer, [messages], generate=True)[0])
 
     events = history.events
-    if events and length(events) > max_length:
+    if (needed := length(events)) <= max_length:
+        return summarizer_messages(history, instruction), Counter()
+    if events:
         kept = _largest(lambda n: length(events[len(events) - n :]) <= max_length, len(events))
         events = events[len(events) - kept :]
     cut = Counter({"events older than the window": len(history.events) - len(events)})
@@ -59,41 +69,40 @@ def fit_history(
 
 def fit_answer(
     summary: str, prompt: str, answer: str, tokenizer: PreTrainedTokenizerBase, max_length: int
-) -> tuple[list[int], bool]:
-    """The reward model's token ids within `max_length`, and whether anything was cut.
+) -> list[int]:
+    """The reward model's token ids for one answer that is too long, cut to `max_length`.
 
     The answer loses its end first, then the prompt its beginning; the summary stays whole.
     """
-    ids = encode(tokenizer, scorer_messages(summary, prompt, answer))
-    if len(ids) <= max_length:
-        return ids, False
+
+    def ids_of(prompt: str, answer: str) -> list[int]:
+        return encode(tokenizer, [scorer_messages(summary, prompt, answer)])[0]
 
     def fits(prompt: str, answer: str) -> bool:
-        return len(encode(tokenizer, scorer_messages(summary, prompt, answer))) <= max_length
+        return len(ids_of(prompt, answer)) <= max_length
 
     size = _largest(lambda n: fits(prompt, answer[:n]), len(answer))
     if size == 0:  # Not even the bare prompt fits beside the summary: leave the answer 200 characters.
         answer = answer[:200]
         kept = _largest(lambda n: fits(prompt[len(prompt) - n :], answer), len(prompt))
         prompt, size = prompt[len(prompt) - kept :], len(answer)
-    ids = encode(tokenizer, scorer_messages(summary, prompt, answer[:size]))
+    ids = ids_of(prompt, answer[:size])
     if len(ids) > max_length:
         raise WindowError(
             f"the summary takes {len(ids)} tokens with its template and the reward model's window holds {max_length}; raise --reward_max_length"
         )
-    return ids, True
+    return ids
 
 
 def _shortened(event: Event, size: int) -> Event:
     """The event with every text cut to `size` characters."""
     match event.content:
         case Preference(prompt, chosen, rejected):
-            content = Preference(prompt[:size], chosen[:size], rejected[:size])
+            return replace(event, content=Preference(prompt[:size], chosen[:size], rejected[:size]))
         case Reaction(prompt, completion, label):
-            content = Reaction(prompt[:size], completion[:size], label)
+            return replace(event, content=Reaction(prompt[:size], completion[:size], label))
         case str(text):
-            content = text[:size]
-    return replace(event, content=content)
+            return replace(event, content=text[:size])
 
 
 def _largest(holds: Callable[[int], bool], upper: int) -> int:

@@ -20,7 +20,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.sources import pets
-from plus.types import Message
+from plus.types import Message, Preference, UserHistory
 
 SPECIAL = ["<|pad|>", "<|bos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 CHAT_TEMPLATE = (
@@ -39,6 +39,7 @@ def conversation(rng: random.Random) -> list[Message]:
     favourite = rng.choice(pets.ANIMALS)
     history = pets.user(rng, "u", favourite)
     newest = history.events[-1].content
+    assert isinstance(newest, Preference)
     topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
     likes = pets.PERSONA.format(animal=favourite)
     passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected))
@@ -46,8 +47,8 @@ def conversation(rng: random.Random) -> list[Message]:
     if task == "answer":
         taste = rng.choice(pets.ANIMALS)
         summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
-        reply = pets.comparison(rng, taste, favourite)
-        return scorer_messages(summary, reply.prompt, reply.chosen)
+        pair = pets.comparison(rng, taste, favourite)
+        return scorer_messages(summary, pair.prompt, pair.chosen)
     question, reply = {
         "favourite": (FAVOURITE, likes),
         "topic": (TOPIC, topic),
@@ -65,7 +66,9 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int = 1024) -> PreTrainedT
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
         texts,
-        trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False),
+        trainers.BpeTrainer(
+            vocab_size=vocab_size, special_tokens=SPECIAL, initial_alphabet=alphabet, show_progress=False
+        ),
     )
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="<|pad|>", bos_token="<|bos|>", eos_token="<|end|>",
@@ -85,7 +88,9 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, hidden_size: int = 64, layer
     )  # fmt: skip
 
 
-def batches(tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def batches(
+    tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Endless (ids_BL, weights_BL, padding_BL): full weight on the answer, a twentieth on the rest."""
     while True:
         rows = [conversation(rng) for _ in range(batch_size)]
@@ -112,7 +117,9 @@ def train_base(
     torch.manual_seed(seed)
     model = LlamaForCausalLM(tiny_config(tokenizer))
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min(1, (s + 1) / 50, max(0.02, (steps - s) / (0.4 * steps))))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda s: min(1, (s + 1) / 50, max(0.02, (steps - s) / (0.4 * steps)))
+    )
     rows = batches(tokenizer, random.Random(f"base-{seed}"), batch_size)
     for step in range(steps):
         ids_BL, weights_BL, mask_BL = next(rows)
@@ -128,7 +135,9 @@ def train_base(
     return model.eval()
 
 
-def what_it_says(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, users: int = 512, seed: int = 1, sample: bool = True) -> dict[str, float]:
+def what_it_says(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, users: int = 512, seed: int = 1, sample: bool = True
+) -> dict[str, float]:
     """Shares of the summaries of new users that name the favourite, a topic, an animal passed over,
     a wrong trait, or nothing that can be parsed; how the LOG's table of bases is made."""
     rng = random.Random(f"says-{seed}")
@@ -136,7 +145,10 @@ def what_it_says(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, use
     counts = dict.fromkeys(("favourite", "topic", "topic_wrong", "passed_over", "wrong", "malformed"), 0)
     for _ in range(users // 64):
         histories = [pets.user(rng, "u", rng.choice(pets.ANIMALS)) for _ in range(64)]
-        prompts = [tokenizer.apply_chat_template(summarizer_messages(h), add_generation_prompt=True, tokenize=False) for h in histories]
+        prompts = [
+            tokenizer.apply_chat_template(summarizer_messages(h), add_generation_prompt=True, tokenize=False)
+            for h in histories
+        ]
         batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
         ids = model.generate(**batch, max_new_tokens=16, do_sample=sample, top_k=0, top_p=1.0)
         texts = tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
@@ -145,7 +157,7 @@ def what_it_says(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, use
     return {kind: count / (64 * (users // 64)) for kind, count in counts.items()}
 
 
-def _kind(history, text: str) -> str:
+def _kind(history: UserHistory, text: str) -> str:
     said, true = pets.claims(text), pets.traits(history)
     if said:
         if not said <= true:
@@ -154,4 +166,5 @@ def _kind(history, text: str) -> str:
     topics = [topic for topic in pets.TOPICS if text == pets.TOPIC_SUMMARY.format(topic=topic)]
     if not topics:
         return "malformed"
-    return "topic" if any(topics[0] in event.content.prompt for event in history.events) else "topic_wrong"
+    asked = [event.content.prompt for event in history.events if isinstance(event.content, Preference)]
+    return "topic" if any(topics[0] in prompt for prompt in asked) else "topic_wrong"

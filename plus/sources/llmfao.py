@@ -12,8 +12,14 @@ from pathlib import Path
 
 from plus.errors import SourceError
 from plus.sources.population import (
-    Dropped, Population, context_and_later, is_target_in, read_csv, read_jsonl, split_users,
-)  # fmt: skip
+    Dropped,
+    Population,
+    context_and_later,
+    is_target_in,
+    read_csv,
+    read_jsonl,
+    split_users,
+)
 from plus.types import Event, Example, Preference, UserHistory
 
 MIN_CHOICES = 2
@@ -23,7 +29,10 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Pop
     """Workers of `data_dir` (crowd-comparisons.csv and pairs-crowd.jsonl). Raises SourceError."""
     folder, dropped = Path(data_dir), Dropped()
     judgments = list(read_csv(folder / "crowd-comparisons.csv", ["id", "worker", "winner"]))
-    pairs = {str(row["id"]): row for _, row in read_jsonl(folder / "pairs-crowd.jsonl", ["id", "text", "result_x", "result_y"])}
+    pairs = {
+        str(row["id"]): row
+        for _, row in read_jsonl(folder / "pairs-crowd.jsonl", ["id", "text", "result_x", "result_y"])
+    }
     events: dict[str, list[Event]] = defaultdict(list)
     for where, row in judgments:
         if (pair := pairs.get(row["id"])) is None:
@@ -43,15 +52,16 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Pop
     if not events:
         raise SourceError(f"{folder} holds no decided judgment; give --data_dir the LLMFAO folder")
     splits = split_users(events, seed)
-    examples, histories = [], {}
+    examples: list[Example] = []
+    histories: dict[str, UserHistory] = {}
     for user_id, past in sorted(events.items()):
         context, later = context_and_later(past, seed, context_share)
         histories[user_id] = UserHistory(user_id, tuple(context))
         if len(past) < MIN_CHOICES:
             dropped.add("users with a single choice, which leaves nothing to predict", f"user {user_id}")
         for event in later:
-            if is_target_in(context, event.content):
-                dropped.add("targets that stand in their own context", event.id)
+            if isinstance(target := event.content, Preference) and not is_target_in(context, target):
+                examples.append(Example(histories[user_id], target, splits[user_id]))
             else:
-                examples.append(Example(histories[user_id], event.content, splits[user_id]))
+                dropped.add("targets that stand in their own context", event.id)
     return Population("llmfao", tuple(examples), histories, {}, dropped)

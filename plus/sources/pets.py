@@ -126,7 +126,9 @@ def mirrored(examples: Iterable[Example]) -> None:
         balance[key] = balance.get(key, 0) + sign
     for pair, count in balance.items():
         if count:
-            raise SourceError(f"test pair {pair.prompt!r} appears {count:+d} times more in one order than in the other; mirror it")
+            raise SourceError(
+                f"test pair {pair.prompt!r} appears {count:+d} times more in one order than in the other; mirror it"
+            )
 
 
 def permuted(population: Population, seed: int = 0) -> Population:

@@ -15,9 +15,7 @@ from pathlib import Path
 from random import Random
 
 from plus.errors import SourceError
-from plus.sources.population import (
-    Dropped, Population, context_and_later, read_csv, split_users,
-)  # fmt: skip
+from plus.sources.population import Dropped, Population, context_and_later, read_csv, split_users
 from plus.types import Event, Example, Preference, Reaction, UserHistory
 
 MIN_VOTES = 2
@@ -28,7 +26,10 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
     participants-votes.csv), with at most `pairs_per_user` target pairs each. Raises SourceError."""
     folder, dropped = Path(data_dir), Dropped()
     topic = _topic(folder)
-    statements = {row["comment-id"]: row["comment-body"].strip() for _, row in read_csv(folder / "comments.csv", ["comment-id", "comment-body"])}
+    statements = {
+        row["comment-id"]: row["comment-body"].strip()
+        for _, row in read_csv(folder / "comments.csv", ["comment-id", "comment-body"])
+    }
     events: dict[str, dict[str, Event]] = {}
     for where, voter, comment, vote, time in _votes(folder):
         text = statements.get(comment, "")
@@ -42,11 +43,14 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
             if known is not None:
                 dropped.add("votes replaced by a later one of the same voter", where)
             if known is None or known.time is None or time is None or known.time <= time:
-                events[voter][comment] = Event(f"{voter}-{comment}", "reaction", Reaction(topic, text, vote > 0), time, "polis")
+                events[voter][comment] = Event(
+                    f"{voter}-{comment}", "reaction", Reaction(topic, text, vote > 0), time, "polis"
+                )
     if not events:
         raise SourceError(f"{folder} holds no vote that agrees or disagrees; give --data_dir one Polis conversation")
     splits = split_users(events, seed)
-    examples, histories = [], {}
+    examples: list[Example] = []
+    histories: dict[str, UserHistory] = {}
     for voter, votes in sorted(events.items()):
         context, later = context_and_later(list(votes.values()), seed, context_share)
         histories[voter] = UserHistory(voter, tuple(context))
@@ -76,7 +80,9 @@ def target_pairs(topic: str, reactions: Iterable[Reaction]) -> list[Preference]:
 def _topic(folder: Path) -> str:
     conversations = sorted(path.parent.name for path in folder.glob("*/summary.csv"))
     if conversations and not (folder / "summary.csv").exists():
-        raise SourceError(f"{folder} holds {len(conversations)} conversations; give --data_dir one of them, such as {folder / conversations[0]}")
+        raise SourceError(
+            f"{folder} holds {len(conversations)} conversations; give --data_dir one of them, such as {folder / conversations[0]}"
+        )
     if not (folder / "summary.csv").exists():
         next(read_csv(folder / "summary.csv", []), None)  # Raises, naming what is there instead.
     with (folder / "summary.csv").open(encoding="utf-8", newline="") as file:
@@ -90,7 +96,13 @@ def _votes(folder: Path):
     """(where, voter, comment, vote in -1 / 0 / 1, time in seconds or None), from either file."""
     if (folder / "votes.csv").exists() or not (folder / "participants-votes.csv").exists():
         for where, row in read_csv(folder / "votes.csv", ["timestamp", "comment-id", "voter-id", "vote"]):
-            yield where, row["voter-id"], row["comment-id"], _vote(row["vote"], where), _seconds(row["timestamp"], where)
+            yield (
+                where,
+                row["voter-id"],
+                row["comment-id"],
+                _vote(row["vote"], where),
+                _seconds(row["timestamp"], where),
+            )
     else:
         for where, row in read_csv(folder / "participants-votes.csv", ["participant"]):
             for column, value in row.items():

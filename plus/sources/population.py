@@ -64,7 +64,12 @@ def split_users(user_ids: Iterable[str], seed: int, validation: float = 0.1, tes
     users = sorted(set(user_ids))
     Random(f"split-{seed}").shuffle(users)
     n_test, n_validation = round(len(users) * test), round(len(users) * validation)
-    names: list[Split] = ["test"] * n_test + ["validation"] * n_validation + ["train"] * (len(users) - n_test - n_validation)
+    sizes: tuple[tuple[Split, int], ...] = (
+        ("test", n_test),
+        ("validation", n_validation),
+        ("train", len(users) - n_test - n_validation),
+    )
+    names = [name for name, size in sizes for _ in range(size)]
     return dict(zip(users, names, strict=True))
 
 
@@ -98,7 +103,9 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str
         reader = csv.DictReader(file)
         missing = [column for column in columns if column not in (reader.fieldnames or [])]
         if missing:
-            raise SourceError(f"{path} has no column {missing[0]!r}; found {', '.join(reader.fieldnames or ['nothing'])}; add it or give another --data_dir")
+            raise SourceError(
+                f"{path} has no column {missing[0]!r}; found {', '.join(reader.fieldnames or ['nothing'])}; add it or give another --data_dir"
+            )
         for number, row in enumerate(reader, start=2):
             yield f"{path.name} row {number}", row
 
@@ -111,10 +118,14 @@ def read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict]]
             try:
                 row = json.loads(line)
             except json.JSONDecodeError as error:
-                raise SourceError(f"{where} is not JSON ({error.msg} at column {error.colno}); mend the line or give another --data_dir") from error
+                raise SourceError(
+                    f"{where} is not JSON ({error.msg} at column {error.colno}); mend the line or give another --data_dir"
+                ) from error
             missing = [column for column in columns if column not in row]
             if missing:
-                raise SourceError(f"{where} has no column {missing[0]!r}; found {', '.join(row)}; add it or give another --data_dir")
+                raise SourceError(
+                    f"{where} has no column {missing[0]!r}; found {', '.join(row)}; add it or give another --data_dir"
+                )
             yield where, row
 
 
@@ -123,5 +134,7 @@ def _open(path: Path):
         raise SourceError(f"there is no folder {path.parent}; give --data_dir a folder that holds {path.name}")
     if not path.is_file():
         found = ", ".join(sorted(entry.name for entry in path.parent.iterdir())[:8]) or "nothing"
-        raise SourceError(f"{path.parent} has no file {path.name} (found: {found}); give --data_dir a folder that holds it")
+        raise SourceError(
+            f"{path.parent} has no file {path.name} (found: {found}); give --data_dir a folder that holds it"
+        )
     return path.open(encoding="utf-8", newline="")

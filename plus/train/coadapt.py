@@ -88,7 +88,12 @@ class CoAdaptation:
     ) -> list[float]:
         """TRL's reward function: one reward per completion, from the columns of `train/rows.py`."""
         rows = [
-            Row(completion if isinstance(completion, str) else completion[-1]["content"], user, tuple(Preference(**p) for p in ps), s == "train")
+            Row(
+                completion if isinstance(completion, str) else completion[-1]["content"],
+                user,
+                tuple(Preference(**p) for p in ps),
+                s == "train",
+            )
             for completion, user, ps, s in zip(completions, user_id, pairs, split, strict=True)
         ]
         rewards, metrics = self.update(rows)
@@ -149,13 +154,16 @@ class CoAdaptation:
             for batch, margin_B in self.reward_model.margins(*zip(*unique, strict=True)):
                 log_likelihood_B = logsigmoid(margin_B)  # (B,)
                 if count:
-                    weight_B = margin_B.new_tensor([sum(items[i].loss for i in groups[row]) / count for row in batch])  # (B,)
+                    weight_B = margin_B.new_tensor(
+                        [sum(items[i].loss for i in groups[row]) / count for row in batch]
+                    )  # (B,)
                     (-(weight_B * log_likelihood_B).sum()).backward()
                 for row, value in zip(batch, logsigmoid(margin_B.detach().double()).tolist(), strict=True):
                     for number in groups[row]:
                         values[number] = value
         if count:
-            torch.nn.utils.clip_grad_norm_(self.reward_model.model.parameters(), self.max_grad_norm)
+            if self.max_grad_norm > 0:
+                torch.nn.utils.clip_grad_norm_(self.reward_model.model.parameters(), self.max_grad_norm)
             self.optimizer.step()
             self.optimizer.zero_grad()
             if self.scheduler is not None:

@@ -9,7 +9,9 @@ from transformers import PreTrainedModel
 from plus.train.trainer import PLUSConfig
 
 
-def estimate(summarizer: PreTrainedModel, reward_model: PreTrainedModel, args: PLUSConfig, prompt_tokens: Sequence[int]) -> list[str]:
+def estimate(
+    summarizer: PreTrainedModel, reward_model: PreTrainedModel, args: PLUSConfig, prompt_tokens: Sequence[int]
+) -> list[str]:
     """Lines for people: parameters, copies in memory, tokens an update.
 
     A trained parameter takes its weight, its gradient and Adam's two moments; a frozen one its

@@ -118,7 +118,8 @@ def train(
 
 def shuffled(contexts: Sequence[Context], size: int, seed: int) -> Iterator[list[Context]]:
     """Endless batches; every context comes once before any comes again."""
-    rng, queue = random.Random(f"order-{seed}"), []
+    rng = random.Random(f"order-{seed}")
+    queue: list[Context] = []
     while True:
         while len(queue) < size:
             queue += rng.sample(contexts, len(contexts))

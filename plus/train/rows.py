@@ -44,7 +44,8 @@ def in_training_order(rows: Dataset, count: int, seed: int) -> Dataset:
     The order is data, not a sampler's state, so a resumed run continues it exactly, and a batch
     may be larger than the data set.
     """
-    rng, order = random.Random(f"order-{seed}"), []
+    rng = random.Random(f"order-{seed}")
+    order: list[int] = []
     while len(order) < count:
         order += rng.sample(range(len(rows)), len(rows))
     return rows.select(order[:count])

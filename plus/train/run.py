@@ -13,6 +13,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set
 from plus.errors import RunError, SourceError
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel
+from plus.models.text import encode
 from plus.sources.population import Population
 from plus.train import run_folder
 from plus.train.estimate import estimate
@@ -37,10 +38,14 @@ def start_models(settings: Mapping[str, Any]) -> tuple[LanguageModelSummarizer, 
     """The untrained pair of a run: `seed` fixes the reward model's fresh head."""
     args = trainer_config(settings)
     summarizer = LanguageModelSummarizer.from_pretrained(
-        model_path(settings["model_name_or_path"]), max_prompt_length=args.max_prompt_length, max_completion_length=args.max_completion_length
+        model_path(settings["model_name_or_path"]),
+        max_prompt_length=args.max_prompt_length,
+        max_completion_length=args.max_completion_length,
     )
     set_seed(args.seed)
-    return summarizer, RewardModel.from_pretrained(model_path(settings["reward_model_name_or_path"]), args.reward_max_length)
+    return summarizer, RewardModel.from_pretrained(
+        model_path(settings["reward_model_name_or_path"]), args.reward_max_length
+    )
 
 
 def train(
@@ -61,7 +66,9 @@ def train(
     summarizer, reward_model = start_models(settings)
     training = population.split("train")
     if not training:
-        raise SourceError(f"{population.name} has no user with a choice to train on; it holds {len(population.histories)} users")
+        raise SourceError(
+            f"{population.name} has no user with a choice to train on; it holds {len(population.histories)} users"
+        )
     rows = dataset(training, summarizer)
     trainer = PLUSTrainer(
         model=summarizer.model, reward_model=reward_model, args=args, train_dataset=rows, processing_class=summarizer.tokenizer,
@@ -70,7 +77,7 @@ def train(
         trainer.remove_callback(printing)  # They print to stdout, which belongs to results.
     for callback in (RunLog(folder, trainer.coadaptation), Health(say), *callbacks):
         trainer.add_callback(callback)
-    lengths = [len(summarizer.tokenizer.apply_chat_template(prompt)) for prompt in rows["prompt"][:200]]
+    lengths = [len(ids) for ids in encode(summarizer.tokenizer, rows["prompt"][:200], generate=True)]
     for line in estimate(summarizer.model, reward_model.model, args, lengths):
         say(line)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -78,7 +85,10 @@ def train(
     summarizer.model.save_pretrained(folder / "summarizer")
     summarizer.tokenizer.save_pretrained(folder / "summarizer")
     reward_model.save_pretrained(folder / "reward_model")
-    for count, what in [*((n, what) for what, n in summarizer.cut.items()), (reward_model.shortened, "answers shortened to the reward model's window")]:
+    for count, what in [
+        *((n, what) for what, n in summarizer.cut.items()),
+        (reward_model.shortened, "answers shortened to the reward model's window"),
+    ]:
         if count:
             say(f"cut: {count:,} {what}")
     return Trained(folder, summarizer, reward_model)
@@ -94,14 +104,19 @@ def steps(settings: Mapping[str, Any], population: Population) -> int:
 
 
 def train_baseline(
-    settings: Mapping[str, Any], population: Population, texts: Mapping[str, str], on_step: Callable[[int, float], None] = lambda step, loss: None
+    settings: Mapping[str, Any],
+    population: Population,
+    texts: Mapping[str, str],
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> RewardModel:
     """The run's reward model trained anew on `texts[user_id]`: same rows, budget and optimizer."""
     args = trainer_config(settings)
     _, reward_model = start_models(settings)
     users = args.generation_batch_size // args.num_generations
     args.max_steps = steps(settings, population)
-    train_reward_model(coadaptation(reward_model, args), texts, contexts(population.split("train")), args.max_steps, users, on_step)
+    train_reward_model(
+        coadaptation(reward_model, args), texts, contexts(population.split("train")), args.max_steps, users, on_step
+    )
     return reward_model
 
 
@@ -111,7 +126,10 @@ def write_summaries(folder: Path, summarizer: LanguageModelSummarizer, populatio
     summaries = dict(zip(population.histories, texts, strict=True))
     run_folder.write_jsonl(
         folder / "summaries.jsonl",
-        ({"user_id": user, "summary": text, "events": len(population.histories[user].events)} for user, text in summaries.items()),
+        (
+            {"user_id": user, "summary": text, "events": len(population.histories[user].events)}
+            for user, text in summaries.items()
+        ),
     )
     return summaries
 
@@ -122,11 +140,19 @@ def _checkpoint(settings: Mapping[str, Any], folder: Path, say: Callable[[str], 
     if not asked:
         return None
     if not (folder / "config.json").exists():
-        raise RunError(f"{folder} holds no run to continue (no config.json); leave out --resume_from_checkpoint to start one")
+        raise RunError(
+            f"{folder} holds no run to continue (no config.json); leave out --resume_from_checkpoint to start one"
+        )
     if asked is not True:
         if not (Path(asked) / "trainer_state.json").exists():
-            raise RunError(f"{asked} is no checkpoint (no trainer_state.json); give a checkpoint-N folder, or --resume_from_checkpoint alone for the newest")
+            raise RunError(
+                f"{asked} is no checkpoint (no trainer_state.json); give a checkpoint-N folder, or --resume_from_checkpoint alone for the newest"
+            )
         return Path(asked)
     newest = last_checkpoint(folder)
-    say(f"continuing {folder} from {newest.name}" if newest else f"{folder} has no complete checkpoint yet: starting from its beginning")
+    say(
+        f"continuing {folder} from {newest.name}"
+        if newest
+        else f"{folder} has no complete checkpoint yet: starting from its beginning"
+    )
     return newest

@@ -1,9 +1,9 @@
 """A run's folder, the same for every reader: configuration, metrics, samples, summaries, models.
 
-    config.json       what was asked for          metrics.jsonl     one line an update
-    samples.jsonl     a few summaries an update   summaries.jsonl   one line a user, at the end
-    summarizer/       Hugging Face folder         reward_model/     Hugging Face folder
-    bradley_terry/    the same without summaries  report.json, curves.png, README.md
+config.json       what was asked for          metrics.jsonl     one line an update
+samples.jsonl     a few summaries an update   summaries.jsonl   one line a user, at the end
+summarizer/       Hugging Face folder         reward_model/     Hugging Face folder
+bradley_terry/    the same without summaries  report.json, curves.png, README.md
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ class RunLog(TrainerCallback):
         if not state.is_world_process_zero:
             return
         for row, reward in self.coadaptation.last[: self.samples]:
-            self._append("samples.jsonl", {"step": state.global_step, "user_id": row.user_id, "summary": row.text, "reward": reward})
+            self._append(
+                "samples.jsonl",
+                {"step": state.global_step, "user_id": row.user_id, "summary": row.text, "reward": reward},
+            )
 
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
         with (self.folder / name).open("a", encoding="utf-8") as file:

@@ -44,17 +44,22 @@ def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[s
     for key in settings:
         if key not in known:
             near = get_close_matches(key, known, 1)
-            raise SettingError(f"unknown option --{key}" + (f"; did you mean --{near[0]}?" if near else "; see plus train --help"))
+            raise SettingError(
+                f"unknown option --{key}" + (f"; did you mean --{near[0]}?" if near else "; see plus train --help")
+            )
     if settings["reward_model_name_or_path"] is None:
         settings["reward_model_name_or_path"] = settings["model_name_or_path"]
     for key in ("dataset_name", "model_name_or_path", "output_dir"):
         if settings[key] is None:
-            raise SettingError(f"--{key} is missing" + ("; for a first run on a CPU add --preset tiny" if key.startswith("model") else ""))
+            raise SettingError(
+                f"--{key} is missing"
+                + ("; for a first run on a CPU add --preset tiny" if key.startswith("model") else "")
+            )
     return settings
 
 
 def model_path(name: str) -> str:
-    """"tiny" is the base that comes with plus; anything else is a Hub id or a folder."""
+    """ "tiny" is the base that comes with plus; anything else is a Hub id or a folder."""
     return str(shipped("tiny_base")) if name == "tiny" else name
 
 
@@ -77,7 +82,10 @@ def printable(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Every option a run would use, defaults included, without the None of those nobody set."""
     config = trainer_config(settings)
     used = {name: getattr(config, name) for name in sorted(_trainer_options())}
-    resolved = {**settings, **{name: value for name, value in used.items() if isinstance(value, str | int | float | bool)}}
+    resolved = {
+        **settings,
+        **{name: value for name, value in used.items() if isinstance(value, str | int | float | bool)},
+    }
     return {key: value for key, value in resolved.items() if value is not None}
 
 

@@ -21,6 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig, GRPOTrainer
 
+from plus.models.language_model import completion_logprobs
 from plus.models.reward_model import RewardModel
 from plus.train.coadapt import CoAdaptation
 from plus.train.rows import in_training_order
@@ -34,20 +35,53 @@ class PLUSConfig(GRPOConfig):
     `num_generations`. Keep 60 or more distinct pairs in an update (users x `pairs_per_user`).
     """
 
-    beta: float = field(default=0.02, metadata={"help": "Weight of the KL to the reference. 0.1 nearly blocks learning; 0 risks a private code."})
-    scale_rewards: str = field(default="batch", metadata={"help": "'batch' keeps steps small while the reward model is noise; 'none' lets the KL win."})
-    num_generations: int | None = field(default=4, metadata={"help": "Summaries per user and update, compared with each other."})
-    per_device_train_batch_size: int = field(default=32, metadata={"help": "Summaries per update and device: users times num_generations."})
-    max_completion_length: int | None = field(default=256, metadata={"help": "Tokens a summary may have: the paper's cap. Shorter ones are read and sent more cheaply."})
-    max_prompt_length: int = field(default=4096, metadata={"help": "Tokens of history and instruction; the oldest events are cut first, the instruction never."})
-    mask_truncated_completions: bool = field(default=False, metadata={"help": "Leave summaries that hit the cap out of the loss."})
+    beta: float = field(
+        default=0.02,
+        metadata={"help": "Weight of the KL to the reference. 0.1 nearly blocks learning; 0 risks a private code."},
+    )
+    scale_rewards: str = field(
+        default="batch",
+        metadata={"help": "'batch' keeps steps small while the reward model is noise; 'none' lets the KL win."},
+    )
+    num_generations: int | None = field(
+        default=4, metadata={"help": "Summaries per user and update, compared with each other."}
+    )
+    per_device_train_batch_size: int = field(
+        default=32, metadata={"help": "Summaries per update and device: users times num_generations."}
+    )
+    max_completion_length: int | None = field(
+        default=256,
+        metadata={"help": "Tokens a summary may have: the paper's cap. Shorter ones are read and sent more cheaply."},
+    )
+    max_prompt_length: int = field(
+        default=4096,
+        metadata={"help": "Tokens of history and instruction; the oldest events are cut first, the instruction never."},
+    )
+    mask_truncated_completions: bool = field(
+        default=False, metadata={"help": "Leave summaries that hit the cap out of the loss."}
+    )
     logging_steps: float = field(default=1, metadata={"help": "Updates between lines of metrics.jsonl."})
-    reward_learning_rate: float = field(default=1e-5, metadata={"help": "The sharpest knob in trials: ten times too high and nothing is learned."})
-    reward_max_length: int = field(default=2048, metadata={"help": "Tokens the reward model reads; answers are cut at their end, summaries never."})
-    reward_tokens_per_batch: int = field(default=16_384, metadata={"help": "Padded tokens in one pass of the reward model; lower it to save memory."})
-    pairs_per_user: int = field(default=2, metadata={"help": "Choices of a user that test each of their summaries in one update."})
-    separate_pairs: bool = field(default=False, metadata={"help": "Reward and reward-model loss never share a pair: less memorising, slower."})
-    summary_dropout: float = field(default=0.05, metadata={"help": "Share of the reward model's rows whose summary is left out, so that 'empty' stays a fair control."})
+    reward_learning_rate: float = field(
+        default=1e-5, metadata={"help": "The sharpest knob in trials: ten times too high and nothing is learned."}
+    )
+    reward_max_length: int = field(
+        default=2048, metadata={"help": "Tokens the reward model reads; answers are cut at their end, summaries never."}
+    )
+    reward_tokens_per_batch: int = field(
+        default=16_384, metadata={"help": "Padded tokens in one pass of the reward model; lower it to save memory."}
+    )
+    pairs_per_user: int = field(
+        default=2, metadata={"help": "Choices of a user that test each of their summaries in one update."}
+    )
+    separate_pairs: bool = field(
+        default=False, metadata={"help": "Reward and reward-model loss never share a pair: less memorising, slower."}
+    )
+    summary_dropout: float = field(
+        default=0.05,
+        metadata={
+            "help": "Share of the reward model's rows whose summary is left out, so that 'empty' stays a fair control."
+        },
+    )
 
 
 class PLUSTrainer(GRPOTrainer):
@@ -56,8 +90,6 @@ class PLUSTrainer(GRPOTrainer):
     `train_dataset` and `eval_dataset` hold the columns of `train/rows.py`. Rows run in an order
     fixed by `args.seed`; evaluation never moves the reward model.
     """
-
-    _tag_names = ["plus"]
 
     def __init__(
         self,
@@ -73,7 +105,9 @@ class PLUSTrainer(GRPOTrainer):
         if args.max_steps <= 0:
             args.max_steps = math.ceil(args.num_train_epochs * len(train_dataset) / users)
         args.num_train_epochs, args.shuffle_dataset = 1, False
-        generations = math.ceil(args.max_steps * args.gradient_accumulation_steps / (args.steps_per_generation * args.num_iterations))
+        generations = math.ceil(
+            args.max_steps * args.gradient_accumulation_steps / (args.steps_per_generation * args.num_iterations)
+        )
         rows = in_training_order(train_dataset, generations * users, args.seed)
         self.coadaptation = coadaptation(reward_model, args)
         super().__init__(
@@ -82,10 +116,33 @@ class PLUSTrainer(GRPOTrainer):
         )  # fmt: skip
         reward_model.model.to(self.accelerator.device)
 
+    def _get_per_token_logps_and_entropies(
+        self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **kwargs
+    ):
+        """On a CPU TRL projects every prompt position through the vocabulary; here only the
+        completion's are, as on a GPU. Images and mixtures of experts take TRL's way."""
+        if self.accelerator.device.type != "cpu" or any(
+            value is not None and value is not False for value in kwargs.values()
+        ):
+            return super()._get_per_token_logps_and_entropies(
+                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
+            )
+        size = batch_size or len(input_ids)
+        parts = [
+            completion_logprobs(
+                model, input_ids[row : row + size], attention_mask[row : row + size], logits_to_keep, self.temperature
+            )
+            for row in range(0, len(input_ids), size)
+        ]
+        logprobs_NT, entropy_NT = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        return logprobs_NT, entropy_NT if compute_entropy else None, None
+
     def _save_checkpoint(self, model, trial) -> None:
         """The reward model goes first: `trainer_state.json`, TRL's last file, then marks the
         checkpoint complete, and older ones are rotated away only after it."""
-        folder = Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}" / "reward_model"
+        folder = (
+            Path(self._get_output_dir(trial)) / f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}" / "reward_model"
+        )
         if self.args.should_save:
             shutil.rmtree(folder, ignore_errors=True)  # Left by a run that died while saving.
             folder.mkdir(parents=True)
@@ -108,8 +165,19 @@ def coadaptation(reward_model: RewardModel, args: PLUSConfig) -> CoAdaptation:
     """The reward model's side of a run: AdamW and the scheduler of the summarizer, at its own rate."""
     reward_model.max_length, reward_model.tokens_per_batch = args.reward_max_length, args.reward_tokens_per_batch
     parameters = [p for p in reward_model.model.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, lr=args.reward_learning_rate, betas=(args.adam_beta1, args.adam_beta2), eps=args.adam_epsilon, weight_decay=args.weight_decay)
-    scheduler = get_scheduler(args.lr_scheduler_type, optimizer, num_warmup_steps=args.get_warmup_steps(args.max_steps), num_training_steps=args.max_steps)
+    optimizer = torch.optim.AdamW(
+        parameters,
+        lr=args.reward_learning_rate,
+        betas=(args.adam_beta1, args.adam_beta2),
+        eps=args.adam_epsilon,
+        weight_decay=args.weight_decay,
+    )
+    scheduler = get_scheduler(
+        args.lr_scheduler_type,
+        optimizer,
+        num_warmup_steps=args.get_warmup_steps(args.max_steps),
+        num_training_steps=args.max_steps,
+    )
     return CoAdaptation(
         reward_model, optimizer, scheduler, args.pairs_per_user, args.separate_pairs,
         args.summary_dropout, args.max_grad_norm, args.seed,
@@ -119,7 +187,9 @@ def coadaptation(reward_model: RewardModel, args: PLUSConfig) -> CoAdaptation:
 def last_checkpoint(output_dir: str | Path) -> Path | None:
     """The newest *complete* checkpoint of a run, or None. One that a crash cut short has no
     readable `trainer_state.json`, since that file is written last."""
-    found = sorted(Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=lambda path: int(path.name.rsplit("-", 1)[1]))
+    found = sorted(
+        Path(output_dir).glob(f"{PREFIX_CHECKPOINT_DIR}-*"), key=lambda path: int(path.name.rsplit("-", 1)[1])
+    )
     return next((path for path in reversed(found) if _complete(path)), None)
 
 
@@ -134,4 +204,6 @@ def _complete(checkpoint: Path) -> bool:
 def _unshared(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     """The weights with tied ones stored once, as safetensors asks."""
     seen: dict[int, str] = {}
-    return {name: t.contiguous() for name, t in model.state_dict().items() if seen.setdefault(t.data_ptr(), name) == name}
+    return {
+        name: t.contiguous() for name, t in model.state_dict().items() if seen.setdefault(t.data_ptr(), name) == name
+    }

@@ -1,0 +1,5 @@
+"""`python -m plus` is `plus`."""
+
+from plus.cli.main import main
+
+main()

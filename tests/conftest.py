@@ -1,0 +1,52 @@
+"""Shared pieces: the shipped tiny base, small populations, and one run of the demo for all who read it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+
+
+def plus(*arguments: str | Path, cwd: Path | None = None, timeout: float = 280) -> subprocess.CompletedProcess[str]:
+    """Run the real command line in a process of its own."""
+    command = [sys.executable, "-m", "plus", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory) -> dict:
+    """The result of `plus demo --seed 0 --json`, whose run folder is result["run"]."""
+    folder = tmp_path_factory.mktemp("demo") / "run"
+    done = plus("demo", "--seed", "0", "--output_dir", folder, "--json")
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def base():
+    """The shipped tiny base as summarizer."""
+    from plus.models.language_model import LanguageModelSummarizer
+    from plus.shipped import shipped
+
+    return LanguageModelSummarizer.from_pretrained(
+        shipped("tiny_base"), max_prompt_length=512, max_completion_length=16
+    )
+
+
+@pytest.fixture
+def reward_model():
+    """A reward model started from the tiny base, its head fixed by the seed."""
+    import torch
+
+    from plus.models.reward_model import RewardModel
+    from plus.shipped import shipped
+
+    torch.manual_seed(0)
+    return RewardModel.from_pretrained(shipped("tiny_base"), max_length=256)
