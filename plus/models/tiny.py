@@ -43,12 +43,19 @@ def conversation(rng: random.Random) -> list[Message]:
     topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
     likes = pets.PERSONA.format(animal=favourite)
     passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected))
-    task = rng.choices(("favourite", "topic", "passed", "summary", "answer"), (30, 20, 10, 25, 15))[0]
+    task = rng.choices(("favourite", "topic", "passed", "summary", "answer", "reaction"), (25, 15, 10, 20, 10, 20))[0]
     if task == "answer":
         taste = rng.choice(pets.ANIMALS)
         summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
         pair = pets.comparison(rng, taste, favourite)
         return scorer_messages(summary, pair.prompt, pair.chosen)
+    if task == "reaction":
+        taste, shown = rng.sample(pets.ANIMALS, 2)
+        shown = rng.choice((taste, shown))
+        pair = pets.comparison(rng, shown, favourite)
+        said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
+        reaction = "Yes, I like that." if shown == taste else "No, not that."
+        return [*said, {"role": "user", "content": reaction}]
     question, reply = {
         "favourite": (FAVOURITE, likes),
         "topic": (TOPIC, topic),
