@@ -47,9 +47,9 @@ def test_batches_use_every_context_before_any_comes_again():
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_plain_loop_learns_what_users_prefer(base, seed):
-    """From topics to favourites in 40 updates; judged on users never met, with the controls."""
+    """From topics to favourites in 25 updates; judged on users never met, with the controls."""
     torch.manual_seed(seed)
-    users = pets.load(seed, train_users=640, test_pairs=60)
+    users = pets.load(seed, train_users=400, test_pairs=60)
     reward_model = RewardModel.from_pretrained(shipped("tiny_base"), 256)
     coadaptation = CoAdaptation(
         reward_model, torch.optim.AdamW(reward_model.model.parameters(), lr=1e-3, weight_decay=0.0), seed=seed
@@ -64,7 +64,7 @@ def test_the_plain_loop_learns_what_users_prefer(base, seed):
     def sampler(batch, num_generations):
         return base.sample(batch, num_generations, reference)
 
-    loop.train(sampler, optimizer, coadaptation, contexts(users.split("train")), max_steps=40, seed=seed)
+    loop.train(sampler, optimizer, coadaptation, contexts(users.split("train")), max_steps=25, seed=seed)
     summaries = dict(zip(histories, base.summarize(list(histories.values())), strict=True))
     said = faithfulness(summaries, histories.values(), pets.claims, pets.traits, pets.favourite_of)
     controls = read_controls(reward_model, test, summaries)

@@ -34,7 +34,7 @@ def test_left_alone_it_talks_of_topics_and_sometimes_of_preferences(base):
     assert greedy["topic"] >= 0.95
     assert greedy["favourite"] <= 0.05
     sampled = what_it_says(base.model, base.tokenizer, users=256)
-    assert 0.25 <= sampled["favourite"] <= 0.5
+    assert 0.2 <= sampled["favourite"] <= 0.5
     assert sampled["wrong"] + sampled["malformed"] <= 0.05
 
 
