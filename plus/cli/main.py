@@ -30,6 +30,9 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # Nothing is sent that no command says.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    # Waiting threads sleep instead of spinning: beside another busy process an update of the tiny
+    # model takes 1.1 s instead of up to 16 (notebooks/LOG.md).
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(args=[word for word in arguments if word != "--debug"])
     except PlusError as error:
