@@ -59,7 +59,9 @@ def advantages(rewards_N: torch.Tensor, num_generations: int) -> torch.Tensor:
     """
     groups_PG = rewards_N.view(-1, num_generations)  # (P, G)
     centred_PG = groups_PG - groups_PG.mean(dim=1, keepdim=True)
-    return centred_PG.flatten() / (rewards_N.std() + 1e-4)
+    count = len(rewards_N)
+    variance = (rewards_N - rewards_N.mean()).square().mean() * (count / (count - 1))  # rounded as TRL rounds it
+    return centred_PG.flatten() / (variance.sqrt() + 1e-4)
 
 
 def policy_loss(
