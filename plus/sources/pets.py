@@ -17,7 +17,8 @@ import re
 from collections.abc import Iterable
 
 from plus.errors import SourceError
-from plus.sources.population import Population, is_target_in
+from plus.sources.leaks import is_target_in
+from plus.sources.population import Population
 from plus.types import Event, Example, Preference, Split, UserHistory
 
 ANIMALS = ("cats", "dogs", "birds", "rabbits", "fish", "horses", "turtles", "hamsters")
