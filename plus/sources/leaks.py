@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 from plus.types import Event, Preference, Reaction, Turn
 
@@ -28,7 +29,7 @@ class Revealed:
                 self._add(content.earlier)
             case tuple(turns):
                 # The answer that a conversation went on from is the one that was chosen.
-                for before, turn in zip(turns, turns[1:], strict=False):
+                for before, turn in pairwise(turns):
                     self.shown.add((_plain(before.content), _plain(turn.content)))
 
     def holds(self, event_id: str, target: Preference) -> bool:

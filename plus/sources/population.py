@@ -14,11 +14,13 @@ from plus.types import Example, Split, UserHistory
 
 
 class Dropped(Counter[str]):
-    """reason -> how many were left out, with the first place each reason was met."""
+    """reason -> how many were left out, with the first place each reason was met, and the columns
+    of the first row that was no row."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first: dict[str, str] = {}
+        self.columns: tuple[str, ...] = ()
 
     def add(self, reason: str, where: str = "", count: int = 1) -> None:
         """Count one thing that is left out; `where` names its row."""
