@@ -103,12 +103,13 @@ def _further(on_bytes: OnBytes, before: int, total: int, done: int, of_file: int
 
 def _file(path: Path, dropped: Dropped, on_bytes: OnBytes) -> Iterator[Record]:
     rows = _parquet if path.suffix == ".parquet" else _csv if path.suffix == ".csv" else _json
+    name = path.name
     for where, row in rows(path, dropped, on_bytes):
-        yield Record(f"{path.name} {where}", row)
+        yield Record(f"{name} {where}", row)
 
 
 def _json(path: Path, dropped: Dropped, on_bytes: OnBytes) -> Iterator[tuple[str, dict]]:
-    total = path.stat().st_size
+    total, name = path.stat().st_size, path.name
     with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
         try:
             if path.suffix == ".json" and file.read(64).lstrip()[:1] == b"[":
@@ -118,7 +119,7 @@ def _json(path: Path, dropped: Dropped, on_bytes: OnBytes) -> Iterator[tuple[str
             for number, line in _lines(file):
                 if number % 1000 == 1:
                     on_bytes(raw.tell(), total)
-                if (row := json_row(line, f"{path.name} line {number}", dropped)) is not None:
+                if (row := json_row(line, f"{name} line {number}", dropped)) is not None:
                     yield f"line {number}", row
         except (gzip.BadGzipFile, EOFError) as error:
             raise SourceError(f"{path} is cut short or no gzip file ({_first_line(error)}); copy it again") from error

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, is_dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from plus.errors import SourceError
-from plus.sources.contexts import build
+from plus.sources.contexts import build, by_user, in_order
+from plus.sources.export import as_row
 from plus.sources.files import OnBytes, records
 from plus.sources.messages import UnusableError
 from plus.sources.population import Dropped, Population
-from plus.sources.rows import Row, read_row
-from plus.sources.splits import Plan
-from plus.types import Event, Split, Turn
+from plus.sources.rows import Row, content_id, read_row
+from plus.sources.splits import Plan, Splits, assign
 
 MAX_DROPPED = 0.05
 
@@ -37,10 +36,28 @@ def load(
     dropped = Dropped()
     rows = list(read(source, dropped, user_id_column))
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
-    events, splits = _identified(rows, dropped)
-    stated = set(splits.values()) - {None}
-    given = {key: split or "train" for key, split in splits.items()} if plan is None and len(stated) > 1 else None
-    return build(Path(source).stem, events, plan or Plan(seed=seed), dropped, given)
+    known = _identified(rows, dropped)
+    events = by_user((row.user_id, row.event) for row in known.values())
+    return build(Path(source).stem, events, plan or Plan(seed=seed), dropped, _given(known, plan))
+
+
+def split_rows(
+    source: str | Path,
+    dropped: Dropped,
+    user_id_column: str = "user_id",
+    allow_dropped: bool = False,
+    plan: Plan | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The rows of `source` in the one format, each with its split; users in order, oldest first."""
+    rows = list(read(source, dropped, user_id_column))
+    refuse(source, len(rows), dropped, allow_dropped, user_id_column)
+    known = _identified(rows, dropped)
+    events = by_user((row.user_id, row.event) for row in known.values())
+    splits = _given(known, plan) or assign(events, plan or Plan(), dropped)
+    for user_id in sorted(events):
+        for event in in_order(events[user_id], 0):
+            if split := splits.get((user_id, event.id)):
+                yield as_row(user_id, event, split, known[user_id, event.id].session_id)
 
 
 def read(
@@ -50,15 +67,16 @@ def read(
     on_bytes: OnBytes = lambda done, total: None,
 ) -> Iterator[Row]:
     """The usable rows one by one; each other is counted with its reason."""
+    name = Path(source).stem
     for where, record, split in records(source, dropped, on_bytes):
         try:
-            row = read_row(record, user_id_column, split)
+            row = read_row(record, user_id_column, split, name)
         except UnusableError as error:
             dropped.add(str(error), where)
             if not dropped.columns:
                 dropped.columns = tuple(str(name) for name in record)
         else:
-            yield row if row.event.source else replace(row, event=replace(row.event, source=Path(source).stem))
+            yield row
 
 
 def refuse(
@@ -82,37 +100,30 @@ def refuse(
     )
 
 
+def _given(known: Mapping[tuple[str, str], Row], plan: Plan | None) -> Splits | None:
+    """The splits that the data states, unless a plan asks for others or they are all the same."""
+    if plan is not None or len({row.split for row in known.values()} - {None}) < 2:
+        return None
+    return {key: row.split or "train" for key, row in known.items()}
+
+
 def _no_user(column: str) -> str:
     return f"rows without a {column!r}"
 
 
-def _identified(
-    rows: Iterable[Row], dropped: Dropped
-) -> tuple[dict[str, list[Event]], dict[tuple[str, str], Split | None]]:
-    """(events by user, split by (user, event id)). A row without an id gets one made of what it
-    says, so that the order of the rows is irrelevant; of rows that share an id one is kept."""
-    events: dict[str, list[Event]] = defaultdict(list)
-    splits: dict[tuple[str, str], Split | None] = {}
-    chosen: dict[tuple[str, str], tuple[str, Row]] = {}
+def _identified(rows: Iterable[Row], dropped: Dropped) -> dict[tuple[str, str], Row]:
+    """The rows by (user, event id). A row without an id gets one made of what it says, so that the
+    order of the rows is irrelevant; of rows that share an id one is kept."""
+    kept: dict[tuple[str, str], tuple[str, Row]] = {}
     same: Counter[tuple[str, str]] = Counter()
     for row in rows:
-        digest = _digest(row)
+        digest = content_id(row.user_id, row.event)
         key = (row.user_id, row.event.id or digest)
         if not row.event.id:
             same[key] += 1  # The same choice twice is two events.
             key = (key[0], f"{digest}-{same[key]}") if same[key] > 1 else key
-        elif key in chosen:
+        elif key in kept:
             dropped.add("rows with an id that the user already has", f"user {row.user_id}, id {row.event.id}")
-        if key not in chosen or digest < chosen[key][0]:
-            chosen[key] = (digest, row)
-    for (user_id, event_id), (_, row) in chosen.items():
-        events[user_id].append(replace(row.event, id=event_id))
-        splits[user_id, event_id] = row.split
-    return dict(events), splits
-
-
-def _digest(row: Row) -> str:
-    content = row.event.content
-    said = asdict(content) if is_dataclass(content) else [asdict(t) if isinstance(t, Turn) else t for t in content]
-    text = json.dumps([row.user_id, row.event.time, said, row.split], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+        if key not in kept or digest < kept[key][0]:
+            kept[key] = (digest, replace(row, event=replace(row.event, id=key[1])))
+    return {key: row for key, (_, row) in kept.items()}

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from plus.errors import SourceError
+from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.sources.leaks import is_target_in
 from plus.sources.population import Population
-from plus.types import Event, Example, Preference, Split, UserHistory
+from plus.types import Event, Example, Message, Preference, Split, UserHistory
 
 ANIMALS = ("cats", "dogs", "birds", "rabbits", "fish", "horses", "turtles", "hamsters")
 TOPICS = (
@@ -42,6 +43,12 @@ ANSWERS = (
 PERSONA = "The user likes {animal} best."
 TOPIC_SUMMARY = "The user talked about {topic}."
 PASSED_OVER = "The user passed over {animal}."
+# What the tiny base is asked about a history before `plus` starts, and how often an untaught
+# summary speaks of a topic, of the favourite, of an animal passed over.
+FAVOURITE = "Which animal does this user like best?"
+TOPIC = "What did this user talk about last?"
+REJECTED = "Which animal did this user pass over last?"
+SUMMARY_MIX = (0.50, 0.35, 0.15)
 
 _CLAIMS = (
     ("likes", re.compile(r"\blikes (\w+)")),
@@ -57,17 +64,18 @@ def claims(text: str) -> set[tuple[str, str]]:
     return {(name, word) for name, pattern in _CLAIMS for word in pattern.findall(text)}
 
 
-def traits(history: UserHistory) -> set[tuple[str, str]]:
+def traits(history: UserHistory, animals: Sequence[str] = ANIMALS) -> set[tuple[str, str]]:
     """What the context reveals: the animal chosen every time, and each one passed over."""
-    liked = [animal_of(e.content.chosen) for e in history.events if isinstance(e.content, Preference)]
-    passed = {animal_of(e.content.rejected) for e in history.events if isinstance(e.content, Preference)}
+    choices = [e.content for e in history.events if isinstance(e.content, Preference)]
+    liked = [animal_of(choice.chosen, animals) for choice in choices]
+    passed = {animal_of(choice.rejected, animals) for choice in choices}
     always = {animal for animal in liked if liked.count(animal) == len(liked)}
     return {("likes", animal) for animal in always} | {("passed over", animal) for animal in passed - set(liked)}
 
 
-def favourite_of(history: UserHistory) -> set[tuple[str, str]]:
+def favourite_of(history: UserHistory, animals: Sequence[str] = ANIMALS) -> set[tuple[str, str]]:
     """The one trait that a summary of this history ought to name."""
-    return {trait for trait in traits(history) if trait[0] == "likes"}
+    return {trait for trait in traits(history, animals) if trait[0] == "likes"}
 
 
 def comparison(rng: random.Random, chosen: str, rejected: str) -> Preference:
@@ -77,9 +85,11 @@ def comparison(rng: random.Random, chosen: str, rejected: str) -> Preference:
     return Preference(prompt, first.format(animal=chosen), second.format(animal=rejected))
 
 
-def user(rng: random.Random, user_id: str, favourite: str) -> UserHistory:
-    """A user with three past comparisons that reveal the favourite."""
-    others = rng.sample([animal for animal in ANIMALS if animal != favourite], 3)
+def user(rng: random.Random, user_id: str, favourite: str, animals: Sequence[str] = ANIMALS) -> UserHistory:
+    """A user with three past comparisons that reveal the favourite; where there are fewer than
+    three other animals, these come again."""
+    left = [animal for animal in animals if animal != favourite]
+    others = rng.sample(left, 3) if len(left) >= 3 else rng.choices(left, k=3)
     events = (
         Event(f"{user_id}-{number}", "choice", comparison(rng, favourite, other), float(number), "pets")
         for number, other in enumerate(others)
@@ -97,11 +107,8 @@ def load(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_p
     personas: dict[str, str] = {}
 
     def add(user_id: str, favourite: str, targets: list[Preference], split: Split) -> None:
-        history = user(rng, user_id, favourite)
-        while any(is_target_in(history.events, target) for target in targets):
-            history = user(rng, user_id, favourite)
+        examples.extend(rows(rng, user_id, favourite, targets, split))
         personas[user_id] = PERSONA.format(animal=favourite)
-        examples.extend(Example(history, target, split) for target in targets)
 
     for number in range(train_users):
         favourite = rng.choice(ANIMALS)
@@ -116,6 +123,21 @@ def load(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_p
     population = Population("pets", tuple(examples), {e.history.user_id: e.history for e in examples}, personas)
     mirrored(population.split("test"))
     return population
+
+
+def rows(
+    rng: random.Random,
+    user_id: str,
+    favourite: str,
+    targets: Sequence[Preference],
+    split: Split,
+    animals: Sequence[str] = ANIMALS,
+) -> list[Example]:
+    """One user's examples, with a context that holds none of the targets."""
+    history = user(rng, user_id, favourite, animals)
+    while any(is_target_in(history.events, target) for target in targets):
+        history = user(rng, user_id, favourite, animals)
+    return [Example(history, target, split) for target in targets]
 
 
 def mirrored(examples: Iterable[Example]) -> None:
@@ -147,11 +169,35 @@ def permuted(population: Population, seed: int = 0) -> Population:
     return Population(f"{population.name}, permuted", tuple(examples), population.histories, population.personas)
 
 
-def animal_of(sentence: str) -> str:
+def animal_of(sentence: str, animals: Sequence[str] = ANIMALS) -> str:
     """The animal that a sentence names, or ""."""
-    return next((animal for animal in ANIMALS if re.search(rf"\b{animal}\b", sentence)), "")
+    return next((animal for animal in animals if re.search(rf"\b{animal}\b", sentence)), "")
 
 
 def topic_of(prompt: str) -> str:
     """The topic that a prompt asks about, or ""."""
     return next((topic for topic in TOPICS if re.search(rf"\b{topic}\b", prompt)), "")
+
+
+def conversation(rng: random.Random, animals: Sequence[str] = ANIMALS) -> list[Message]:
+    """One conversation to train a tiny base on: the last message is the answer to learn."""
+    favourite = rng.choice(animals)
+    history = user(rng, "u", favourite, animals)
+    newest = history.events[-1].content
+    assert isinstance(newest, Preference)
+    topic = TOPIC_SUMMARY.format(topic=topic_of(newest.prompt))
+    likes = PERSONA.format(animal=favourite)
+    passed = PASSED_OVER.format(animal=animal_of(newest.rejected, animals))
+    task = rng.choices(("favourite", "topic", "passed", "summary", "answer"), (30, 20, 10, 25, 15))[0]
+    if task == "answer":
+        taste = rng.choice(animals)
+        summary = rng.choices((PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
+        pair = comparison(rng, taste, favourite)
+        return scorer_messages(summary, pair.prompt, pair.chosen)
+    question, reply = {
+        "favourite": (FAVOURITE, likes),
+        "topic": (TOPIC, topic),
+        "passed": (REJECTED, passed),
+        "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
+    }[task]
+    return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -102,4 +103,6 @@ def _open(path: Path):
         raise SourceError(
             f"{path.parent} has no file {path.name} (found: {found}); give --data_dir a folder that holds it"
         )
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")

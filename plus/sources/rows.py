@@ -8,9 +8,10 @@ Formats: https://huggingface.co/docs/trl/dataset_formats
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from plus.sources.messages import UnusableError, text_of, turns_of
@@ -40,8 +41,11 @@ class Row:
     time_format: str
 
 
-def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str = "") -> Row:
-    """Read one row; `split` is what the file's name says. Raises UnusableError with the reason."""
+def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str = "", source: str = "") -> Row:
+    """Read one row; `split` and `source` are what the file's name says, where the row says nothing.
+
+    Raises UnusableError with the reason.
+    """
     row = {name: value for name, value in row.items() if value is not None}
     user_id = _user_id(row, user_id_column)
     shape, content = read_content(row)
@@ -49,7 +53,7 @@ def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str
     kind: EventKind = (
         "choice" if isinstance(content, Preference) else "reaction" if isinstance(content, Reaction) else "message"
     )
-    event = Event(_label(row.get("id")), kind, content, time, _label(row.get("source")))
+    event = Event(_label(row.get("id")), kind, content, time, _label(row.get("source", source)))
     return Row(user_id, event, _label(row.get("session_id")), split_name(row.get("split", split)), shape, time_format)
 
 
@@ -163,6 +167,15 @@ def _label(value: Any) -> str:
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value).encode("utf-8", "replace").decode()
     return ""
+
+
+def content_id(user_id: str, event: Event) -> str:
+    """An id made of what an event says, so that it does not depend on where its row stands."""
+    content = event.content
+    said = (
+        asdict(content) if isinstance(content, Preference | Reaction) else [getattr(t, "content", t) for t in content]
+    )
+    return hashlib.sha256(json.dumps([user_id, event.time, said], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def from_cell(text: str) -> Any:
