@@ -13,10 +13,10 @@ from rich.progress import Progress
 
 from plus.models import tiny
 from plus.shipped import shipped
-from plus.sources import llmfao, pets, pets_ood, polis, styles
+from plus.sources import llmfao, pets_ood, polis, styles
 from plus.types import Preference, Reaction
 
-CONVERSATIONS = {"pets": pets.conversation, "pets_ood": pets_ood.conversation, "styles": styles.conversation}
+CONVERSATIONS = {"pets": tiny.conversation, "pets_ood": pets_ood.conversation, "styles": styles.conversation}
 
 
 def corpus(rows: int, conversation: tiny.Conversation) -> list[str]:

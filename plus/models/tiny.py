@@ -6,7 +6,7 @@ is stated. It has never seen a reward, and left alone its summaries predict next
 
 The recipe is supervised and made from the templates of `sources/pets.py`; the histories and pairs
 that `plus` later trains and tests on are drawn anew from other seeds. `pets_ood` and `styles` bring
-conversations of their own.
+conversations of their own, which `train_base` takes instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from plus.prompts import summarizer_messages
+from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.sources import pets
 from plus.types import Message, Preference, UserHistory
 
@@ -28,7 +28,36 @@ CHAT_TEMPLATE = (
     "<|bos|>{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-Conversation = Callable[[random.Random], list[Message]]  # its last message is the answer to learn
+FAVOURITE = "Which animal does this user like best?"
+TOPIC = "What did this user talk about last?"
+REJECTED = "Which animal did this user pass over last?"
+# How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
+SUMMARY_MIX = (0.50, 0.35, 0.15)
+Conversation = Callable[[random.Random], list[Message]]
+
+
+def conversation(rng: random.Random) -> list[Message]:
+    """One training conversation: the last message is the answer to learn."""
+    favourite = rng.choice(pets.ANIMALS)
+    history = pets.user(rng, "u", favourite)
+    newest = history.events[-1].content
+    assert isinstance(newest, Preference)
+    topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
+    likes = pets.PERSONA.format(animal=favourite)
+    passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected))
+    task = rng.choices(("favourite", "topic", "passed", "summary", "answer"), (30, 20, 10, 25, 15))[0]
+    if task == "answer":
+        taste = rng.choice(pets.ANIMALS)
+        summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
+        pair = pets.comparison(rng, taste, favourite)
+        return scorer_messages(summary, pair.prompt, pair.chosen)
+    question, reply = {
+        "favourite": (FAVOURITE, likes),
+        "topic": (TOPIC, topic),
+        "passed": (REJECTED, passed),
+        "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
+    }[task]
+    return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
 
 
 def train_tokenizer(texts: Sequence[str], vocab_size: int = 1024) -> PreTrainedTokenizerFast:
@@ -62,10 +91,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, hidden_size: int = 64, layer
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast,
-    rng: random.Random,
-    batch_size: int,
-    conversation: Conversation = pets.conversation,
+    tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int, conversation: Conversation = conversation
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Endless (ids_BL, weights_BL, padding_BL): full weight on the answer, a twentieth on the rest."""
     while True:
@@ -88,7 +114,7 @@ def train_base(
     batch_size: int = 32,
     learning_rate: float = 2e-3,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
-    conversation: Conversation = pets.conversation,
+    conversation: Conversation = conversation,
 ) -> PreTrainedModel:
     """Next-token prediction on `conversation` rows: AdamW, 50 steps of warm-up, linear decay."""
     torch.manual_seed(seed)

@@ -17,7 +17,7 @@ SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 OTHER = "events"  # What is no choice lies in a file that no trainer takes for a split.
 
 
-def as_row(user_id: str, event: Event, split: Split, session_id: str = "") -> dict[str, Any]:
+def as_row(user_id: str, event: Event, split: Split | None, session_id: str = "") -> dict[str, Any]:
     """One event as a row; every text is a message, so that one column has one type."""
     shared = {
         "id": event.id, "user_id": user_id, "session_id": session_id, "timestamp": event.time,

@@ -38,24 +38,28 @@ def load(
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
-    return build(Path(source).stem, events, plan or Plan(seed=seed), dropped, _given(known, plan))
+    return build(Path(source).stem, events, plan or Plan(seed=seed), dropped, None if plan else _given(known))
 
 
 def split_rows(
     source: str | Path,
     dropped: Dropped,
+    plan: Plan,
     user_id_column: str = "user_id",
     allow_dropped: bool = False,
-    plan: Plan | None = None,
+    keep_stated: bool = True,
 ) -> Iterator[dict[str, Any]]:
-    """The rows of `source` in the one format, each with its split; users in order, oldest first."""
+    """The rows of `source` in the one format, each with its split; users in order, oldest first.
+
+    `keep_stated` prefers the splits that the data states to the plan's. Raises as `load` does.
+    """
     rows = list(read(source, dropped, user_id_column))
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
-    splits = _given(known, plan) or assign(events, plan or Plan(), dropped)
+    splits = (_given(known) if keep_stated else None) or assign(events, plan, dropped)
     for user_id in sorted(events):
-        for event in in_order(events[user_id], 0):
+        for event in in_order(events[user_id], plan.seed):
             if split := splits.get((user_id, event.id)):
                 yield as_row(user_id, event, split, known[user_id, event.id].session_id)
 
@@ -100,9 +104,9 @@ def refuse(
     )
 
 
-def _given(known: Mapping[tuple[str, str], Row], plan: Plan | None) -> Splits | None:
-    """The splits that the data states, unless a plan asks for others or they are all the same."""
-    if plan is not None or len({row.split for row in known.values()} - {None}) < 2:
+def _given(known: Mapping[tuple[str, str], Row]) -> Splits | None:
+    """The splits that the data states, unless they are all the same."""
+    if len({row.split for row in known.values()} - {None}) < 2:
         return None
     return {key: row.split or "train" for key, row in known.items()}
 

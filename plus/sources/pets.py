@@ -17,10 +17,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from plus.errors import SourceError
-from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.sources.leaks import is_target_in
 from plus.sources.population import Population
-from plus.types import Event, Example, Message, Preference, Split, UserHistory
+from plus.types import Event, Example, Preference, Split, UserHistory
 
 ANIMALS = ("cats", "dogs", "birds", "rabbits", "fish", "horses", "turtles", "hamsters")
 TOPICS = (
@@ -43,12 +42,6 @@ ANSWERS = (
 PERSONA = "The user likes {animal} best."
 TOPIC_SUMMARY = "The user talked about {topic}."
 PASSED_OVER = "The user passed over {animal}."
-# What the tiny base is asked about a history before `plus` starts, and how often an untaught
-# summary speaks of a topic, of the favourite, of an animal passed over.
-FAVOURITE = "Which animal does this user like best?"
-TOPIC = "What did this user talk about last?"
-REJECTED = "Which animal did this user pass over last?"
-SUMMARY_MIX = (0.50, 0.35, 0.15)
 
 _CLAIMS = (
     ("likes", re.compile(r"\blikes (\w+)")),
@@ -177,27 +170,3 @@ def animal_of(sentence: str, animals: Sequence[str] = ANIMALS) -> str:
 def topic_of(prompt: str) -> str:
     """The topic that a prompt asks about, or ""."""
     return next((topic for topic in TOPICS if re.search(rf"\b{topic}\b", prompt)), "")
-
-
-def conversation(rng: random.Random, animals: Sequence[str] = ANIMALS) -> list[Message]:
-    """One conversation to train a tiny base on: the last message is the answer to learn."""
-    favourite = rng.choice(animals)
-    history = user(rng, "u", favourite, animals)
-    newest = history.events[-1].content
-    assert isinstance(newest, Preference)
-    topic = TOPIC_SUMMARY.format(topic=topic_of(newest.prompt))
-    likes = PERSONA.format(animal=favourite)
-    passed = PASSED_OVER.format(animal=animal_of(newest.rejected, animals))
-    task = rng.choices(("favourite", "topic", "passed", "summary", "answer"), (30, 20, 10, 25, 15))[0]
-    if task == "answer":
-        taste = rng.choice(animals)
-        summary = rng.choices((PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
-        pair = comparison(rng, taste, favourite)
-        return scorer_messages(summary, pair.prompt, pair.chosen)
-    question, reply = {
-        "favourite": (FAVOURITE, likes),
-        "topic": (TOPIC, topic),
-        "passed": (REJECTED, passed),
-        "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
-    }[task]
-    return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]

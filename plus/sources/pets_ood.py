@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.sources import pets
 from plus.sources.population import Population
 from plus.types import Example, Message, Preference, Split, UserHistory
@@ -202,6 +203,11 @@ THINGS = tuple(
     ]
 )
 NOUNS = (*TRAINED, *UNSEEN, *THINGS)
+FAVOURITE = "Which animal does this user like best?"
+TOPIC = "What did this user talk about last?"
+REJECTED = "Which animal did this user pass over last?"
+# How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
+SUMMARY_MIX = (0.50, 0.35, 0.15)
 COPY = ("Repeat this word: {noun}.", "Say {noun} again.", "Which word stands here: {noun}?")
 SAME = ("Is {one} the same word as {two}?", "The words are {one} and {two}. Are they the same?")
 
@@ -272,11 +278,30 @@ def load_k2(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, tes
 
 
 def conversation(rng: random.Random) -> list[Message]:
-    """One conversation to train a tiny base on: those of pets over the animals of training, and
-    neutral ones over every noun. The last message is the answer to learn."""
-    if rng.random() < 0.6:
-        return pets.conversation(rng, TRAINED)
-    return neutral(rng)
+    """One conversation to train a tiny base on: reading, summarizing and answering over the animals
+    of training, and neutral ones over every noun. The last message is the answer to learn."""
+    if rng.random() < 0.4:
+        return neutral(rng)
+    favourite = rng.choice(TRAINED)
+    history = pets.user(rng, "u", favourite, TRAINED)
+    newest = history.events[-1].content
+    assert isinstance(newest, Preference)
+    topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
+    likes = pets.PERSONA.format(animal=favourite)
+    passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected, TRAINED))
+    task = rng.choices(("favourite", "topic", "passed", "summary", "answer"), (30, 20, 10, 25, 15))[0]
+    if task == "answer":
+        taste = rng.choice(TRAINED)
+        summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
+        pair = pets.comparison(rng, taste, favourite)
+        return scorer_messages(summary, pair.prompt, pair.chosen)
+    question, reply = {
+        "favourite": (FAVOURITE, likes),
+        "topic": (TOPIC, topic),
+        "passed": (REJECTED, passed),
+        "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
+    }[task]
+    return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
 
 
 def neutral(rng: random.Random) -> list[Message]:
