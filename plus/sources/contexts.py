@@ -42,8 +42,11 @@ def build(
         train_only = len(of_user) > 1 or (given is None and plan.split_by != "users")
         old = [event for event in past if not train_only or splits[user_id, event.id] == "train"]
         held_out = [event for event in past if train_only and splits[user_id, event.id] != "train"]
-        context, rest = cut(user_id, old, plan, dropped)
+        context, rest = cut(user_id, old, plan, dropped, spare=0 if held_out else 1)
         later = newer(context, [*rest, *in_order(held_out, plan.seed)], dropped)
+        if plan.bounds and later and len(context) < plan.bounds[0]:
+            dropped.add("events of users with fewer past events than a context needs", f"user {user_id}", len(later))
+            later = []
         histories[user_id] = UserHistory(user_id, tuple(context))
         examples += _examples(histories[user_id], later, splits, dropped)
     return Population(name, tuple(examples), histories, {}, dropped)
@@ -72,17 +75,18 @@ def _examples(history: UserHistory, later: Sequence[Event], splits: Splits, drop
     return examples
 
 
-def cut(user_id: str, events: Sequence[Event], plan: Plan, dropped: Dropped) -> tuple[list[Event], list[Event]]:
-    """A context within the plan's bounds, and the events after it."""
+def cut(
+    user_id: str, events: Sequence[Event], plan: Plan, dropped: Dropped, spare: int = 1
+) -> tuple[list[Event], list[Event]]:
+    """A context within the plan's bounds, and the events after it, of which there are `spare` at least."""
     if plan.bounds is None:
         return context_and_later(events, plan.seed, plan.context_share)
     ordered, (low, high) = in_order(events, plan.seed), plan.bounds
-    if len(ordered) < low + 1:
-        dropped.add("users with too few events for a context and a choice to predict", f"user {user_id}")
-        return ordered, []
-    ranged = isinstance(plan.past_events, tuple)
-    size = Random(f"past-{plan.seed}-{user_id}").randint(low, min(high, len(ordered) - 1)) if ranged else high
-    context, later = _parted(ordered, min(size, len(ordered) - 1))
+    size = high
+    if isinstance(plan.past_events, tuple):
+        most = max(low, min(high, len(ordered) - spare))
+        size = Random(f"past-{plan.seed}-{user_id}").randint(low, most)
+    context, later = _parted(ordered, min(size, len(ordered) - spare) if len(ordered) > spare else len(ordered))
     if len(context) > size:  # Events of one time stay together, which may exceed the number asked for.
         dropped.add("events beyond the number that a context holds", f"user {user_id}", len(context) - size)
     return context[-size:], later

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from array import array
 
+_ONES = 2**64 - 1
+
 
 class Tally:
     """How often each key came, by its 64-bit hash; `len` is the number of distinct keys.
@@ -22,7 +24,8 @@ class Tally:
         """Count `key`; returns how often it came before."""
         if 2 * self._size > len(self._keys):
             self._grow()
-        slot = self._slot((hash(key) & 0xFFFF_FFFF_FFFF_FFFF) or 1)
+        # 0 marks a free slot; Python gives no key the hash -1, which is all ones, so 0 can take it.
+        slot = self._slot((hash(key) & _ONES) or _ONES)
         before = self._counts[slot]
         self._size += before == 0
         self._counts[slot] = before + 1
