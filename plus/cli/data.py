@@ -153,10 +153,15 @@ def _is_named(source: str) -> bool:
 
 @contextmanager
 def _bytes_bar(source: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar over the bytes of a file, drawn once reading has taken more than two seconds."""
+    """A bar over the bytes of files, drawn once reading has taken more than two seconds; a spinner
+    over what does not say how long it is."""
+    if not Path(source).exists() or (Path(source) / "state.json").exists():
+        with notes.status(f"reading {source}"):
+            yield lambda done, total: None
+        return
     columns = (TextColumn("reading {task.description}"), BarColumn(24), DownloadColumn(), TimeRemainingColumn())
     started = time.monotonic()
-    with Progress(*columns, console=notes, transient=True, disable=False, auto_refresh=False) as progress:
+    with Progress(*columns, console=notes, transient=True, auto_refresh=False) as progress:
         task = progress.add_task(Path(source).name, total=None, visible=False)
 
         def show(done: int, total: int) -> None:

@@ -40,7 +40,8 @@ class Dropped(Counter[str]):
 class Population:
     """Users of one data set.
 
-    examples: one row per (context, target); every example of a user shares that user's split.
+    examples: one row per (context, target). Every example of a user shares that user's split, unless
+        the split is by topics or by later choices, or the data states another.
     histories: the text a summary is written from, for *every* user, also those without a target.
     personas: the true taste in words, known for synthetic users only (the *oracle* row).
     best_possible: the accuracy of whoever reads the contexts perfectly, where it can be computed.

@@ -14,7 +14,7 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self._keys, self._counts = array("Q", bytes(8 * 1024)), array("L", bytes(array("L").itemsize * 1024))
+        self._keys, self._counts = array("Q", bytes(8 * 1024)), array("I", bytes(array("I").itemsize * 1024))
         self._size = 0
 
     def __len__(self) -> int:
@@ -48,7 +48,7 @@ class Tally:
         keys, counts = self._keys, self._counts
         self._keys, self._counts = (
             array("Q", bytes(2 * len(keys) * keys.itemsize)),
-            array("L", bytes(2 * len(counts) * counts.itemsize)),
+            array("I", bytes(2 * len(counts) * counts.itemsize)),
         )
         for hashed, count in zip(keys, counts, strict=True):
             if count:
