@@ -115,7 +115,7 @@ def test_named_takes_paths_and_refuses_what_is_neither(tmp_path):
     population = named.from_settings(options)
     assert population.examples == named.from_settings(options).examples
     assert {len(history.events) for history in population.histories.values()} <= {1, 2}
-    with pytest.raises(SourceError, match="there is no data set 'petz'; .* did you mean pets"):
+    with pytest.raises(SourceError, match=r"there is no data set 'petz'; .* did you mean pets"):
         named.load("petz")
     with pytest.raises(SettingError, match="--split_by is for rows of your own"):
         named.load("pets", split_by="later")
