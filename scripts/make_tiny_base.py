@@ -1,6 +1,6 @@
 """Make the tiny language model in data/tiny_base: python scripts/make_tiny_base.py OUT [--steps N] [--seed S] [--source pets_ood]
 
-About ten minutes on one CPU core at the default length. Prints what the base says of new users,
+About six minutes on one CPU core at the default length. Prints what the base says of new users,
 sampled and greedy, before `plus` has taught it anything.
 """
 
@@ -37,7 +37,7 @@ def corpus(rows: int, conversation: tiny.Conversation) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--steps", type=int, default=1600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--source", choices=CONVERSATIONS, default="pets")
     args = parser.parse_args()

@@ -153,7 +153,7 @@ def test_users_who_leave_nothing_are_counted_and_kept():
     dropped = Dropped()
     population = build("l", {"ann": [event("ann", 0, Preference("p", "a", "b"), None)]}, Plan(), dropped)
     assert list(population.histories) == ["ann"]
-    assert dropped == {"users with nothing left to predict": 1}
+    assert dropped == {"users with a single choice, which leaves nothing to predict": 1}
     later = build("l", {"ann": [event("ann", n, Preference(f"p{n}", "a", "b"), None) for n in range(3)]}, Plan("later"))
     assert later.dropped == {"events of users without timestamps, who have no later choices": 3}
 

@@ -67,6 +67,15 @@ def test_the_base_meets_unseen_words_in_neutral_talk_only():
         assert not re.search("likes|user|Chosen|Rejected", rows[0]["content"] + rows[-1]["content"]), rows
 
 
+def test_a_complaint_follows_exactly_the_answers_that_do_not_suit():
+    said = [pets_ood.conversation(random.Random(n)) for n in range(3000)]
+    told = [rows for rows in said if rows[0]["content"].startswith("About this user: The user likes")]
+    assert {len(rows) for rows in told} == {2, 3}
+    for asked, answer, *complaint in told:
+        liked = pets.animal_of(asked["content"], pets_ood.TRAINED)
+        assert bool(complaint) == (pets.animal_of(answer["content"], pets_ood.TRAINED) != liked)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_neutral_tasks_are_answered_right(seed):
     asked, answered = (message["content"] for message in pets_ood.neutral(random.Random(seed)))

@@ -88,8 +88,28 @@ def test_claims_are_parsed_and_what_is_no_trait_is_false():
 
 
 def test_conversations_for_a_base_end_with_what_to_learn():
-    said = [styles.conversation(random.Random(n)) for n in range(200)]
-    assert all([m["role"] for m in rows] == ["user", "assistant"] for rows in said)
-    assert {rows[-1]["content"].split()[1] for rows in said} >= {"user"}
+    said = [styles.conversation(random.Random(n)) for n in range(400)]
+    assert {tuple(m["role"] for m in rows) for rows in said} == {("user", "assistant"), ("user", "assistant", "user")}
     likes: list[list[Message]] = [rows for rows in said if "likes" in rows[-1]["content"]]
     assert all("unknown" not in dict(styles.claims(rows[-1]["content"])) for rows in likes)
+
+
+def test_a_complaint_follows_exactly_the_answers_that_do_not_suit():
+    complaints = 0
+    for n in range(600):
+        asked, answer, *complaint = styles.conversation(random.Random(n))
+        about = asked["content"].removeprefix("About this user: ").split("\n\n")[0]
+        told = styles.claims(about) if asked["content"].startswith("About") else set()
+        if told and any(part in answer["content"] for part in styles.PARTS["short"] + styles.PARTS["long"]):
+            shown = {
+                (t, v)
+                for v, parts in styles.PARTS.items()
+                for t in styles.TRAITS
+                if v in styles.TRAITS[t]
+                if any(p in answer["content"] for p in parts)
+            }
+            assert bool(complaint) == (not told <= shown), (asked, answer)
+            complaints += bool(complaint)
+        else:
+            assert not complaint
+    assert complaints > 20

@@ -1,8 +1,10 @@
-"""A language model small enough to train on a CPU in a minute, which plays the pretrained LLM.
+"""A language model small enough to train on a CPU in minutes, which plays the pretrained LLM.
 
 It knows three things before `plus` starts, as a large model would: how to read a history, how to
-write about it (by default mostly what was *talked about*), and how to answer someone whose taste
-is stated. It has never seen a reward, and left alone its summaries predict next to nothing.
+write about it (by default mostly what was *talked about*), and how conversations go on: answers to
+someone whose taste is stated tend to suit it, and where they do not, a complaint follows. So the
+end of an answer holds whether it suits, which is where a reward model reads (notebooks/LOG.md).
+It has never seen a reward, and left alone its summaries predict next to nothing.
 
 The recipe is supervised and made from the templates of `sources/pets.py`; the histories and pairs
 that `plus` later trains and tests on are drawn anew from other seeds. `pets_ood` and `styles` bring
@@ -31,8 +33,10 @@ CHAT_TEMPLATE = (
 FAVOURITE = "Which animal does this user like best?"
 TOPIC = "What did this user talk about last?"
 REJECTED = "Which animal did this user pass over last?"
+# What a user says to an answer that does not suit; who is content says nothing, and the next text begins.
+COMPLAINT = "No, not that."
 # How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
-SUMMARY_MIX = (0.50, 0.35, 0.15)
+SUMMARY_MIX = (0.58, 0.30, 0.12)
 Conversation = Callable[[random.Random], list[Message]]
 
 
@@ -45,12 +49,18 @@ def conversation(rng: random.Random) -> list[Message]:
     topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
     likes = pets.PERSONA.format(animal=favourite)
     passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected))
-    task = rng.choices(("favourite", "topic", "passed", "summary", "answer"), (30, 20, 10, 25, 15))[0]
+    task = rng.choices(("favourite", "topic", "passed", "summary", "answer", "reaction"), (25, 15, 10, 20, 10, 20))[0]
     if task == "answer":
         taste = rng.choice(pets.ANIMALS)
         summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
         pair = pets.comparison(rng, taste, favourite)
         return scorer_messages(summary, pair.prompt, pair.chosen)
+    if task == "reaction":
+        taste, shown = rng.sample(pets.ANIMALS, 2)
+        shown = rng.choice((taste, shown))
+        pair = pets.comparison(rng, shown, favourite)
+        said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
+        return said if shown == taste else [*said, {"role": "user", "content": COMPLAINT}]
     question, reply = {
         "favourite": (FAVOURITE, likes),
         "topic": (TOPIC, topic),
@@ -98,12 +108,16 @@ def batches(
         rows = [conversation(rng) for _ in range(batch_size)]
         prompts = [tokenizer.apply_chat_template(row[:-1], add_generation_prompt=True, tokenize=False) for row in rows]
         fulls = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows]
+        fulls = [
+            text + ("" if row[-1]["role"] == "user" else tokenizer.bos_token)
+            for text, row in zip(fulls, rows, strict=True)
+        ]
         starts = [len(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
         batch = tokenizer(fulls, add_special_tokens=False, padding=True, padding_side="right", return_tensors="pt")
         ids_BL, mask_BL = batch["input_ids"], batch["attention_mask"]  # (B, L)
         weights_BL = torch.full(ids_BL.shape, 0.05)  # (B, L)
         for row, start in enumerate(starts):
-            weights_BL[row, start:] = 1.0
+            weights_BL[row, start - 1 :] = 1.0  # From the header on: whether a complaint follows is worth knowing.
         yield ids_BL, weights_BL * mask_BL, mask_BL
 
 

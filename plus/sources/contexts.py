@@ -70,7 +70,9 @@ def _examples(history: UserHistory, later: Sequence[Event], splits: Splits, drop
         else:
             examples.append(Example(history, target, split))
             trained |= {pair_key(target)} if split == "train" else set()
-    if not examples:
+    if len(history.events) == 1 and not later:
+        dropped.add("users with a single choice, which leaves nothing to predict", f"user {user_id}")
+    elif not examples:
         dropped.add("users with nothing left to predict", f"user {user_id}")
     return examples
 

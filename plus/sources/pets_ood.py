@@ -50,8 +50,10 @@ NOUNS = (*TRAINED, *UNSEEN, *THINGS)
 FAVOURITE = "Which animal does this user like best?"
 TOPIC = "What did this user talk about last?"
 REJECTED = "Which animal did this user pass over last?"
+# What a user says to an answer that does not suit: so its end holds whether it suits (notebooks/LOG.md).
+COMPLAINT = "No, not that."
 # How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
-SUMMARY_MIX = (0.50, 0.35, 0.15)
+SUMMARY_MIX = (0.58, 0.30, 0.12)
 COPY = ("Repeat this word: {noun}.", "Say {noun} again.", "Which word stands here: {noun}?")
 SAME = ("Is {one} the same word as {two}?", "The words are {one} and {two}. Are they the same?")
 
@@ -133,12 +135,18 @@ def conversation(rng: random.Random) -> list[Message]:
     topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
     likes = pets.PERSONA.format(animal=favourite)
     passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected, TRAINED))
-    task = rng.choices(("favourite", "topic", "passed", "summary", "answer"), (30, 20, 10, 25, 15))[0]
+    task = rng.choices(("favourite", "topic", "passed", "summary", "answer", "reaction"), (25, 15, 10, 20, 10, 20))[0]
     if task == "answer":
         taste = rng.choice(TRAINED)
         summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
         pair = pets.comparison(rng, taste, favourite)
         return scorer_messages(summary, pair.prompt, pair.chosen)
+    if task == "reaction":
+        taste, shown = rng.sample(TRAINED, 2)
+        shown = rng.choice((taste, shown))
+        pair = pets.comparison(rng, shown, favourite)
+        said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
+        return said if shown == taste else [*said, {"role": "user", "content": COMPLAINT}]
     question, reply = {
         "favourite": (FAVOURITE, likes),
         "topic": (TOPIC, topic),

@@ -58,6 +58,7 @@ QUESTIONS = {
 }  # fmt: skip
 SUBJECT = "What did this user ask about last?"
 NEUTRAL = "Here is what is new with {topic}."
+COMPLAINT = "No, not that."
 EVENTS = 3
 SUBJECTS = tuple(topic for topic in pets.TOPICS if topic not in PHRASES)  # what is asked about says nothing of taste
 _TRAIT_OF = {value: trait for trait, values in TRAITS.items() for value in values}
@@ -200,13 +201,9 @@ def conversation(rng: random.Random) -> list[Message]:
     history = user(rng, "u", vector, labelled=rng.random() < 0.5)
     known = [value for _, value in sorted(traits(history), key=lambda shown: list(TRAITS).index(shown[0]))]
     subject = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(_prompt(history.events[-1])))
-    task = rng.choices(("trait", "subject", "summary", "answer"), (35, 15, 30, 20))[0]
+    task = rng.choices(("trait", "subject", "summary", "answer"), (30, 15, 25, 30))[0]
     if task == "answer":
-        told = rng.sample(vector, rng.randint(1, len(vector)))
-        likely = {t: v if v in told else rng.choice(TRAITS[t]) for t, v in zip(TRAITS, vector, strict=True)}
-        prompt = rng.choice(pets.PROMPTS).format(topic=rng.choice(SUBJECTS))
-        summary = rng.choices((persona(v for v in vector if v in told), subject, ""), (80, 10, 10))[0]
-        return scorer_messages(summary, prompt, _answer(likely, [rng.randrange(3) for _ in TRAITS]))
+        return _answered(rng, vector, subject)
     value = rng.choice(known)
     question, reply = {
         "trait": (QUESTIONS[_TRAIT_OF[value]], persona([value])),
@@ -214,6 +211,21 @@ def conversation(rng: random.Random) -> list[Message]:
         "summary": (INSTRUCTION, rng.choices((subject, persona([value]), persona(known)), (50, 30, 20))[0]),
     }[task]
     return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
+
+
+def _answered(rng: random.Random, vector: Vector, subject: str) -> list[Message]:
+    """An answer to a user whose taste is told in part; where it does not suit, a complaint follows,
+    so that the end of an answer holds whether it suits."""
+    told = rng.sample(list(TRAITS), rng.randint(1, len(TRAITS)))
+    values = {t: v if t in told else rng.choice(TRAITS[t]) for t, v in zip(TRAITS, vector, strict=True)}
+    wrong = rng.choice(told) if rng.random() < 0.4 else ""
+    if wrong:
+        values[wrong] = next(value for value in TRAITS[wrong] if value != values[wrong])
+    taste = persona(v for t, v in zip(TRAITS, vector, strict=True) if t in told)
+    summary = taste if wrong else rng.choices((taste, subject, ""), (80, 10, 10))[0]
+    prompt = rng.choice(pets.PROMPTS).format(topic=rng.choice(SUBJECTS))
+    said = scorer_messages(summary, prompt, _answer(values, [rng.randrange(3) for _ in TRAITS]))
+    return [*said, {"role": "user", "content": COMPLAINT}] if wrong else said
 
 
 def _answer(values: dict[str, str], wording: Sequence[int]) -> str:

@@ -60,8 +60,9 @@ def train(
     """
     folder = Path(settings["output_dir"])
     checkpoint = _checkpoint(settings, folder, say)
-    if not settings["resume_from_checkpoint"]:
-        run_folder.create(folder, settings)
+    fresh = not settings["resume_from_checkpoint"]
+    if fresh:
+        run_folder.refuse_if_used(folder)
     args = trainer_config(settings)
     summarizer, reward_model = start_models(settings)
     training = population.split("train")
@@ -70,6 +71,8 @@ def train(
             f"{population.name} has no user with a choice to train on; it holds {len(population.histories)} users"
         )
     rows = dataset(training, summarizer)
+    if fresh:  # Only now: what could not be loaded leaves no folder behind.
+        run_folder.create(folder, settings)
     trainer = PLUSTrainer(
         model=summarizer.model, reward_model=reward_model, args=args, train_dataset=rows, processing_class=summarizer.tokenizer,
     )  # fmt: skip

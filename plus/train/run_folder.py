@@ -23,12 +23,17 @@ from plus.train.coadapt import CoAdaptation
 TIMING = ("seconds", "step_time", "tokens_per_second")
 
 
-def create(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make the folder and write config.json. Raises RunError when anything is there already."""
+def refuse_if_used(folder: Path) -> None:
+    """Raises RunError when anything is in the folder already."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RunError(
             f"{folder} is in use and nothing is overwritten; give another --output_dir, or continue it with --resume_from_checkpoint"
         )
+
+
+def create(folder: Path, config: Mapping[str, Any]) -> None:
+    """Make the folder and write config.json. Raises RunError when anything is there already."""
+    refuse_if_used(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
 

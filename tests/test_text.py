@@ -1,0 +1,75 @@
+"""Windows: the oldest events go first, the instruction and the header never."""
+
+from __future__ import annotations
+
+import pytest
+
+from plus.errors import WindowError
+from plus.models.text import encode, fit_answer, fit_history
+from plus.prompts import INSTRUCTION
+from plus.types import Event, Preference, UserHistory
+
+
+def history(count: int, words: int = 6) -> UserHistory:
+    events = (
+        Event(str(n), "choice", Preference(f"question {n}", f"yes {n} " * words, "no " * words)) for n in range(count)
+    )
+    return UserHistory("u", tuple(events))
+
+
+def test_what_fits_is_left_whole(base):
+    messages, cut = fit_history(history(3), base.tokenizer, 4000)
+    assert not cut
+    assert messages[0]["content"].count("Asked:") == 3
+
+
+@pytest.mark.parametrize("window", [60, 100, 200, 350])
+def test_the_oldest_events_are_cut_first_and_counted(base, window):
+    messages, cut = fit_history(history(12), base.tokenizer, window)
+    text = messages[0]["content"]
+    ids = encode(base.tokenizer, [messages], generate=True)[0]
+    assert len(ids) <= window
+    assert text.endswith(INSTRUCTION)
+    assert ids[-1] == base.tokenizer.convert_tokens_to_ids("<|assistant|>"), "the generation header stays"
+    kept = [number for number in range(12) if f"question {number}\n" in text]
+    assert kept == list(range(12 - len(kept), 12)), "only the newest remain, in order"
+    assert cut["events older than the window"] == 12 - len(kept)
+    # One more event would not have fitted: nothing was cut needlessly.
+    more = UserHistory("u", history(12).events[12 - len(kept) - 1 :])
+    assert fit_history(more, base.tokenizer, window)[1]
+
+
+def test_an_event_larger_than_the_window_is_shortened_and_counted(base):
+    messages, cut = fit_history(history(2, words=400), base.tokenizer, 80)
+    assert cut == {"events older than the window": 1, "events shortened": 1}
+    assert "Chosen: yes 1" in messages[0]["content"]
+    assert messages[0]["content"].endswith(INSTRUCTION)
+
+
+def test_a_window_smaller_than_the_instruction_is_an_error_with_a_remedy(base):
+    with pytest.raises(
+        WindowError,
+        match=r"instruction takes \d+ tokens and the window holds 5; raise --max_prompt_length to at least \d+",
+    ):
+        fit_history(history(1), base.tokenizer, 5)
+
+
+def test_the_answer_loses_its_end_and_the_summary_stays(reward_model):
+    summary, tokenizer = "The user likes cats best.", reward_model.tokenizer
+    ids = fit_answer(summary, "Tell me.", "first " + "word " * 500, tokenizer, 64)
+    text = tokenizer.decode(ids)
+    assert len(ids) <= 64
+    assert summary in text
+    assert "first" in text
+    assert text.endswith("<|end|>")
+    ids = fit_answer(summary, "start " + "word " * 500 + "finish?", "Yes.", tokenizer, 64)
+    assert len(ids) <= 64
+    assert "finish?" in tokenizer.decode(ids)
+    with pytest.raises(WindowError, match="--reward_max_length"):
+        fit_answer("word " * 100, "p", "a", tokenizer, 64)
+
+
+def test_the_reward_model_counts_what_it_shortens(reward_model):
+    reward_model.max_length = 48
+    reward_model.rewards([("", "p", "short"), ("", "p", "long " * 200)])
+    assert reward_model.shortened == 1

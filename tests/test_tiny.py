@@ -1,0 +1,48 @@
+"""The tiny base: its script still works, and the shipped weights say what the README claims."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from conftest import ENVIRONMENT, ROOT
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import AutoTokenizer
+
+from plus.models.tiny import what_it_says
+from plus.shipped import shipped
+from plus.sources import pets
+
+TOKENIZER = AutoTokenizer.from_pretrained(shipped("tiny_base"))
+
+
+def test_the_script_that_makes_it_works(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "make_tiny_base.py", tmp_path / "base", "--steps", "4"]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "parameters, 1024 tokens" in done.stdout
+    made = AutoTokenizer.from_pretrained(tmp_path / "base")
+    assert made.get_vocab() == TOKENIZER.get_vocab(), "the tokenizer is reproducible"
+    assert made.chat_template == TOKENIZER.chat_template
+    assert (tmp_path / "base" / "model.safetensors").stat().st_size < 1_000_000
+
+
+def test_left_alone_it_talks_of_topics_and_sometimes_of_preferences(base):
+    greedy = what_it_says(base.model, base.tokenizer, users=64, sample=False)
+    assert greedy["topic"] >= 0.95
+    assert greedy["favourite"] <= 0.05
+    sampled = what_it_says(base.model, base.tokenizer, users=256)
+    assert 0.2 <= sampled["favourite"] <= 0.5
+    assert sampled["wrong"] + sampled["malformed"] <= 0.05
+
+
+@given(st.text())
+def test_every_string_can_be_written_and_read_back(text):
+    assert TOKENIZER.decode(TOKENIZER(text)["input_ids"], clean_up_tokenization_spaces=False) == text
+
+
+@pytest.mark.parametrize("word", [*pets.ANIMALS, *pets.TOPICS])
+def test_what_must_be_compared_is_one_token(word):
+    assert len(TOKENIZER.tokenize(f" {word}")) == 1
