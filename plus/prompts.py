@@ -8,8 +8,9 @@ through `escape` first: a summary that contains "Assistant:" or a chat token mus
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
-from plus.types import Event, Message, Preference, Reaction, UserHistory
+from plus.types import Event, Message, Preference, Prompt, Reaction, Turn, UserHistory
 
 INSTRUCTION = "In a few short sentences: what does this user prefer?"
 ABOUT_USER = "About this user: "
@@ -45,13 +46,20 @@ def escape(text: str) -> str:
 def render_event(event: Event) -> str:
     """One past event as lines of text; every line that labels something is ours, not the user's."""
     match event.content:
-        case Preference(prompt, chosen, rejected):
-            lines = [("Asked", prompt), ("Chosen", chosen), ("Rejected", rejected)]
-        case Reaction(prompt, completion, label):
-            lines = [("Asked", prompt), ("Liked" if label else "Disliked", completion)]
+        case Preference(prompt, chosen, rejected, earlier):
+            lines = [*_said(earlier), ("Asked", prompt), ("Chosen", chosen), ("Rejected", rejected)]
+        case Reaction(prompt, completion, label, earlier):
+            lines = [*_said(earlier), ("Asked", prompt), ("Liked" if label else "Disliked", completion)]
+        case tuple(turns):
+            lines = _said(turns)
         case str(text):
             lines = [(event.kind.capitalize(), text)]
     return "\n".join(f"{name}: {escape(value)}" for name, value in lines)
+
+
+def _said(turns: Iterable[Turn]) -> list[tuple[str, str]]:
+    """Turns as labelled lines; `escape` knows these labels, so no text can forge one."""
+    return [(turn.role.capitalize(), turn.content) for turn in turns]
 
 
 def summarizer_messages(history: UserHistory, instruction: str = INSTRUCTION) -> list[Message]:
@@ -60,13 +68,17 @@ def summarizer_messages(history: UserHistory, instruction: str = INSTRUCTION) ->
     return [{"role": "user", "content": f"{events}\n\n{instruction}" if events else instruction}]
 
 
-def scorer_messages(summary: str, prompt: str, answer: str) -> list[Message]:
+def scorer_messages(summary: str, prompt: Prompt, answer: str) -> list[Message]:
     """What the reward model reads: the summary as data about the user, the prompt, one answer.
 
-    An empty summary leaves the bare conversation, which is what plain Bradley-Terry reads.
+    A prompt of several turns stays several turns, and the summary opens the user's first one. An
+    empty summary leaves the bare conversation, which is what plain Bradley-Terry reads.
     """
     about = f"{ABOUT_USER}{escape(summary.strip())}\n\n" if summary.strip() else ""
-    return [
-        {"role": "user", "content": about + escape(prompt)},
-        {"role": "assistant", "content": escape(answer)},
+    turns = (Turn("user", prompt),) if isinstance(prompt, str) else prompt
+    first = next((number for number, turn in enumerate(turns) if turn.role == "user"), 0)
+    messages: list[Message] = [
+        {"role": turn.role, "content": (about if number == first else "") + escape(turn.content)}
+        for number, turn in enumerate(turns)
     ]
+    return [*messages, {"role": "assistant", "content": escape(answer)}]

@@ -6,7 +6,7 @@ torch, so whoever only edits, exports or personalizes never pays for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypedDict
 
@@ -22,16 +22,40 @@ class Message(TypedDict):
 
 
 @dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation as a value: what `Message` says, but it can be compared and hashed."""
+
+    role: str
+    content: str
+
+
+Prompt = str | tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
 class Preference:
-    """The user preferred `chosen` to `rejected` as the answer to `prompt` (TRL's column names)."""
+    """The user preferred `chosen` to `rejected` as the answer to `prompt` (TRL's column names).
+
+    `earlier` holds the turns before the prompt, oldest first, where it was asked in the middle of a
+    conversation; dictionaries, as storage hands them back, become turns.
+    """
 
     prompt: str
     chosen: str
     rejected: str
+    earlier: tuple[Turn, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "earlier", as_turns(self.earlier))
+
+    @property
+    def conversation(self) -> Prompt:
+        """What was answered: the prompt alone, or all turns up to it."""
+        return (*self.earlier, Turn("user", self.prompt)) if self.earlier else self.prompt
 
     def swapped(self) -> Preference:
         """The same pair as a user with the opposite taste would label it."""
-        return Preference(self.prompt, self.rejected, self.chosen)
+        return Preference(self.prompt, self.rejected, self.chosen, self.earlier)
 
 
 @dataclass(frozen=True)
@@ -41,16 +65,21 @@ class Reaction:
     prompt: str
     completion: str
     label: bool
+    earlier: tuple[Turn, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "earlier", as_turns(self.earlier))
 
 
 @dataclass(frozen=True)
 class Event:
     """One thing that happened. `content` is a Preference for a choice, a Reaction for a reaction,
-    and text for a message, an edit or a remark. `time` is in seconds since the epoch, or None."""
+    text for a message, an edit or a remark, and turns for a message that is a whole (unlabelled)
+    conversation. `time` is in seconds since the epoch, or None."""
 
     id: str
     kind: EventKind
-    content: Preference | Reaction | str
+    content: Preference | Reaction | str | tuple[Turn, ...]
     time: float | None = None
     source: str = ""
 
@@ -83,6 +112,11 @@ class Summary:
     created: float | None = None
     sentences: tuple[str, ...] = ()
     evidence: tuple[str, ...] = field(default=())
+
+
+def as_turns(values: Iterable[Turn | Mapping[str, str]] | None) -> tuple[Turn, ...]:
+    """Turns from turns or {"role", "content"} dictionaries; None is no turn."""
+    return tuple(value if isinstance(value, Turn) else Turn(value["role"], value["content"]) for value in values or ())
 
 
 def history_of(past: UserHistory | Sequence[Any], user_id: str = "user") -> UserHistory:

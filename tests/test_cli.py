@@ -26,7 +26,7 @@ def test_help_answers_in_three_tenths_of_a_second():
         seconds.append(time.perf_counter() - started)
         assert done.returncode == 0
     assert min(seconds) <= 0.3, seconds
-    for verb in ("demo", "train", "summarize", "evaluate"):
+    for verb in ("demo", "train", "summarize", "evaluate", "data"):
         assert verb in done.stdout
 
 
@@ -83,7 +83,7 @@ def mistakes(folder: Path) -> dict[str, tuple[list[str], str]]:
     polis = ["--dataset_name", "polis", "--data_dir", str(shipped("polis_sample"))]
     out = ["--output_dir", str(folder / "new")]
     return {
-        "unknown data set": ([*TRAIN, *out, "--dataset_name", "pols"], "no data set 'pols'; --dataset_name takes llmfao, pets, polis; did you mean polis?"),
+        "unknown data set": ([*TRAIN, *out, "--dataset_name", "pols"], "a file, a folder or a Hub id; did you mean polis?"),
         "no folder": ([*TRAIN, *out, "--dataset_name", "llmfao", "--data_dir", "/nowhere"], "there is no folder /nowhere; give --data_dir"),
         "folder not given": ([*TRAIN, *out, "--dataset_name", "llmfao"], "give their folder with --data_dir"),
         "folder of folders": ([*TRAIN, *out, "--dataset_name", "polis", "--data_dir", str(conversations)], "holds 1 conversations; give --data_dir one of them"),

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from plus.errors import SourceError
 from plus.shipped import shipped
-from plus.sources import llmfao, polis
-from plus.sources.population import context_and_later, split_users
+from plus.sources import llmfao, polis, ukpconvarg1
+from plus.sources.contexts import context_and_later
+from plus.sources.splits import split_users
 from plus.types import Event, Preference, Reaction
 
 EVENTS = st.lists(
@@ -148,5 +149,8 @@ def test_every_polis_conversation_and_llmfao_load_whole_where_the_data_is_at_han
     users = llmfao.load(data / "llmfao")
     assert len(users.histories) == 124 - 0
     assert users.dropped["ties, which choose neither answer"] == 3471
+    reasons = ukpconvarg1.load(data / "ukpconvarg1")
+    assert reasons.dropped["judgments that call both arguments equal"] == 19_105
+    assert len(reasons.examples) > 25_000
     for folder in sorted((data / "polis").glob("*/")):
         assert polis.load(folder).users("test"), folder

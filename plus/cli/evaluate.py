@@ -27,7 +27,7 @@ def evaluate(
 
         loaded = load(run)
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        population = named.load(config["dataset_name"], config["data_dir"], config.get("seed", 42))
+        population = named.from_settings(config)
         plain = run / "bradley_terry"
         baseline = RewardModel.from_pretrained(plain, loaded.reward_model.max_length) if plain.exists() else None
     with notes.status("summarizing and judging"):

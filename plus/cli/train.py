@@ -15,8 +15,23 @@ OUTPUT = "Folder of the run; never overwritten."
 
 def train(
     ctx: typer.Context,
-    dataset_name: Annotated[str | None, typer.Option(help="pets, polis or llmfao.")] = None,
+    dataset_name: Annotated[
+        str | None,
+        typer.Option(help="A JSONL, CSV or Parquet file, a folder, a Hub id, or a name such as pets or polis."),
+    ] = None,
     data_dir: Annotated[str | None, typer.Option(help="Folder with the data set's files.")] = None,
+    user_id_column: Annotated[
+        str | None, typer.Option(help="Rows of your own: the column that says whose row it is.")
+    ] = None,
+    split_by: Annotated[
+        str | None, typer.Option(help="Rows of your own: test on new users, new topics or later choices.")
+    ] = None,
+    past_events: Annotated[
+        str | None, typer.Option(help="Rows of your own: events in a context, at most 8 or between 2-8. Default: half.")
+    ] = None,
+    allow_dropped: Annotated[
+        bool | None, typer.Option("--allow_dropped", help="Rows of your own: go on where over 5 % cannot be used.")
+    ] = None,
     preset: Annotated[
         str | None, typer.Option(help="tiny: the CPU base that comes with plus, and settings that learned with it.")
     ] = None,
@@ -108,10 +123,14 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
         from plus.train import run as training
         from plus.train import run_folder
         from plus.train.progress import Progress
-    population = named.load(settings["dataset_name"], settings["data_dir"], settings.get("seed", 42))
+    population = named.from_settings(settings)
     for line in population.dropped.lines():
         say(f"left out: {line}")
     say(f"{population.name}: {len(population.histories):,} users, {len(population.examples):,} choices to predict")
+    if population.best_possible is not None:
+        say(
+            f"whoever draws from each context all that is in it predicts {population.best_possible:.3f} of the test choices"
+        )
     with bar("plus") as show:
         trained = training.train(settings, population, say, [Progress(show)])
     with bar("bradley_terry") as show:

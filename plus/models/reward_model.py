@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from plus.models.loading import load_model, load_tokenizer
 from plus.models.text import encode, fit_answer
 from plus.prompts import scorer_messages
-from plus.types import Preference
+from plus.types import Preference, Prompt
 
 
 class RewardModel:
@@ -47,7 +47,7 @@ class RewardModel:
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
-    def encode(self, triples: Sequence[tuple[str, str, str]]) -> list[list[int]]:
+    def encode(self, triples: Sequence[tuple[str, Prompt, str]]) -> list[list[int]]:
         """Token ids of each (summary, prompt, answer), within the window."""
         encoded = encode(self.tokenizer, [scorer_messages(*triple) for triple in triples])
         for row, ids in enumerate(encoded):
@@ -73,19 +73,21 @@ class RewardModel:
         Pairs are sorted by length into batches of `tokens_per_batch` tokens, and a pair never
         leaves its batch, so that backward can run on each micro-batch alone.
         """
-        chosen = self.encode([(text, pair.prompt, pair.chosen) for text, pair in zip(texts, pairs, strict=True)])
-        rejected = self.encode([(text, pair.prompt, pair.rejected) for text, pair in zip(texts, pairs, strict=True)])
+        chosen = self.encode([(text, pair.conversation, pair.chosen) for text, pair in zip(texts, pairs, strict=True)])
+        rejected = self.encode(
+            [(text, pair.conversation, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
+        )
         lengths = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
         for rows in _by_length(lengths, self.tokens_per_batch // 2):
             rewards = self.forward([chosen[row] for row in rows] + [rejected[row] for row in rows])  # (2B,)
             yield rows, rewards[: len(rows)] - rewards[len(rows) :]  # (B,)
 
     @torch.no_grad()
-    def rewards(self, triples: Sequence[tuple[str, str, str]]) -> list[float]:
+    def rewards(self, triples: Sequence[tuple[str, Prompt, str]]) -> list[float]:
         """r for each (summary, prompt, answer). Equal triples get the very same number."""
         unique = list(dict.fromkeys(triples))
         sequences = self.encode(unique)
-        value: dict[tuple[str, str, str], float] = {}
+        value: dict[tuple[str, Prompt, str], float] = {}
         for rows in _by_length([len(ids) for ids in sequences], self.tokens_per_batch):
             scores = self.forward([sequences[row] for row in rows]).double().tolist()
             value.update({unique[row]: score for row, score in zip(rows, scores, strict=True)})
@@ -93,8 +95,8 @@ class RewardModel:
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
         """log sigmoid(margin) for each (text, pair), without gradients (the `Scorer` protocol)."""
-        chosen = [(text, pair.prompt, pair.chosen) for text, pair in zip(texts, pairs, strict=True)]
-        rejected = [(text, pair.prompt, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
+        chosen = [(text, pair.conversation, pair.chosen) for text, pair in zip(texts, pairs, strict=True)]
+        rejected = [(text, pair.conversation, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
         scores = torch.tensor(self.rewards(chosen + rejected), dtype=torch.float64)  # (2B,)
         return logsigmoid(scores[: len(chosen)] - scores[len(chosen) :]).tolist()
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 
 from plus.errors import WindowError
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
-from plus.types import Event, Message, Preference, Reaction, UserHistory
+from plus.types import Event, Message, Preference, Prompt, Reaction, Turn, UserHistory
 
 
 def encode(
@@ -68,30 +68,41 @@ def fit_history(
 
 
 def fit_answer(
-    summary: str, prompt: str, answer: str, tokenizer: PreTrainedTokenizerBase, max_length: int
+    summary: str, prompt: Prompt, answer: str, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> list[int]:
     """The reward model's token ids for one answer that is too long, cut to `max_length`.
 
-    The answer loses its end first, then the prompt its beginning; the summary stays whole.
+    The answer loses its end first, then a conversation its oldest turns, then the prompt its
+    beginning; the summary stays whole.
     """
 
-    def ids_of(prompt: str, answer: str) -> list[int]:
+    def ids_of(prompt: Prompt, answer: str) -> list[int]:
         return encode(tokenizer, [scorer_messages(summary, prompt, answer)])[0]
 
-    def fits(prompt: str, answer: str) -> bool:
+    def fits(prompt: Prompt, answer: str) -> bool:
         return len(ids_of(prompt, answer)) <= max_length
 
     size = _largest(lambda n: fits(prompt, answer[:n]), len(answer))
     if size == 0:  # Not even the bare prompt fits beside the summary: leave the answer 200 characters.
-        answer = answer[:200]
-        kept = _largest(lambda n: fits(prompt[len(prompt) - n :], answer), len(prompt))
-        prompt, size = prompt[len(prompt) - kept :], len(answer)
+        answer, size = answer[:200], len(answer[:200])
+        if not isinstance(prompt, str):
+            prompt = _newest_turns(prompt, lambda turns: fits(turns, answer))
+        if isinstance(prompt, str):
+            whole = prompt
+            kept = _largest(lambda n: fits(whole[len(whole) - n :], answer), len(whole))
+            prompt = whole[len(whole) - kept :]
     ids = ids_of(prompt, answer[:size])
     if len(ids) > max_length:
         raise WindowError(
             f"the summary takes {len(ids)} tokens with its template and the reward model's window holds {max_length}; raise --reward_max_length"
         )
     return ids
+
+
+def _newest_turns(turns: tuple[Turn, ...], fits: Callable[[Prompt], bool]) -> Prompt:
+    """The longest end of a conversation that begins with the user and fits; the last text if none does."""
+    starts = [number for number, turn in enumerate(turns) if turn.role == "user"]
+    return next((turns[start:] for start in starts if fits(turns[start:])), turns[-1].content)
 
 
 def _shortened(event: Event, size: int) -> Event:
@@ -101,6 +112,8 @@ def _shortened(event: Event, size: int) -> Event:
             return replace(event, content=Preference(prompt[:size], chosen[:size], rejected[:size]))
         case Reaction(prompt, completion, label):
             return replace(event, content=Reaction(prompt[:size], completion[:size], label))
+        case tuple(turns):
+            return replace(event, content=tuple(replace(turn, content=turn.content[:size]) for turn in turns))
         case str(text):
             return replace(event, content=text[:size])
 

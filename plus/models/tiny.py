@@ -7,7 +7,8 @@ end of an answer holds whether it suits, which is where a reward model reads (no
 It has never seen a reward, and left alone its summaries predict next to nothing.
 
 The recipe is supervised and made from the templates of `sources/pets.py`; the histories and pairs
-that `plus` later trains and tests on are drawn anew from other seeds.
+that `plus` later trains and tests on are drawn anew from other seeds. `pets_ood` and `styles` bring
+conversations of their own, which `train_base` takes instead.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ REJECTED = "Which animal did this user pass over last?"
 COMPLAINT = "No, not that."
 # How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
 SUMMARY_MIX = (0.58, 0.30, 0.12)
+Conversation = Callable[[random.Random], list[Message]]
 
 
 def conversation(rng: random.Random) -> list[Message]:
@@ -99,7 +101,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, hidden_size: int = 64, layer
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int
+    tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int, conversation: Conversation = conversation
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Endless (ids_BL, weights_BL, padding_BL): full weight on the answer, a twentieth on the rest."""
     while True:
@@ -126,6 +128,7 @@ def train_base(
     batch_size: int = 32,
     learning_rate: float = 2e-3,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
+    conversation: Conversation = conversation,
 ) -> PreTrainedModel:
     """Next-token prediction on `conversation` rows: AdamW, 50 steps of warm-up, linear decay."""
     torch.manual_seed(seed)
@@ -134,7 +137,7 @@ def train_base(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: min(1, (s + 1) / 50, max(0.02, (steps - s) / (0.4 * steps)))
     )
-    rows = batches(tokenizer, random.Random(f"base-{seed}"), batch_size)
+    rows = batches(tokenizer, random.Random(f"base-{seed}"), batch_size, conversation)
     for step in range(steps):
         ids_BL, weights_BL, mask_BL = next(rows)
         logits_BLV = model(input_ids=ids_BL, attention_mask=mask_BL).logits

@@ -11,18 +11,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from plus.errors import SourceError
-from plus.sources.population import (
-    Dropped,
-    Population,
-    context_and_later,
-    is_target_in,
-    read_csv,
-    read_jsonl,
-    split_users,
-)
-from plus.types import Event, Example, Preference, UserHistory
-
-MIN_CHOICES = 2
+from plus.sources.contexts import build
+from plus.sources.population import Dropped, Population, read_csv, read_jsonl
+from plus.sources.splits import Plan
+from plus.types import Event, Preference
 
 
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
@@ -51,17 +43,4 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Pop
             events[row["worker"]].append(Event(f"{row['worker']}-{row['id']}", "choice", content, None, "llmfao"))
     if not events:
         raise SourceError(f"{folder} holds no decided judgment; give --data_dir the LLMFAO folder")
-    splits = split_users(events, seed)
-    examples: list[Example] = []
-    histories: dict[str, UserHistory] = {}
-    for user_id, past in sorted(events.items()):
-        context, later = context_and_later(past, seed, context_share)
-        histories[user_id] = UserHistory(user_id, tuple(context))
-        if len(past) < MIN_CHOICES:
-            dropped.add("users with a single choice, which leaves nothing to predict", f"user {user_id}")
-        for event in later:
-            if isinstance(target := event.content, Preference) and not is_target_in(context, target):
-                examples.append(Example(histories[user_id], target, splits[user_id]))
-            else:
-                dropped.add("targets that stand in their own context", event.id)
-    return Population("llmfao", tuple(examples), histories, {}, dropped)
+    return build("llmfao", events, Plan(context_share=context_share, seed=seed), dropped)

@@ -14,10 +14,11 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from plus.errors import SourceError
-from plus.sources.population import Population, is_target_in
+from plus.sources.leaks import is_target_in
+from plus.sources.population import Population
 from plus.types import Event, Example, Preference, Split, UserHistory
 
 ANIMALS = ("cats", "dogs", "birds", "rabbits", "fish", "horses", "turtles", "hamsters")
@@ -56,17 +57,18 @@ def claims(text: str) -> set[tuple[str, str]]:
     return {(name, word) for name, pattern in _CLAIMS for word in pattern.findall(text)}
 
 
-def traits(history: UserHistory) -> set[tuple[str, str]]:
+def traits(history: UserHistory, animals: Sequence[str] = ANIMALS) -> set[tuple[str, str]]:
     """What the context reveals: the animal chosen every time, and each one passed over."""
-    liked = [animal_of(e.content.chosen) for e in history.events if isinstance(e.content, Preference)]
-    passed = {animal_of(e.content.rejected) for e in history.events if isinstance(e.content, Preference)}
+    choices = [e.content for e in history.events if isinstance(e.content, Preference)]
+    liked = [animal_of(choice.chosen, animals) for choice in choices]
+    passed = {animal_of(choice.rejected, animals) for choice in choices}
     always = {animal for animal in liked if liked.count(animal) == len(liked)}
     return {("likes", animal) for animal in always} | {("passed over", animal) for animal in passed - set(liked)}
 
 
-def favourite_of(history: UserHistory) -> set[tuple[str, str]]:
+def favourite_of(history: UserHistory, animals: Sequence[str] = ANIMALS) -> set[tuple[str, str]]:
     """The one trait that a summary of this history ought to name."""
-    return {trait for trait in traits(history) if trait[0] == "likes"}
+    return {trait for trait in traits(history, animals) if trait[0] == "likes"}
 
 
 def comparison(rng: random.Random, chosen: str, rejected: str) -> Preference:
@@ -76,9 +78,11 @@ def comparison(rng: random.Random, chosen: str, rejected: str) -> Preference:
     return Preference(prompt, first.format(animal=chosen), second.format(animal=rejected))
 
 
-def user(rng: random.Random, user_id: str, favourite: str) -> UserHistory:
-    """A user with three past comparisons that reveal the favourite."""
-    others = rng.sample([animal for animal in ANIMALS if animal != favourite], 3)
+def user(rng: random.Random, user_id: str, favourite: str, animals: Sequence[str] = ANIMALS) -> UserHistory:
+    """A user with three past comparisons that reveal the favourite; where there are fewer than
+    three other animals, these come again."""
+    left = [animal for animal in animals if animal != favourite]
+    others = rng.sample(left, 3) if len(left) >= 3 else rng.choices(left, k=3)
     events = (
         Event(f"{user_id}-{number}", "choice", comparison(rng, favourite, other), float(number), "pets")
         for number, other in enumerate(others)
@@ -96,11 +100,8 @@ def load(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_p
     personas: dict[str, str] = {}
 
     def add(user_id: str, favourite: str, targets: list[Preference], split: Split) -> None:
-        history = user(rng, user_id, favourite)
-        while any(is_target_in(history.events, target) for target in targets):
-            history = user(rng, user_id, favourite)
+        examples.extend(rows(rng, user_id, favourite, targets, split))
         personas[user_id] = PERSONA.format(animal=favourite)
-        examples.extend(Example(history, target, split) for target in targets)
 
     for number in range(train_users):
         favourite = rng.choice(ANIMALS)
@@ -115,6 +116,21 @@ def load(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_p
     population = Population("pets", tuple(examples), {e.history.user_id: e.history for e in examples}, personas)
     mirrored(population.split("test"))
     return population
+
+
+def rows(
+    rng: random.Random,
+    user_id: str,
+    favourite: str,
+    targets: Sequence[Preference],
+    split: Split,
+    animals: Sequence[str] = ANIMALS,
+) -> list[Example]:
+    """One user's examples, with a context that holds none of the targets."""
+    history = user(rng, user_id, favourite, animals)
+    while any(is_target_in(history.events, target) for target in targets):
+        history = user(rng, user_id, favourite, animals)
+    return [Example(history, target, split) for target in targets]
 
 
 def mirrored(examples: Iterable[Example]) -> None:
@@ -146,9 +162,9 @@ def permuted(population: Population, seed: int = 0) -> Population:
     return Population(f"{population.name}, permuted", tuple(examples), population.histories, population.personas)
 
 
-def animal_of(sentence: str) -> str:
+def animal_of(sentence: str, animals: Sequence[str] = ANIMALS) -> str:
     """The animal that a sentence names, or ""."""
-    return next((animal for animal in ANIMALS if re.search(rf"\b{animal}\b", sentence)), "")
+    return next((animal for animal in animals if re.search(rf"\b{animal}\b", sentence)), "")
 
 
 def topic_of(prompt: str) -> str:

@@ -15,7 +15,9 @@ from pathlib import Path
 from random import Random
 
 from plus.errors import SourceError
-from plus.sources.population import Dropped, Population, context_and_later, read_csv, split_users
+from plus.sources.contexts import context_and_later
+from plus.sources.population import Dropped, Population, read_csv
+from plus.sources.splits import split_users
 from plus.types import Event, Example, Preference, Reaction, UserHistory
 
 MIN_VOTES = 2

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 
 from plus.errors import SourceError
-from plus.types import Event, Example, Preference, Split, UserHistory
+from plus.types import Example, Split, UserHistory
 
 
 class Dropped(Counter[str]):
-    """reason -> how many were left out, with the first place each reason was met."""
+    """reason -> how many were left out, with the first place each reason was met, and the columns
+    of the first row that was no row."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first: dict[str, str] = {}
+        self.columns: tuple[str, ...] = ()
 
     def add(self, reason: str, where: str = "", count: int = 1) -> None:
         """Count one thing that is left out; `where` names its row."""
@@ -38,9 +40,11 @@ class Dropped(Counter[str]):
 class Population:
     """Users of one data set.
 
-    examples: one row per (context, target); every example of a user shares that user's split.
+    examples: one row per (context, target). Every example of a user shares that user's split, unless
+        the split is by topics or by later choices, or the data states another.
     histories: the text a summary is written from, for *every* user, also those without a target.
     personas: the true taste in words, known for synthetic users only (the *oracle* row).
+    best_possible: the accuracy of whoever reads the contexts perfectly, where it can be computed.
     dropped: everything that was left out. Nothing is dropped without an entry.
     """
 
@@ -49,6 +53,7 @@ class Population:
     histories: Mapping[str, UserHistory]
     personas: Mapping[str, str] = field(default_factory=dict)
     dropped: Dropped = field(default_factory=Dropped)
+    best_possible: float | None = None
 
     def split(self, name: Split) -> list[Example]:
         """The examples of one split, in order."""
@@ -57,44 +62,6 @@ class Population:
     def users(self, name: Split) -> list[str]:
         """The users of one split, in order of appearance."""
         return list(dict.fromkeys(example.history.user_id for example in self.split(name)))
-
-
-def split_users(user_ids: Iterable[str], seed: int, validation: float = 0.1, test: float = 0.3) -> dict[str, Split]:
-    """Deal users, never rows, to train / validation / test; the order of `user_ids` is irrelevant."""
-    users = sorted(set(user_ids))
-    Random(f"split-{seed}").shuffle(users)
-    n_test, n_validation = round(len(users) * test), round(len(users) * validation)
-    sizes: tuple[tuple[Split, int], ...] = (
-        ("test", n_test),
-        ("validation", n_validation),
-        ("train", len(users) - n_test - n_validation),
-    )
-    names = [name for name, size in sizes for _ in range(size)]
-    return dict(zip(users, names, strict=True))
-
-
-def context_and_later(events: Sequence[Event], seed: int, share: float) -> tuple[list[Event], list[Event]]:
-    """Cut a user's events into a context and what comes after it.
-
-    Where every event has a time, the context is the oldest `share` and everything later is
-    strictly newer than all of it: events at the very time of the cut go to neither side of a tie
-    but to the context. Without times the order is a seeded shuffle of the events by id.
-    """
-    if all(event.time is not None for event in events):
-        ordered = sorted(events, key=lambda event: (event.time, event.id))
-    else:
-        ordered = sorted(events, key=lambda event: event.id)
-        Random(f"order-{seed}-{ordered[0].id if ordered else ''}").shuffle(ordered)
-    cut = max(1, int(len(ordered) * share)) if len(ordered) > 1 else len(ordered)
-    if ordered and ordered[0].time is not None and cut < len(ordered):
-        while cut < len(ordered) and ordered[cut].time == ordered[cut - 1].time:
-            cut += 1
-    return ordered[:cut], ordered[cut:]
-
-
-def is_target_in(context: Iterable[Event], target: Preference) -> bool:
-    """Whether the context already holds this very comparison, in either order."""
-    return any(event.content in (target, target.swapped()) for event in context)
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
@@ -137,4 +104,6 @@ def _open(path: Path):
         raise SourceError(
             f"{path.parent} has no file {path.name} (found: {found}); give --data_dir a folder that holds it"
         )
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
     return path.open(encoding="utf-8", newline="")

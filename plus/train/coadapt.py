@@ -81,7 +81,7 @@ class CoAdaptation:
         completions: Sequence[Any],
         *,
         user_id: Sequence[str],
-        pairs: Sequence[Sequence[dict[str, str]]],
+        pairs: Sequence[Sequence[dict[str, Any]]],
         split: Sequence[str],
         log_metric: Callable[[str, float], None] = lambda name, value: None,
         **columns: Any,

@@ -12,6 +12,7 @@ import yaml
 
 from plus.errors import SettingError
 from plus.shipped import shipped
+from plus.sources.named import OPTIONS
 
 # What a run needs beside the trainer's own options (`PLUSConfig`).
 RUN_OPTIONS: dict[str, Any] = {
@@ -22,6 +23,7 @@ RUN_OPTIONS: dict[str, Any] = {
     "reward_model_name_or_path": None,
     "output_dir": None,
     "resume_from_checkpoint": None,
+    **OPTIONS,
 }
 PRESETS: dict[str, dict[str, Any]] = {
     # What learned on pets in every seed tried (notebooks/LOG.md): 32 users x 4 summaries x 2 pairs an update.

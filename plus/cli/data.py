@@ -1,0 +1,196 @@
+"""`plus data`: what is in a file of choices, and the same as rows that anything trains on."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from plus.cli.show import notes, print_json, results, say
+
+app = typer.Typer(no_args_is_help=True, help="Check, look at, split and describe files of choices.")
+SOURCE = "A JSONL, CSV or Parquet file, a folder of them, or a Hub id such as owner/name."
+Source = Annotated[str, typer.Argument(help=SOURCE)]
+UserColumn = Annotated[str, typer.Option(help="The column that says whose row it is.")]
+AllowDropped = Annotated[
+    bool, typer.Option("--allow_dropped", help="Go on where more than 5 % of the rows cannot be used.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+
+
+def check(
+    source: Source, user_id_column: UserColumn = "user_id", allow_dropped: AllowDropped = False, as_json: AsJson = False
+) -> None:
+    """Say what a file holds: its shape, users and times, and every row that cannot be used, counted with its reason.
+
+    Nothing is kept in memory, so a file may be larger than it. Exit status 2 where nothing, or too little, can be used.
+
+    Example: plus data check my.jsonl
+    """
+    from plus.sources.generic import refuse
+
+    found = _checked(source, user_id_column)
+    facts = found.as_dict()
+    if as_json:
+        print_json(facts)
+    else:
+        results.print(_table(facts, found.dropped.lines()))
+    refuse(source, found.kept, found.dropped, allow_dropped, user_id_column)
+
+
+def head(
+    source: Annotated[str, typer.Argument(help=f"{SOURCE} Or the name of a data set, such as pets.")],
+    n: Annotated[int, typer.Option("--rows", "-n", help="How many rows.", min=1)] = 5,
+    data_dir: Annotated[str | None, typer.Option(help="Folder with a named data set's files.")] = None,
+    user_id_column: UserColumn = "user_id",
+) -> None:
+    """Print the first usable rows in the one row format, one JSON object a line.
+
+    Example: plus data head my.jsonl --rows 2
+    """
+    for row in islice(_rows(source, data_dir, user_id_column), n):
+        print(json.dumps(row, ensure_ascii=False))
+
+
+def split(
+    source: Annotated[str, typer.Argument(help=f"{SOURCE} Or the name of a data set, such as polis.")],
+    output_dir: Annotated[Path, typer.Option(help="A new folder for train, validation, test and events .jsonl.")],
+    data_dir: Annotated[str | None, typer.Option(help="Folder with a named data set's files.")] = None,
+    split_by: Annotated[
+        str | None,
+        typer.Option(help="users (never trained on), topics (new prompts) or later (each user's newest choices)."),
+    ] = None,
+    validation: Annotated[float, typer.Option(help="Share of users, topics or choices.")] = 0.1,
+    test: Annotated[float, typer.Option(help="Share of users, topics or choices.")] = 0.3,
+    seed: Annotated[int, typer.Option(help="Of who goes where.")] = 42,
+    user_id_column: UserColumn = "user_id",
+    allow_dropped: AllowDropped = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write rows with TRL's preference columns and user_id, session_id, timestamp, source and split.
+
+    `trl reward --dataset_name FOLDER` and `plus train --dataset_name FOLDER` both train on the folder. Splits that the
+    file states are kept unless --split_by asks for others.
+
+    Example: plus data split my.jsonl --split_by users --output_dir my_splits
+    """
+    from plus.sources import export, generic, named
+    from plus.sources.population import Dropped
+    from plus.sources.splits import Plan
+
+    with notes.status(f"reading {source}"):
+        if _is_named(source):
+            population = named.load(source, data_dir, seed)
+            dropped, rows = population.dropped, export.population_rows(population)
+        else:
+            asked = (validation, test) != (0.1, 0.3) or split_by is not None
+            plan = Plan(split_by or "users", validation=validation, test=test, seed=seed)  # type: ignore[arg-type]
+            dropped = Dropped()
+            rows = generic.split_rows(source, dropped, plan, user_id_column, allow_dropped, keep_stated=not asked)
+        counts = export.write(rows, output_dir)
+    for line in dropped.lines():
+        say(f"left out: {line}")
+    if as_json:
+        print_json({"output_dir": str(output_dir), "rows": counts, "dropped": dict(dropped)})
+    else:
+        results.print(f"{output_dir}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+
+
+def card(
+    source: Source,
+    licence: Annotated[str, typer.Option("--license", help="As the Hub spells it, such as cc-by-4.0.")] = "unknown",
+    title: Annotated[str, typer.Option(help="Default: the source.")] = "",
+    user_id_column: UserColumn = "user_id",
+) -> None:
+    """Print a data set card in Markdown, with the front matter that the Hub reads.
+
+    Example: plus data card my.jsonl --license cc-by-4.0 > README.md
+    """
+    from plus.sources.card import card as write
+
+    print(write(_checked(source, user_id_column), licence, title), end="")
+
+
+def _checked(source: str, user_id_column: str):
+    from plus.sources.check import check as read
+
+    with _bytes_bar(source) as show:
+        return read(source, user_id_column, show)
+
+
+def _rows(source: str, data_dir: str | None, user_id_column: str) -> Iterator[dict[str, Any]]:
+    """Usable rows in the one format, as they come; what is left out on the way is not asked for here."""
+    from plus.errors import SourceError
+    from plus.sources import export, generic, named
+    from plus.sources.population import Dropped
+
+    if _is_named(source):
+        yield from export.population_rows(named.load(source, data_dir))
+        return
+    dropped, kept = Dropped(), 0
+    for row in generic.read(source, dropped, user_id_column):
+        kept += 1
+        yield export.as_row(row.user_id, row.event, row.split, row.session_id)
+    if not kept:
+        raise SourceError(
+            f"{source} has no usable row ({'; '.join(dropped.lines()) or 'it is empty'}); see plus data check"
+        )
+
+
+def _is_named(source: str) -> bool:
+    from plus.sources import named
+
+    return not named.is_source(source)
+
+
+@contextmanager
+def _bytes_bar(source: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar over the bytes of files, drawn once reading has taken more than two seconds; a spinner
+    over what does not say how long it is."""
+    if not Path(source).exists() or (Path(source) / "state.json").exists():
+        with notes.status(f"reading {source}"):
+            yield lambda done, total: None
+        return
+    columns = (TextColumn("reading {task.description}"), BarColumn(24), DownloadColumn(), TimeRemainingColumn())
+    started = time.monotonic()
+    with Progress(*columns, console=notes, transient=True, auto_refresh=False) as progress:
+        task = progress.add_task(Path(source).name, total=None, visible=False)
+
+        def show(done: int, total: int) -> None:
+            late = time.monotonic() - started > 2
+            progress.update(task, completed=done, total=total, visible=late, refresh=late)
+
+        yield show
+
+
+def _table(facts: dict[str, Any], left_out: list[str]) -> Table:
+    spread = facts["events_per_user"]
+    table = Table(title=facts["source"], title_justify="left", show_header=False)
+    table.add_column("what")
+    table.add_column("found")
+    table.add_row("shape", facts["shape"])
+    table.add_row("rows", f"{facts['rows']:,}, of which {facts['kept']:,} can be used")
+    of_user = f", {spread['min']} to {spread['max']} rows each (median {spread['median']})" if spread else ""
+    table.add_row("users", f"{facts['users']:,}{of_user}")
+    for name in ("timestamps", "splits"):
+        table.add_row(name, ", ".join(f"{count:,} {kind}" for kind, count in facts[name].items()))
+    table.add_row("answers", f"{facts['mean_answer_characters']:,} characters on average")
+    for line in left_out:
+        table.add_row("left out", line)
+    for line in facts["notes"]:
+        table.add_row("note", line)
+    return table
+
+
+# Both --output_dir and --output-dir.
+EITHER = {"token_normalize_func": lambda name: name.replace("_", "-")}
+for verb in (check, head, split, card):
+    app.command(context_settings=EITHER)(verb)

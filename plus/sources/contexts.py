@@ -1,0 +1,138 @@
+"""Contexts without leaks: which of a user's events are read, and which choices are predicted.
+
+One history a user, cut once: the context is the user's oldest events and every target is strictly
+newer; where times are missing the order is a seeded shuffle of the events by id. A target whose id
+or text stands in its own context is left out. The order of the input is irrelevant.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from random import Random
+
+from plus.sources.leaks import Revealed, pair_key
+from plus.sources.population import Dropped, Population
+from plus.sources.splits import Plan, Splits, assign
+from plus.types import Event, Example, Preference, UserHistory
+
+
+def build(
+    name: str,
+    events: Mapping[str, Sequence[Event]],
+    plan: Plan,
+    dropped: Dropped | None = None,
+    given: Splits | None = None,
+) -> Population:
+    """The population of a log: `events` by user, with ids unique within a user.
+
+    `given` splits, as data files may state them, win over `plan.split_by`. Where a user's choices
+    lie in several splits, the context holds training events only.
+    """
+    dropped = Dropped() if dropped is None else dropped
+    splits = assign(events, plan, dropped) if given is None else given
+    examples: list[Example] = []
+    histories: dict[str, UserHistory] = {}
+    for user_id in sorted(events):
+        past = [event for event in events[user_id] if (user_id, event.id) in splits]
+        if not past:
+            continue
+        of_user = {splits[user_id, event.id] for event in past}
+        train_only = len(of_user) > 1 or (given is None and plan.split_by != "users")
+        old = [event for event in past if not train_only or splits[user_id, event.id] == "train"]
+        held_out = [event for event in past if train_only and splits[user_id, event.id] != "train"]
+        context, rest = cut(user_id, old, plan, dropped, spare=0 if held_out else 1)
+        later = newer(context, [*rest, *in_order(held_out, plan.seed)], dropped)
+        if plan.bounds and later and len(context) < plan.bounds[0]:
+            dropped.add("events of users with fewer past events than a context needs", f"user {user_id}", len(later))
+            later = []
+        histories[user_id] = UserHistory(user_id, tuple(context))
+        examples += _examples(histories[user_id], later, splits, dropped)
+    return Population(name, tuple(examples), histories, {}, dropped)
+
+
+def _examples(history: UserHistory, later: Sequence[Event], splits: Splits, dropped: Dropped) -> list[Example]:
+    """The later choices that nothing which was read or trained on gives away."""
+    user_id, known = history.user_id, Revealed(history.events)
+    trained: set[tuple[str, frozenset[str]]] = set()
+    examples: list[Example] = []
+    for event in sorted(later, key=lambda event: splits[user_id, event.id] != "train"):
+        where, split = f"{user_id} {event.id}", splits[user_id, event.id]
+        if not isinstance(target := event.content, Preference):
+            dropped.add("later events that are no choices, so nothing to predict", where)
+        elif not history.events:
+            dropped.add("targets of users without past events to read", where)
+        elif known.holds(event.id, target):
+            dropped.add("targets that stand in their own context", where)
+        elif split != "train" and pair_key(target) in trained:
+            dropped.add("held-out targets that the same user is trained on", where)
+        else:
+            examples.append(Example(history, target, split))
+            trained |= {pair_key(target)} if split == "train" else set()
+    if len(history.events) == 1 and not later:
+        dropped.add("users with a single choice, which leaves nothing to predict", f"user {user_id}")
+    elif not examples:
+        dropped.add("users with nothing left to predict", f"user {user_id}")
+    return examples
+
+
+def cut(
+    user_id: str, events: Sequence[Event], plan: Plan, dropped: Dropped, spare: int = 1
+) -> tuple[list[Event], list[Event]]:
+    """A context within the plan's bounds, and the events after it, of which there are `spare` at least."""
+    if plan.bounds is None:
+        return context_and_later(events, plan.seed, plan.context_share)
+    ordered, (low, high) = in_order(events, plan.seed), plan.bounds
+    size = high
+    if isinstance(plan.past_events, tuple):
+        most = max(low, min(high, len(ordered) - spare))
+        size = Random(f"past-{plan.seed}-{user_id}").randint(low, most)
+    context, later = _parted(ordered, min(size, len(ordered) - spare) if len(ordered) > spare else len(ordered))
+    if len(context) > size:  # Events of one time stay together, which may exceed the number asked for.
+        dropped.add("events beyond the number that a context holds", f"user {user_id}", len(context) - size)
+    return context[-size:], later
+
+
+def context_and_later(events: Sequence[Event], seed: int, share: float) -> tuple[list[Event], list[Event]]:
+    """Cut a user's events into a context, the oldest `share` of them, and what comes after it."""
+    ordered = in_order(events, seed)
+    return _parted(ordered, max(1, int(len(ordered) * share)) if len(ordered) > 1 else len(ordered))
+
+
+def in_order(events: Sequence[Event], seed: int) -> list[Event]:
+    """Oldest first where every event has a time; else a seeded shuffle of the events by id."""
+    if all(event.time is not None for event in events):
+        return sorted(events, key=lambda event: (event.time, event.id))
+    ordered = sorted(events, key=lambda event: event.id)
+    Random(f"order-{seed}-{ordered[0].id if ordered else ''}").shuffle(ordered)
+    return ordered
+
+
+def newer(context: Sequence[Event], events: Iterable[Event], dropped: Dropped) -> list[Event]:
+    """The events strictly newer than the context; an untimed event has no before and after."""
+    newest = max((event.time for event in context if event.time is not None), default=-math.inf)
+    kept = []
+    for event in events:
+        if event.time is not None and event.time <= newest:
+            dropped.add("events that are not newer than their own context", event.id)
+        else:
+            kept.append(event)
+    return kept
+
+
+def by_user(events: Iterable[tuple[str, Event]]) -> dict[str, list[Event]]:
+    """(user_id, event) pairs as the mapping that `build` takes."""
+    grouped: dict[str, list[Event]] = defaultdict(list)
+    for user_id, event in events:
+        grouped[user_id].append(event)
+    return dict(grouped)
+
+
+def _parted(ordered: list[Event], cut: int) -> tuple[list[Event], list[Event]]:
+    """Before and after `cut`; of timed events, those at the very time of the cut join the context,
+    so that everything after it is strictly newer."""
+    if all(event.time is not None for event in ordered):
+        while 0 < cut < len(ordered) and ordered[cut].time == ordered[cut - 1].time:
+            cut += 1
+    return ordered[:cut], ordered[cut:]

@@ -1,0 +1,167 @@
+"""Pets out of distribution: the favourites of test users occur in no training row.
+
+Training users like one of 32 animals, test users one of 12 others, and test pairs are unseen
+against unseen, mirrored as in pets. Validation users are new and like the animals of training. A
+tiny base knows the unseen words from `conversation` only: copying a word, and telling whether two
+words are the same, over 200 nouns; never as something that anybody likes.
+`load_k2` is the paper's setting: train on two animals, test on two others (arXiv 2507.13579).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
+from plus.sources import pets
+from plus.sources.population import Population
+from plus.types import Example, Message, Preference, Split, UserHistory
+
+TRAINED = (
+    "cats", "dogs", "fish", "horses", "turtles", "hamsters", "sheep", "goats",
+    "ducks", "hens", "pigs", "cows", "frogs", "lizards", "snakes", "mice",
+    "foxes", "wolves", "bears", "deer", "owls", "hawks", "swans", "geese",
+    "seals", "whales", "crabs", "bees", "ants", "camels", "lions", "tigers",
+)  # fmt: skip
+UNSEEN = (
+    "rabbits", "birds", "otters", "beavers", "parrots", "ferrets",
+    "zebras", "pandas", "koalas", "spiders", "badgers", "donkeys",
+)  # fmt: skip
+# Nouns that are no animals, so that "same or different" is not a matter of pets.
+THINGS = (
+    "apples", "bananas", "cherries", "grapes", "lemons", "melons", "oranges", "peaches", "pears", "plums",
+    "carrots", "onions", "peppers", "potatoes", "tomatoes", "beans", "peas", "nuts", "seeds", "leaves", "roots",
+    "trees", "flowers", "roses", "tulips", "lilies", "bushes", "forests", "rivers", "lakes", "oceans", "islands",
+    "mountains", "hills", "valleys", "deserts", "caves", "beaches", "clouds", "storms", "stars", "planets", "moons",
+    "comets", "shadows", "candles", "lamps", "torches", "mirrors", "windows", "doors", "walls", "roofs", "floors",
+    "stairs", "chairs", "tables", "benches", "beds", "pillows", "blankets", "carpets", "curtains", "shelves",
+    "boxes", "baskets", "bottles", "cups", "plates", "bowls", "spoons", "forks", "knives", "pots", "pans", "ovens",
+    "kettles", "brooms", "buckets", "hammers", "nails", "screws", "saws", "drills", "ropes", "chains", "wheels",
+    "engines", "bicycles", "trains", "boats", "ships", "planes", "rockets", "bridges", "tunnels", "roads",
+    "streets", "towers", "castles", "temples", "markets", "shops", "banks", "museums", "theatres", "stations",
+    "airports", "harbours", "farms", "fields", "fences", "gates", "wells", "coins", "stamps", "letters", "maps",
+    "books", "pens", "pencils", "brushes", "paints", "papers", "scissors", "clocks", "watches", "rings",
+    "necklaces", "crowns", "hats", "scarves", "gloves", "shirts", "jackets", "coats", "trousers", "skirts",
+    "dresses", "socks", "shoes", "boots", "belts", "buttons", "needles", "threads", "drums", "flutes", "guitars",
+    "violins", "pianos", "trumpets", "bells", "whistles", "puzzles", "kites", "dolls", "balls", "cards", "dice",
+    "tents", "lanterns", "compasses", "telescopes", "cameras", "radios", "phones", "screens", "keys", "locks",
+)  # fmt: skip
+NOUNS = (*TRAINED, *UNSEEN, *THINGS)
+FAVOURITE = "Which animal does this user like best?"
+TOPIC = "What did this user talk about last?"
+REJECTED = "Which animal did this user pass over last?"
+# What a user says to an answer that does not suit: so its end holds whether it suits (notebooks/LOG.md).
+COMPLAINT = "No, not that."
+# How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
+SUMMARY_MIX = (0.58, 0.30, 0.12)
+COPY = ("Repeat this word: {noun}.", "Say {noun} again.", "Which word stands here: {noun}?")
+SAME = ("Is {one} the same word as {two}?", "The words are {one} and {two}. Are they the same?")
+
+
+def claims(text: str) -> set[tuple[str, str]]:
+    """The traits that a summary claims, as in pets: {("likes", "otters")}."""
+    return pets.claims(text)
+
+
+def traits(history: UserHistory) -> set[tuple[str, str]]:
+    """What the context reveals: the animal chosen every time, and each one passed over."""
+    return pets.traits(history, (*TRAINED, *UNSEEN))
+
+
+def favourite_of(history: UserHistory) -> set[tuple[str, str]]:
+    """The one trait that a summary of this history ought to name."""
+    return pets.favourite_of(history, (*TRAINED, *UNSEEN))
+
+
+def load(
+    seed: int = 0,
+    train_users: int = 2048,
+    pairs_per_user: int = 4,
+    test_pairs: int = 1000,
+    seen_pairs: int = 100,
+    trained: Sequence[str] = TRAINED,
+    unseen: Sequence[str] = UNSEEN,
+    name: str = "pets_ood",
+) -> Population:
+    """Training users like one of `trained`, test users one of `unseen`, and neither meets the other's.
+
+    `test_pairs` and `seen_pairs` (validation) make two users each. The same seed gives the same rows.
+    """
+    rng = random.Random(f"{name}-{seed}")
+    examples: list[Example] = []
+    personas: dict[str, str] = {}
+
+    def add(user_id: str, favourite: str, targets: list[Preference], split: Split, animals: Sequence[str]) -> None:
+        examples.extend(pets.rows(rng, user_id, favourite, targets, split, animals))
+        personas[user_id] = pets.PERSONA.format(animal=favourite)
+
+    for number in range(train_users):
+        favourite = rng.choice(trained)
+        others = [rng.choice([animal for animal in trained if animal != favourite]) for _ in range(pairs_per_user)]
+        add(
+            f"train-{number}", favourite, [pets.comparison(rng, favourite, other) for other in others], "train", trained
+        )
+    halves: tuple[tuple[Split, int, Sequence[str]], ...] = (
+        ("validation", seen_pairs, trained),
+        ("test", test_pairs, unseen),
+    )
+    for split, pairs, animals in halves:
+        for number in range(pairs):
+            favourite, other = rng.sample(animals, 2)
+            target = pets.comparison(rng, favourite, other)
+            add(f"{split}-{number}-a", favourite, [target], split, animals)
+            add(f"{split}-{number}-b", other, [target.swapped()], split, animals)
+    histories = {example.history.user_id: example.history for example in examples}
+    population = Population(name, tuple(examples), histories, personas)
+    pets.mirrored(population.split("test"))
+    return population
+
+
+def load_k2(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_pairs: int = 300) -> Population:
+    """The published setting: users of cats or dogs train, users of rabbits or birds test."""
+    two: dict[str, Sequence[str]] = {"trained": ("cats", "dogs"), "unseen": ("rabbits", "birds")}
+    return load(seed, train_users, pairs_per_user, test_pairs, name="pets_ood_k2", **two)  # type: ignore[arg-type]
+
+
+def conversation(rng: random.Random) -> list[Message]:
+    """One conversation to train a tiny base on: reading, summarizing and answering over the animals
+    of training, and neutral ones over every noun. The last message is the answer to learn."""
+    if rng.random() < 0.4:
+        return neutral(rng)
+    favourite = rng.choice(TRAINED)
+    history = pets.user(rng, "u", favourite, TRAINED)
+    newest = history.events[-1].content
+    assert isinstance(newest, Preference)
+    topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
+    likes = pets.PERSONA.format(animal=favourite)
+    passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected, TRAINED))
+    task = rng.choices(("favourite", "topic", "passed", "summary", "answer", "reaction"), (25, 15, 10, 20, 10, 20))[0]
+    if task == "answer":
+        taste = rng.choice(TRAINED)
+        summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
+        pair = pets.comparison(rng, taste, favourite)
+        return scorer_messages(summary, pair.prompt, pair.chosen)
+    if task == "reaction":
+        taste, shown = rng.sample(TRAINED, 2)
+        shown = rng.choice((taste, shown))
+        pair = pets.comparison(rng, shown, favourite)
+        said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
+        return said if shown == taste else [*said, {"role": "user", "content": COMPLAINT}]
+    question, reply = {
+        "favourite": (FAVOURITE, likes),
+        "topic": (TOPIC, topic),
+        "passed": (REJECTED, passed),
+        "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
+    }[task]
+    return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
+
+
+def neutral(rng: random.Random) -> list[Message]:
+    """Copying a word, or telling whether two words are the same: nobody likes anything here."""
+    one, two = rng.sample(NOUNS, 2)
+    if rng.random() < 0.5:
+        asked, reply = rng.choice(COPY).format(noun=one), one
+    else:
+        two = rng.choice((one, two))
+        asked, reply = rng.choice(SAME).format(one=one, two=two), "Yes." if one == two else "No."
+    return [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]

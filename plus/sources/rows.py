@@ -1,0 +1,188 @@
+"""One row of anybody's file, read into an event; TRL's columns, in every shape that TRL takes.
+
+Preferences: `prompt`, `chosen`, `rejected` (explicit) or `chosen`, `rejected` that both hold the
+prompt (implicit), as text (standard) or as messages (conversational). Reactions: `prompt`,
+`completion`, `label`. Unlabelled conversations: `messages`, or ShareGPT's `conversations`.
+Formats: https://huggingface.co/docs/trl/dataset_formats
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from plus.sources.messages import UnusableError, text_of, turns_of
+from plus.sources.timestamps import seconds
+from plus.types import Event, EventKind, Preference, Reaction, Split, Turn
+
+Content = Preference | Reaction | tuple[Turn, ...]
+REACTION, CONVERSATION = "reactions", "unlabelled conversations"
+_SPLITS: dict[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev", "eval"), "validation"),
+    "test": "test",
+}  # fmt: skip
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A usable row: what happened (`event`, whose id is "" where the row has none), to whom, where
+    it belongs, the shape that it came in and how its time was written."""
+
+    user_id: str
+    event: Event
+    session_id: str
+    split: Split | None
+    shape: str
+    time_format: str
+
+
+def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str = "", source: str = "") -> Row:
+    """Read one row; `split` and `source` are what the file's name says, where the row says nothing.
+
+    Raises UnusableError with the reason.
+    """
+    row = {name: value for name, value in row.items() if value is not None}
+    user_id = _user_id(row, user_id_column)
+    shape, content = read_content(row)
+    time, time_format = seconds(next((row[c] for c in ("timestamp", "created_at", "tstamp", "time") if c in row), None))
+    kind: EventKind = (
+        "choice" if isinstance(content, Preference) else "reaction" if isinstance(content, Reaction) else "message"
+    )
+    event = Event(_label(row.get("id")), kind, content, time, _label(row.get("source", source)))
+    return Row(user_id, event, _label(row.get("session_id")), split_name(row.get("split", split)), shape, time_format)
+
+
+def read_content(row: Mapping[str, Any]) -> tuple[str, Content]:
+    """(shape, content) by the columns that a row has. Raises UnusableError."""
+    if "chosen" in row and "rejected" in row:
+        return _preference(row)
+    if "completion" in row and "label" in row:
+        prompt, earlier = _asked(turns_of(row.get("prompt", ""), "prompt"))
+        return REACTION, Reaction(prompt, _answer(row["completion"], "completion"), _truth(row["label"]), earlier)
+    if "messages" in row or "conversations" in row:
+        column = "messages" if "messages" in row else "conversations"
+        turns = turns_of(row[column], column)
+        if not any(turn.content.strip() for turn in turns):
+            raise UnusableError("rows with an empty conversation")
+        return CONVERSATION, turns
+    raise UnusableError("rows with neither {chosen, rejected}, {completion, label} nor {messages}")
+
+
+def split_name(value: Any) -> Split | None:
+    """train, validation or test under any of their usual names; None of anything else."""
+    return _SPLITS.get(str(value).lower())
+
+
+def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:
+    chosen, rejected, prompt = row["chosen"], row["rejected"], row.get("prompt")
+    if isinstance(chosen, str) and isinstance(rejected, str):
+        if prompt is None:
+            pair = Preference(*_common_prefix(text_of(chosen, "chosen"), text_of(rejected, "rejected")))
+            return "standard preference, implicit prompt", _sound(pair)
+        kind = "standard" if isinstance(prompt, str) else "conversational"
+    else:
+        one, two = turns_of(chosen, "chosen"), turns_of(rejected, "rejected")
+        # As in TRL: a text prompt beside whole dialogues repeats what they hold.
+        if (prompt is None or isinstance(prompt, str)) and max(len(one), len(two)) > 1:
+            return "conversational preference, implicit prompt", _implicit(one, two)
+        kind = "conversational"
+    asked, earlier = _asked(turns_of("" if prompt is None else prompt, "prompt"))
+    pair = Preference(asked, _answer(chosen, "chosen"), _answer(rejected, "rejected"), earlier)
+    return f"{kind} preference, explicit prompt", _sound(pair)
+
+
+def _implicit(one: tuple[Turn, ...], two: tuple[Turn, ...]) -> Preference:
+    """The turns that both dialogues begin with are the prompt; one answer on each side follows."""
+    same = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
+    if one == two:
+        raise UnusableError("rows whose chosen answer equals the rejected one")
+    if len(one) != same + 1 or len(two) != same + 1 or {one[-1].role, two[-1].role} != {"assistant"}:
+        raise UnusableError("rows whose dialogues differ in more than the last answer")
+    prompt, earlier = _asked(one[:same])
+    return _sound(Preference(prompt, one[-1].content, two[-1].content, earlier))
+
+
+def _common_prefix(chosen: str, rejected: str) -> tuple[str, str, str]:
+    """TRL's `extract_prompt` for texts: the common beginning, without the space before the answers."""
+    shorter = min(len(chosen), len(rejected))
+    cut = next((n for n in range(shorter) if chosen[n] != rejected[n]), shorter)
+    cut -= cut > 0 and chosen[cut - 1] == " "
+    return chosen[:cut], chosen[cut:], rejected[cut:]
+
+
+def _asked(turns: tuple[Turn, ...]) -> tuple[str, tuple[Turn, ...]]:
+    """(the last thing that the user said, the turns before it)."""
+    if not turns or turns[-1].role != "user":
+        raise UnusableError("rows whose prompt does not end with the user's turn")
+    return turns[-1].content, turns[:-1]
+
+
+def _answer(value: Any, column: str) -> str:
+    if isinstance(value, str):
+        text = text_of(value, column)
+    else:
+        turns = turns_of(value, column)
+        if len(turns) != 1 or turns[0].role != "assistant":
+            raise UnusableError(f"rows whose {column!r} is not one turn of the assistant")
+        text = turns[0].content
+    if not text.strip():
+        raise UnusableError("rows with an empty answer")
+    return text
+
+
+def _sound(pair: Preference) -> Preference:
+    if not pair.chosen.strip() or not pair.rejected.strip():
+        raise UnusableError("rows with an empty answer")
+    if pair.chosen == pair.rejected:
+        raise UnusableError("rows whose chosen answer equals the rejected one")
+    return pair
+
+
+def _truth(value: Any) -> bool:
+    label = _TRUTH.get(str(value).strip().lower())
+    if label is None:
+        raise UnusableError("rows whose label is neither true nor false")
+    return label
+
+
+def _user_id(row: Mapping[str, Any], column: str) -> str:
+    """Whose row it is. Numbers are read as text, so 7 and "7" are one user."""
+    if column not in row:
+        raise UnusableError(f"rows without a {column!r}")
+    value = row[column]
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # As tables write whole numbers once a value is missing somewhere.
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise UnusableError(f"rows whose {column!r} is neither text nor a whole number")
+    return text_of(str(value), column)
+
+
+def _label(value: Any) -> str:
+    """An id, session or source as text; anything that is no name is none."""
+    if isinstance(value, str | int) and not isinstance(value, bool):
+        return str(value).encode("utf-8", "replace").decode()
+    return ""
+
+
+def content_id(user_id: str, event: Event) -> str:
+    """An id made of what an event says, so that it does not depend on where its row stands."""
+    content = event.content
+    said = (
+        asdict(content) if isinstance(content, Preference | Reaction) else [getattr(t, "content", t) for t in content]
+    )
+    return hashlib.sha256(json.dumps([user_id, event.time, said], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def from_cell(text: str) -> Any:
+    """A cell of a CSV file: messages are written there as JSON, everything else is text."""
+    if text[:2] in ("[{", "[[") or text[:1] == "{":
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError):
+            return text
+    return text

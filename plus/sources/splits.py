@@ -1,0 +1,107 @@
+"""Who is trained on and who is tested: by new users, by new topics, or by later choices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal, get_args
+
+from plus.errors import SettingError
+from plus.sources.population import Dropped
+from plus.types import Event, Preference, Reaction, Split
+
+SplitBy = Literal["users", "topics", "later"]
+Splits = Mapping[tuple[str, str], Split]  # (user_id, event id) -> split
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How events become rows.
+
+    split_by: "users" tests on users never trained on, "topics" on prompts that stand in no context
+    and no training target, "later" on each user's newest choices. past_events: at most so many
+    events in a context, or (at least, at most) with a seeded number for each user; None is
+    `context_share` of a user's events. validation and test are shares of users, topics or choices.
+    """
+
+    split_by: SplitBy = "users"
+    past_events: int | tuple[int, int] | None = None
+    context_share: float = 0.5
+    validation: float = 0.1
+    test: float = 0.3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        low, high = self.bounds or (1, 1)
+        if self.split_by not in get_args(SplitBy):
+            raise SettingError(f"--split_by is {self.split_by!r}; it takes {', '.join(get_args(SplitBy))}")
+        if not 1 <= low <= high:
+            raise SettingError(f"--past_events is {self.past_events!r}; give a number from 1, or a range such as 2-8")
+        held_out = self.validation + self.test
+        if not 0 < self.context_share < 1 or min(self.validation, self.test) < 0 or held_out >= 1:
+            raise SettingError(
+                f"shares are context {self.context_share}, validation {self.validation}, test {self.test}; "
+                "the context needs more than 0 and less than 1, and something must be left to train on"
+            )
+
+    @property
+    def bounds(self) -> tuple[int, int] | None:
+        """past_events as (at least, at most)."""
+        return (1, self.past_events) if isinstance(self.past_events, int) else self.past_events
+
+
+def assign(events: Mapping[str, Sequence[Event]], plan: Plan, dropped: Dropped) -> dict[tuple[str, str], Split]:
+    """The split of every event by `plan.split_by`; events that cannot have one are counted and missing."""
+    if plan.split_by == "later":
+        return {key: split for user in sorted(events) for key, split in _by_time(user, events[user], plan, dropped)}
+    if plan.split_by == "topics":
+        topics = {topic for past in events.values() for event in past if (topic := topic_of(event))}
+        dealt = split_users(topics, plan.seed, plan.validation, plan.test)
+        # What was about nothing in particular may be read, and is never tested on.
+        return {(user, e.id): dealt.get(topic_of(e), "train") for user, past in events.items() for e in past}
+    users = split_users(events, plan.seed, plan.validation, plan.test)
+    return {(user, event.id): users[user] for user, past in events.items() for event in past}
+
+
+def split_users(user_ids: Iterable[str], seed: int, validation: float = 0.1, test: float = 0.3) -> dict[str, Split]:
+    """Deal users (or topics), never rows, to train / validation / test; the order given is irrelevant."""
+    users = sorted(set(user_ids))
+    Random(f"split-{seed}").shuffle(users)
+    n_test, n_validation = round(len(users) * test), round(len(users) * validation)
+    sizes: tuple[tuple[Split, int], ...] = (
+        ("test", n_test),
+        ("validation", n_validation),
+        ("train", len(users) - n_test - n_validation),
+    )
+    names = [name for name, size in sizes for _ in range(size)]
+    return dict(zip(users, names, strict=True))
+
+
+def topic_of(event: Event) -> str:
+    """What an event was about: the first thing that the user asked; "" where nothing was asked."""
+    match event.content:
+        case Preference(prompt, _, _, earlier) | Reaction(prompt, _, _, earlier):
+            return next((turn.content for turn in earlier if turn.role == "user"), prompt)
+        case tuple(turns):
+            return next((turn.content for turn in turns if turn.role == "user"), "")
+    return ""
+
+
+def _by_time(user: str, past: Sequence[Event], plan: Plan, dropped: Dropped) -> Iterator[tuple[tuple[str, str], Split]]:
+    """A user's oldest events to train on, then validation, then test; equal times share a split."""
+    if any(event.time is None for event in past):
+        dropped.add("events of users without timestamps, who have no later choices", f"user {user}", len(past))
+        return
+    ordered = sorted(past, key=lambda event: (event.time, event.id))
+    trained = _after_ties(ordered, round(len(past) * (1 - plan.validation - plan.test)))
+    validated = max(trained, _after_ties(ordered, round(len(past) * (1 - plan.test))))
+    for number, event in enumerate(ordered):
+        yield (user, event.id), "train" if number < trained else "validation" if number < validated else "test"
+
+
+def _after_ties(ordered: Sequence[Event], cut: int) -> int:
+    """The next cut that does not part events of one time."""
+    while 0 < cut < len(ordered) and ordered[cut].time == ordered[cut - 1].time:
+        cut += 1
+    return cut

@@ -1,0 +1,68 @@
+"""UKPConvArg1: workers pick the more convincing of two arguments and write why (CC BY 4.0).
+
+3,815 workers, 84,445 judgments with times; "equal" is no choice and is counted. The written reason
+is a remark at the time of its choice, so it is read only with choices that are in the past.
+Mostly shared taste: the longer argument wins 70 % of pairs, so compare with `majority`.
+Source: https://github.com/UKPLab/acl2016-convincing-arguments
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from plus.errors import SourceError
+from plus.sources.contexts import build, by_user
+from plus.sources.messages import UnusableError
+from plus.sources.population import Dropped, Population, read_jsonl
+from plus.sources.splits import Plan
+from plus.sources.timestamps import seconds
+from plus.types import Event, Preference
+
+PROMPT = "{title} Argue: {stance}."
+ARGUMENT = ("fold", "arg_id", "text")
+JUDGMENT = ("user_id", "fold", "title", "stance", "pair_id", "arg1_id", "arg2_id", "value", "reason", "submit_time")
+
+
+def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
+    """Workers of `data_dir` (arguments.jsonl.gz and judgments.jsonl.gz, or the same unpacked). Raises SourceError."""
+    folder, dropped = Path(data_dir), Dropped()
+    texts = {
+        (row["fold"], row["arg_id"]): str(row["text"]).strip()
+        for _, row in read_jsonl(_packed(folder, "arguments"), ARGUMENT)
+    }
+    events = by_user(
+        (row["user_id"], event)
+        for where, row in read_jsonl(_packed(folder, "judgments"), JUDGMENT)
+        for event in _events(row, where, texts, dropped)
+    )
+    if not events:
+        raise SourceError(f"{folder} holds no decided judgment; give --data_dir the UKPConvArg1 folder")
+    return build("ukpconvarg1", events, Plan(context_share=context_share, seed=seed), dropped)
+
+
+def _events(row: dict, where: str, texts: dict[tuple[str, str], str], dropped: Dropped) -> list[Event]:
+    """The choice, and the reason given for it."""
+    one, two = (texts.get((row["fold"], row[name])) for name in ("arg1_id", "arg2_id"))
+    if row["value"] not in ("a1", "a2"):
+        dropped.add("judgments that call both arguments equal", where)
+    elif not one or not two:
+        dropped.add("judgments of an argument that the arguments file does not have", where)
+    elif one == two:
+        dropped.add("judgments whose chosen answer equals the rejected one", where)
+    else:
+        try:
+            time, _ = seconds(row["submit_time"])
+        except UnusableError:
+            dropped.add("judgments whose submit_time cannot be read", where)
+            return []
+        pair = Preference(PROMPT.format(title=row["title"], stance=row["stance"]), one, two)
+        pair = pair if row["value"] == "a1" else pair.swapped()
+        name, reason = f"{row['user_id']}-{row['pair_id']}", str(row["reason"] or "").strip()
+        choice = Event(name, "choice", pair, time, "ukpconvarg1")
+        return [choice, Event(f"{name}-reason", "remark", reason, time, "ukpconvarg1")] if reason else [choice]
+    return []
+
+
+def _packed(folder: Path, name: str) -> Path:
+    unpacked = folder / f"{name}.jsonl"
+    return unpacked if unpacked.is_file() else folder / f"{name}.jsonl.gz"
