@@ -22,6 +22,24 @@ def plus(*arguments: str | Path, cwd: Path | None = None, timeout: float = 280) 
     return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
 
 
+@pytest.fixture
+def plus_here(capsys, monkeypatch):
+    """The same command line in this process, where torch is already loaded: (status, stdout, stderr)."""
+    from plus.cli.main import main
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["plus", *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+        return status, *capsys.readouterr()
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> dict:
     """The result of `plus demo --seed 0 --json`, whose run folder is result["run"]."""

@@ -103,16 +103,16 @@ def mistakes(folder: Path) -> dict[str, tuple[list[str], str]]:
     }  # fmt: skip
 
 
-def test_each_mistake_is_one_line_that_names_the_remedy(tmp_path):
+def test_each_mistake_is_one_line_that_names_the_remedy(tmp_path, plus_here):
     for name, (arguments, expected) in mistakes(tmp_path).items():
-        done = plus(*arguments)
-        assert done.returncode == 2, (name, done.stderr)
-        last = done.stderr.strip().splitlines()[-1]
-        assert expected in (last if "--beta" not in expected else done.stderr), (name, done.stderr)
-        assert "Traceback" not in done.stderr, name
-        assert done.stdout == "", name
+        status, out, err = plus_here(*arguments)
+        assert status == 2, (name, err)
+        assert expected in (err.strip().splitlines()[-1] if "--beta" not in expected else err), (name, err)
+        assert "Traceback" not in err, name
+        assert out == "", name
     assert (tmp_path / "used" / "precious.txt").read_text() == "keep me"
     assert list((tmp_path / "used").iterdir()) == [tmp_path / "used" / "precious.txt"]
+    assert not (tmp_path / "new").exists(), "a run that could not start leaves nothing behind"
 
 
 def test_debug_shows_the_traceback(tmp_path):

@@ -23,7 +23,7 @@ def plot_curves(folder: Path) -> Path:
     for key, label in names.items():
         left.plot(steps, [row.get(key) for row in rows], color=COLOURS[key], label=label, linewidth=2)
     left.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
-    left.set(title="Training choices predicted right", xlabel="update", ylim=(0.25, 1.02))
+    left.set(title="Training choices predicted right", xlabel="update", ylim=(0, 1.03))
     left.legend(loc="lower right", frameon=False)
     middle.plot(steps, [row.get("reward_model_loss") for row in rows], color="#0072B2", linewidth=2)
     middle.axhline(0.6931, color="black", linewidth=0.6, linestyle=":")
