@@ -72,4 +72,15 @@ def test_the_answer_loses_its_end_and_the_summary_stays(reward_model):
 def test_the_reward_model_counts_what_it_shortens(reward_model):
     reward_model.max_length = 48
     reward_model.rewards([("", "p", "short"), ("", "p", "long " * 200)])
-    assert reward_model.shortened == 1
+    assert reward_model.shortened == {("p", "long " * 200)}
+
+
+def test_pairs_that_the_window_makes_equal_are_counted(reward_model):
+    """Their margin is exactly 0, so they would otherwise look like undecided choices."""
+    reward_model.max_length = 48
+    same = Preference("p", "long " * 200 + "a", "long " * 200 + "b")
+    other = Preference("p", "short", "long " * 200)
+    ((_, margins),) = reward_model.margins(["", ""], [same, other])
+    assert reward_model.made_equal == {same}
+    assert 0.0 in margins.tolist()
+    assert len(set(margins.tolist())) == 2

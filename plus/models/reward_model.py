@@ -20,7 +20,8 @@ class RewardModel:
 
     `model` may be any Hugging Face `AutoModelForSequenceClassification`; text is all that it
     shares with the summarizer. Dropout stays off, also in training: the same pass gives the
-    summarizer's reward. `shortened` counts the sequences that did not fit `max_length`.
+    summarizer's reward. `shortened` holds the (prompt, answer)s that did not fit `max_length`, and
+    `made_equal` the pairs that this left without a difference: their margin is 0 and teaches nothing.
     """
 
     def __init__(
@@ -32,7 +33,8 @@ class RewardModel:
     ) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
         self.max_length, self.tokens_per_batch = max_length, tokens_per_batch
-        self.shortened = 0
+        self.shortened: set[tuple[Prompt, str]] = set()
+        self.made_equal: set[Preference] = set()
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, max_length: int = 2048, **model_init_kwargs) -> RewardModel:
@@ -53,7 +55,7 @@ class RewardModel:
         for row, ids in enumerate(encoded):
             if len(ids) > self.max_length:
                 encoded[row] = fit_answer(*triples[row], self.tokenizer, self.max_length)
-                self.shortened += 1
+                self.shortened.add(triples[row][1:])
         return encoded
 
     def forward(self, sequences: Sequence[list[int]]) -> torch.Tensor:
@@ -77,6 +79,7 @@ class RewardModel:
         rejected = self.encode(
             [(text, pair.conversation, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
         )
+        self.made_equal.update(pair for pair, a, b in zip(pairs, chosen, rejected, strict=True) if a == b)
         lengths = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
         for rows in _by_length(lengths, self.tokens_per_batch // 2):
             rewards = self.forward([chosen[row] for row in rows] + [rejected[row] for row in rows])  # (2B,)

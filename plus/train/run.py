@@ -90,7 +90,8 @@ def train(
     reward_model.save_pretrained(folder / "reward_model")
     for count, what in [
         *((n, what) for what, n in summarizer.cut.items()),
-        (reward_model.shortened, "answers shortened to the reward model's window"),
+        (len(reward_model.shortened), "answers shortened to the reward model's window"),
+        (len(reward_model.made_equal), "pairs without a difference inside that window; raise --reward_max_length"),
     ]:
         if count:
             say(f"cut: {count:,} {what}")
