@@ -40,7 +40,7 @@ def main() -> None:
         measured = " / ".join(f"{value(result, name):.3f}" for result in results)
         rows.append(f"| `{name}` | {low:g} to {high:g} | {measured} | {MEANING[name]} |")
     seconds = ", ".join(f"{result['seconds']:.0f}" for result in results)
-    table = "\n".join([*rows, "", f"Seconds on two CPU cores: {seconds}."])
+    table = "\n".join([*rows, "", f"Seconds, on two cores that did other work too: {seconds}."])
     marks = r"(<!-- demo table: [^\n]*-->\n).*(<!-- end of demo table -->)"
     README.write_text(re.sub(marks, rf"\g<1>\n{table}\n\n\g<2>", README.read_text(), flags=re.S))
 
