@@ -53,8 +53,8 @@ def bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, Any]], None]]:
         def show(step: int, total: int, metrics: Mapping[str, Any]) -> None:
             known = {
                 "reward": "reward",
-                "accuracy": "accuracy",
-                "accuracy_other": "with another's summary",
+                "accuracy": "own",
+                "accuracy_other": "another's",
                 "loss": "loss",
             }
             text = "  ".join(
