@@ -40,7 +40,8 @@ def test_the_reward_function_speaks_trl(run, demo):
     prompts, answers = ["Tell me.", "Tell me."], ["I saw some cats.", "I saw some dogs."]
     plain = reward(prompts=prompts, completions=answers, summary=["The user likes cats best."] * 2, trainer_state=None)
     assert plain[0] > plain[1]
-    assert plain == [run.score("The user likes cats best.", p, a) for p, a in zip(prompts, answers, strict=True)]
+    one_by_one = [run.score("The user likes cats best.", p, a) for p, a in zip(prompts, answers, strict=True)]
+    assert plain == pytest.approx(one_by_one, abs=1e-5), "float32 sums differ between batch shapes in the last digits"
     chat = reward(
         prompts=[[{"role": "user", "content": p}] for p in prompts],
         completions=[[{"role": "assistant", "content": a}] for a in answers],
@@ -49,9 +50,8 @@ def test_the_reward_function_speaks_trl(run, demo):
     assert chat == plain
     stored = [json.loads(line) for line in (Path(demo["run"]) / "summaries.jsonl").read_text().splitlines()]
     by_user = reward(prompts=prompts, completions=answers, user_id=[stored[0]["user_id"], "nobody"])
-    assert by_user == [run.score(stored[0]["summary"], *pair) for pair in [("Tell me.", answers[0])]] + [
-        run.score("", "Tell me.", answers[1])
-    ]
+    known, unknown = run.score(stored[0]["summary"], "Tell me.", answers[0]), run.score("", "Tell me.", answers[1])
+    assert by_user == pytest.approx([known, unknown], abs=1e-5)
 
 
 def test_plain_transformers_loads_the_reward_model(run, demo):
