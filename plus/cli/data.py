@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 from plus.cli.show import notes, print_json, results, say
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 app = typer.Typer(no_args_is_help=True, help="Check, look at, split and describe files of choices.")
 SOURCE = "A JSONL, CSV or Parquet file, a folder of them, or a Hub id such as owner/name."
@@ -159,6 +160,8 @@ def _bytes_bar(source: str) -> Iterator[Callable[[int, int], None]]:
         with notes.status(f"reading {source}"):
             yield lambda done, total: None
         return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("reading {task.description}"), BarColumn(24), DownloadColumn(), TimeRemainingColumn())
     started = time.monotonic()
     with Progress(*columns, console=notes, transient=True, auto_refresh=False) as progress:
@@ -172,6 +175,8 @@ def _bytes_bar(source: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _table(facts: dict[str, Any], left_out: list[str]) -> Table:
+    from rich.table import Table
+
     spread = facts["events_per_user"]
     table = Table(title=facts["source"], title_justify="left", show_header=False)
     table.add_column("what")

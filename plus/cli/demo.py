@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
 from plus.cli.show import accuracy_table, bar, loading, notes, print_json, results, say
 
@@ -139,6 +138,8 @@ def _free(folder: Path) -> Path:
 
 
 def _print(result: dict[str, Any]) -> None:
+    from rich.table import Table
+
     results.print(accuracy_table(result))
     examples = Table(title="five users never met", title_justify="left")
     for column in ("before", "after", "truth"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 results = Console(highlight=False)
 notes = Console(stderr=True, highlight=False)
@@ -43,6 +44,15 @@ def loading(what: str) -> Iterator[None]:
 @contextmanager
 def bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, Any]], None]]:
     """A progress bar that shows the method's three numbers; yields `show(step, total, metrics)`."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
     columns = (
         TextColumn("{task.description:<14}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("eta"), TimeRemainingColumn(), TextColumn("{task.fields[metrics]}"),
@@ -69,6 +79,8 @@ def bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, Any]], None]]:
 
 def accuracy_table(report: Mapping[str, Any]) -> Table:
     """Accuracies and controls of a report, each with what it means."""
+    from rich.table import Table
+
     meaning = {
         "plus": "learned summary, greedy",
         "bradley_terry": "no summary: one taste for all",
