@@ -133,13 +133,14 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
         )
     with bar("plus") as show:
         trained = training.train(settings, population, say, [Progress(show)])
+    total = training.steps(settings, population)
     with bar("bradley_terry") as show:
         texts = bradley_terry.summaries(population.histories)
         plain = training.train_baseline(
             settings,
             population,
             texts,
-            lambda step, loss: show(step, training.steps(settings, population), {"loss": loss}),
+            lambda step, loss: show(step, total, {"loss": loss}),
         )
     plain.save_pretrained(trained.folder / "bradley_terry")
     with notes.status("summarizing every user and judging on new ones"):
