@@ -21,8 +21,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
+from plus.prompts import summarizer_messages
 from plus.sources import pets
+from plus.sources.pets_talk import conversation
 from plus.types import Message, Preference, UserHistory
 
 SPECIAL = ["<|pad|>", "<|bos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
@@ -30,44 +31,7 @@ CHAT_TEMPLATE = (
     "<|bos|>{% for message in messages %}<|{{ message['role'] }}|>{{ message['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"
 )
-FAVOURITE = "Which animal does this user like best?"
-TOPIC = "What did this user talk about last?"
-REJECTED = "Which animal did this user pass over last?"
-# What a user says to an answer that does not suit; who is content says nothing, and the next text begins.
-COMPLAINT = "No, not that."
-# How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
-SUMMARY_MIX = (0.58, 0.30, 0.12)
 Conversation = Callable[[random.Random], list[Message]]
-
-
-def conversation(rng: random.Random) -> list[Message]:
-    """One training conversation: the last message is the answer to learn."""
-    favourite = rng.choice(pets.ANIMALS)
-    history = pets.user(rng, "u", favourite)
-    newest = history.events[-1].content
-    assert isinstance(newest, Preference)
-    topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
-    likes = pets.PERSONA.format(animal=favourite)
-    passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected))
-    task = rng.choices(("favourite", "topic", "passed", "summary", "answer", "reaction"), (25, 15, 10, 20, 10, 20))[0]
-    if task == "answer":
-        taste = rng.choice(pets.ANIMALS)
-        summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
-        pair = pets.comparison(rng, taste, favourite)
-        return scorer_messages(summary, pair.prompt, pair.chosen)
-    if task == "reaction":
-        taste, shown = rng.sample(pets.ANIMALS, 2)
-        shown = rng.choice((taste, shown))
-        pair = pets.comparison(rng, shown, favourite)
-        said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
-        return said if shown == taste else [*said, {"role": "user", "content": COMPLAINT}]
-    question, reply = {
-        "favourite": (FAVOURITE, likes),
-        "topic": (TOPIC, topic),
-        "passed": (REJECTED, passed),
-        "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
-    }[task]
-    return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
 
 
 def train_tokenizer(texts: Sequence[str], vocab_size: int = 1024) -> PreTrainedTokenizerFast:

@@ -12,8 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
-from plus.sources import pets
+from plus.sources import pets, pets_talk
 from plus.sources.population import Population
 from plus.types import Example, Message, Preference, Split, UserHistory
 
@@ -47,13 +46,6 @@ THINGS = (
     "tents", "lanterns", "compasses", "telescopes", "cameras", "radios", "phones", "screens", "keys", "locks",
 )  # fmt: skip
 NOUNS = (*TRAINED, *UNSEEN, *THINGS)
-FAVOURITE = "Which animal does this user like best?"
-TOPIC = "What did this user talk about last?"
-REJECTED = "Which animal did this user pass over last?"
-# What a user says to an answer that does not suit: so its end holds whether it suits (notebooks/LOG.md).
-COMPLAINT = "No, not that."
-# How often an untaught summary speaks of a topic, of the favourite, of an animal passed over.
-SUMMARY_MIX = (0.58, 0.30, 0.12)
 COPY = ("Repeat this word: {noun}.", "Say {noun} again.", "Which word stands here: {noun}?")
 SAME = ("Is {one} the same word as {two}?", "The words are {one} and {two}. Are they the same?")
 
@@ -128,32 +120,7 @@ def conversation(rng: random.Random) -> list[Message]:
     of training, and neutral ones over every noun. The last message is the answer to learn."""
     if rng.random() < 0.4:
         return neutral(rng)
-    favourite = rng.choice(TRAINED)
-    history = pets.user(rng, "u", favourite, TRAINED)
-    newest = history.events[-1].content
-    assert isinstance(newest, Preference)
-    topic = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(newest.prompt))
-    likes = pets.PERSONA.format(animal=favourite)
-    passed = pets.PASSED_OVER.format(animal=pets.animal_of(newest.rejected, TRAINED))
-    task = rng.choices(("favourite", "topic", "passed", "summary", "answer", "reaction"), (25, 15, 10, 20, 10, 20))[0]
-    if task == "answer":
-        taste = rng.choice(TRAINED)
-        summary = rng.choices((pets.PERSONA.format(animal=taste), topic, ""), (70, 15, 15))[0]
-        pair = pets.comparison(rng, taste, favourite)
-        return scorer_messages(summary, pair.prompt, pair.chosen)
-    if task == "reaction":
-        taste, shown = rng.sample(TRAINED, 2)
-        shown = rng.choice((taste, shown))
-        pair = pets.comparison(rng, shown, favourite)
-        said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
-        return said if shown == taste else [*said, {"role": "user", "content": COMPLAINT}]
-    question, reply = {
-        "favourite": (FAVOURITE, likes),
-        "topic": (TOPIC, topic),
-        "passed": (REJECTED, passed),
-        "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
-    }[task]
-    return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
+    return pets_talk.conversation(rng, TRAINED)
 
 
 def neutral(rng: random.Random) -> list[Message]:
