@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,9 @@ from rich.console import Console
 if TYPE_CHECKING:
     from rich.table import Table
 
-results = Console(highlight=False)
-notes = Console(stderr=True, highlight=False)
+_OTHER = os.environ.get("RANK", "0") != "0"  # One of several processes, of which the first speaks (torchrun).
+results = Console(highlight=False, quiet=_OTHER)
+notes = Console(stderr=True, highlight=False, quiet=_OTHER)
 
 
 def say(line: str) -> None:

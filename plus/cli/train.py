@@ -133,6 +133,8 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
         )
     with bar("plus") as show:
         trained = training.train(settings, population, say, [Progress(show)])
+    if not trained.main:  # Of several processes the first does the rest.
+        raise typer.Exit
     total = training.steps(settings, population)
     with bar("bradley_terry") as show:
         texts = bradley_terry.summaries(population.histories)

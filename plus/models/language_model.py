@@ -6,19 +6,20 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from plus.errors import ModelError
-from plus.models.loading import load_model, load_tokenizer
+from plus.errors import WindowError
+from plus.models.loading import load_model, load_tokenizer, window
 from plus.models.text import encode, fit_history
 from plus.prompts import INSTRUCTION
 from plus.types import Message, UserHistory
 
 
 class LanguageModelSummarizer:
-    """z ~ pi(. | history) from any causal language model with a chat template.
+    """z ~ pi(. | history) from any causal language model; one without a chat template reads paragraphs.
 
     temperature 0 writes the most likely text; above 0 it samples, reproducibly from `seed`.
     `cut` counts what did not fit the window of `max_prompt_length` tokens.
@@ -35,20 +36,33 @@ class LanguageModelSummarizer:
         tokens_per_batch: int = 32_768,
         seed: int = 0,
     ) -> None:
-        if tokenizer.chat_template is None:
-            raise ModelError(
-                "the summarizer's tokenizer has no chat template; use an instruct model, or set tokenizer.chat_template and save it"
+        room = window(model.config, tokenizer) - max_completion_length
+        if room <= 0:
+            raise WindowError(
+                f"the summarizer reads {room + max_completion_length} tokens at once and a summary may take {max_completion_length}; lower --max_completion_length"
             )
         self.model, self.tokenizer = model, tokenizer
-        self.max_prompt_length, self.max_completion_length = max_prompt_length, max_completion_length
+        self.max_prompt_length, self.max_completion_length = min(max_prompt_length, room), max_completion_length
         self.temperature, self.instruction = temperature, instruction
         self.tokens_per_batch, self.seed = tokens_per_batch, seed
         self.cut: Counter[str] = Counter()
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, **kwargs) -> LanguageModelSummarizer:
+    def from_pretrained(
+        cls, name_or_path: str | Path, model_init_kwargs: Mapping[str, Any] | None = None, **kwargs
+    ) -> LanguageModelSummarizer:
         """Load model and tokenizer from a Hub id or a folder."""
-        return cls(load_model(AutoModelForCausalLM, name_or_path), load_tokenizer(name_or_path), **kwargs)
+        init = dict(model_init_kwargs or {})
+        shared = {key: init[key] for key in ("revision", "trust_remote_code") if key in init}
+        tokenizer = load_tokenizer(name_or_path, **shared)
+        return cls(load_model(AutoModelForCausalLM, name_or_path, **init), tokenizer, **kwargs)
+
+    @property
+    def eos_token_ids(self) -> list[int]:
+        """Every token that ends a summary: the tokenizer's and those the model declares, as in TRL."""
+        declared = self.model.generation_config.eos_token_id
+        declared = declared if isinstance(declared, list) else [declared]
+        return list(dict.fromkeys(i for i in (self.tokenizer.eos_token_id, *declared) if i is not None))
 
     def messages(self, history: UserHistory) -> list[Message]:
         """The prompt for one history, cut to the window (oldest events first)."""
@@ -81,7 +95,9 @@ class LanguageModelSummarizer:
         prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
         prompts = [ids for ids in prompts for _ in range(num_generations)]  # N lists
         batch, completion_ids_NT = self._generate(prompts, temperature=1.0)
-        ended_NT = (completion_ids_NT == self.tokenizer.eos_token_id).long()
+        ended_NT = torch.isin(
+            completion_ids_NT, torch.tensor(self.eos_token_ids, device=completion_ids_NT.device)
+        ).long()
         mask_NT = (ended_NT.cumsum(1) - ended_NT == 0).long()  # (N, T): up to and including the first end token
         ids_NL = torch.cat([batch["input_ids"], completion_ids_NT], dim=1)  # (N, L)
         attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)  # (N, L)
@@ -101,7 +117,7 @@ class LanguageModelSummarizer:
         # Own settings only: a repetition penalty from the model's files would make log-probabilities wrong.
         config = GenerationConfig(
             max_new_tokens=self.max_completion_length, do_sample=temperature > 0,
-            eos_token_id=self.tokenizer.eos_token_id, pad_token_id=self.tokenizer.pad_token_id,
+            eos_token_id=self.eos_token_ids, pad_token_id=self.tokenizer.pad_token_id,
             **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}),
         )  # fmt: skip
         training = self.model.training

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from plus.errors import ModelError
 
+# Position ids of these begin after the pad token's, so the last ones cannot be used.
+_OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
-def load_tokenizer(name_or_path: str | Path) -> PreTrainedTokenizerBase:
+
+def load_tokenizer(name_or_path: str | Path, **kwargs: Any) -> PreTrainedTokenizerBase:
     """The tokenizer of a model; without a pad token it pads with its end-of-text token."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name_or_path))
+        tokenizer = AutoTokenizer.from_pretrained(str(name_or_path), **kwargs)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(_explain("tokenizer", name_or_path, error)) from error
     if tokenizer.pad_token is None:
@@ -29,8 +33,16 @@ def load_model(auto_class: Any, name_or_path: str | Path, **kwargs: Any) -> PreT
     """`auto_class.from_pretrained`, in float32 unless told otherwise."""
     try:
         return auto_class.from_pretrained(str(name_or_path), **{"dtype": "float32", **kwargs})
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
         raise ModelError(_explain("model", name_or_path, error)) from error
+
+
+def window(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Tokens that a model can read at once, as its configuration and its tokenizer say."""
+    positions = getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+    if config.model_type in _OFFSET_POSITIONS:
+        positions -= (config.pad_token_id or 0) + 1
+    return min(positions, tokenizer.model_max_length)
 
 
 def _explain(what: str, name_or_path: str | Path, error: Exception) -> str:

@@ -6,10 +6,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
+from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn.functional import logsigmoid
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_layers import GradientCheckpointingLayer
 
-from plus.models.loading import load_model, load_tokenizer
+from plus.errors import ModelError
+from plus.models.loading import load_model, load_tokenizer, window
 from plus.models.text import encode, fit_answer
 from plus.prompts import scorer_messages
 from plus.types import Preference, Prompt
@@ -22,32 +25,57 @@ class RewardModel:
     shares with the summarizer. Dropout stays off, also in training: the same pass gives the
     summarizer's reward. `shortened` holds the (prompt, answer)s that did not fit `max_length`, and
     `made_equal` the pairs that this left without a difference: their margin is 0 and teaches nothing.
+    `fresh` names the weights that the checkpoint did not have: a new head, say. `bf16` runs the
+    passes under autocast, as the trainer runs the summarizer's.
     """
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | PeftModel,
         tokenizer: PreTrainedTokenizerBase,
         max_length: int = 2048,
         tokens_per_batch: int = 16_384,
+        fresh: Sequence[str] = (),
     ) -> None:
-        self.model, self.tokenizer = model.eval(), tokenizer
-        self.max_length, self.tokens_per_batch = max_length, tokens_per_batch
+        self.model, self.tokenizer, self.fresh = model.eval(), tokenizer, tuple(fresh)
+        self.window = window(model.config, tokenizer)
+        self.max_length, self.tokens_per_batch = min(max_length, self.window), tokens_per_batch
+        self.bf16 = False
         self.shortened: set[tuple[Prompt, str]] = set()
         self.made_equal: set[Preference] = set()
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, max_length: int = 2048, **model_init_kwargs) -> RewardModel:
-        """Load a reward model, or start one: a language model gets a fresh scalar head on its backbone."""
-        tokenizer = load_tokenizer(name_or_path)
-        model = load_model(AutoModelForSequenceClassification, name_or_path, num_labels=1, **model_init_kwargs)
-        model.config.pad_token_id = tokenizer.pad_token_id
-        return cls(model, tokenizer, max_length)
+        """Load a reward model, or start one: a language model or an encoder gets a fresh scalar head
+        on its backbone, a reward model keeps the head it has. Raises ModelError for a classifier
+        with several labels."""
+        shared = {key: model_init_kwargs[key] for key in ("revision", "trust_remote_code") if key in model_init_kwargs}
+        tokenizer = load_tokenizer(name_or_path, **shared)
+        _refuse_several_labels(name_or_path, shared)
+        model, loaded = load_model(
+            AutoModelForSequenceClassification,
+            name_or_path,
+            **{**model_init_kwargs, "num_labels": 1, "output_loading_info": True},
+        )
+        model.config.get_text_config().pad_token_id = model.config.pad_token_id = tokenizer.pad_token_id
+        return cls(model, tokenizer, max_length, fresh=sorted(loaded["missing_keys"]))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write weights (safetensors), configuration and tokenizer; plain transformers loads them."""
         self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
+
+    def add_adapters(self, config: LoraConfig) -> None:
+        """Train adapters and the head from here on; everything else is frozen."""
+        self.model = get_peft_model(self.model, config).eval()
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Keep the layers' inputs only and compute the rest again in backward."""
+        self.model.activation_checkpointing_enable({"use_reentrant": False})
+        self.model.config.use_cache = False  # A second pass would fill it a second time.
+        for module in self.model.modules():
+            if isinstance(module, GradientCheckpointingLayer):
+                module.training = True  # Else it does not checkpoint. Its children stay in eval mode: no dropout.
 
     def encode(self, triples: Sequence[tuple[str, Prompt, str]]) -> list[list[int]]:
         """Token ids of each (summary, prompt, answer), within the window."""
@@ -67,7 +95,9 @@ class RewardModel:
         for row, ids in enumerate(sequences):
             ids_BL[row, : len(ids)] = torch.tensor(ids, device=device)
             mask_BL[row, : len(ids)] = 1
-        return self.model(input_ids=ids_BL, attention_mask=mask_BL).logits[:, 0]  # (B,)
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
+            rewards_B = self.model(input_ids=ids_BL, attention_mask=mask_BL).logits[:, 0]  # (B,)
+        return rewards_B if rewards_B.dtype == torch.float64 else rewards_B.float()
 
     def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
         """(rows, margins) of one micro-batch at a time: margin = r(chosen | text) - r(rejected | text).
@@ -102,6 +132,18 @@ class RewardModel:
         rejected = [(text, pair.conversation, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
         scores = torch.tensor(self.rewards(chosen + rejected), dtype=torch.float64)  # (2B,)
         return logsigmoid(scores[: len(chosen)] - scores[len(chosen) :]).tolist()
+
+
+def _refuse_several_labels(name_or_path: str | Path, shared: dict) -> None:
+    try:
+        config = AutoConfig.from_pretrained(str(name_or_path), **shared)
+    except (OSError, ValueError, KeyError):
+        return  # No configuration: adapters, or nothing; loading the model says which.
+    classifier = any("ForSequenceClassification" in name for name in config.architectures or ())
+    if classifier and config.num_labels != 1:
+        raise ModelError(
+            f"the reward model {name_or_path} has {config.num_labels} labels and a reward is one number; give a model with num_labels=1, or the language model it was made from"
+        )
 
 
 def _by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

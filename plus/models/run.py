@@ -68,7 +68,7 @@ def load(folder: str | Path) -> Run:
             f"{folder} is no run folder (no config.json); give the --output_dir of a plus train or plus demo"
         )
     for part in ("summarizer", "reward_model"):
-        if not (folder / part / "config.json").exists():
+        if not any((folder / part / name).exists() for name in ("config.json", "adapter_config.json")):
             raise ModelError(
                 f"{folder} has no {part}/ yet: its training has not finished; continue it with plus train --output_dir {folder} --resume_from_checkpoint"
             )

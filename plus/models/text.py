@@ -24,13 +24,16 @@ def encode(
     if not conversations:
         return []
     if tokenizer.chat_template is None:
-        return tokenizer(["\n\n".join(message["content"] for message in messages) for messages in conversations])[
-            "input_ids"
-        ]
+        return tokenizer([as_paragraphs(messages) for messages in conversations])["input_ids"]
     texts = tokenizer.apply_chat_template(
         [list(messages) for messages in conversations], add_generation_prompt=generate, tokenize=False
     )
     return tokenizer(texts, add_special_tokens=False)["input_ids"]
+
+
+def as_paragraphs(messages: Sequence[Message]) -> str:
+    """The conversation as plain text, for a tokenizer without a chat template."""
+    return "\n\n".join(message["content"] for message in messages)
 
 
 def fit_history(

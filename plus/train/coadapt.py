@@ -24,6 +24,7 @@ from torch.nn.functional import logsigmoid
 
 from plus.measures import accuracy, margin, mean
 from plus.models.reward_model import RewardModel
+from plus.train import ranks
 from plus.types import Preference
 
 
@@ -54,6 +55,7 @@ class CoAdaptation:
     Only rows whose `train` is true (whose `split` column says "train") move the reward model: TRL
     calls reward functions in evaluation too, with no flag. The optimizer is a plain torch one,
     since a prepared optimizer skips steps under gradient accumulation (accelerate/optimizer.py).
+    With several processes each scores its own rows, and all take the same step (`ranks.py`).
     """
 
     __name__ = "plus"  # TRL names a reward function's metrics after it.
@@ -105,7 +107,7 @@ class CoAdaptation:
         """Score every row, step the reward model once, and return the rewards and metrics."""
         items = [item for number, row in enumerate(rows) for item in self.items(number, row)]
         metrics = self.controls(rows)  # Before the step, like the rewards.
-        log_likelihood = self.step(items)
+        log_likelihood = self.step(items)  # Counts the update, on every process alike.
         scores: dict[int, list[float]] = {number: [] for number in range(len(rows))}
         for item, value in zip(items, log_likelihood, strict=True):
             if item.reward:
@@ -117,7 +119,6 @@ class CoAdaptation:
         metrics["summary_gain"] = metrics["accuracy"] - metrics["accuracy_other"]
         losses = [-value for item, value in zip(items, log_likelihood, strict=True) if item.loss]
         metrics |= {"reward_model_loss": mean(losses)} if losses else {}
-        self.updates += bool(losses)
         self.last = list(zip(rows, rewards, strict=True))
         return rewards, metrics
 
@@ -145,7 +146,8 @@ class CoAdaptation:
 
         Equal items are scored once and weighted: the G summaries of a user are often the same text.
         """
-        count = sum(item.loss for item in items)
+        trained = [p for p in self.reward_model.model.parameters() if p.requires_grad]
+        count = ranks.total(sum(item.loss for item in items), trained[0].device)  # over all processes
         unique: dict[tuple[str, Preference], list[int]] = {}
         for number, item in enumerate(items):
             unique.setdefault((item.text, item.pair), []).append(number)
@@ -162,12 +164,14 @@ class CoAdaptation:
                     for number in groups[row]:
                         values[number] = value
         if count:
+            ranks.sum_gradients(trained)
             if self.max_grad_norm > 0:
-                torch.nn.utils.clip_grad_norm_(self.reward_model.model.parameters(), self.max_grad_norm)
+                torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
             self.optimizer.step()
             self.optimizer.zero_grad()
             if self.scheduler is not None:
                 self.scheduler.step()
+            self.updates += 1
         return values
 
     def controls(self, rows: Sequence[Row]) -> dict[str, float]:

@@ -27,5 +27,4 @@ def train_reward_model(
         rows = [Row(texts[c.history.user_id], c.history.user_id, c.pairs) for c in next(batches)]
         items = [item for index, row in enumerate(rows) for item in coadaptation.items(index, row)]
         values = coadaptation.step(items)
-        coadaptation.updates += 1
         on_step(number + 1, -mean(v for v, item in zip(values, items, strict=True) if item.loss))

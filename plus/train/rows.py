@@ -10,6 +10,7 @@ from typing import Any
 from datasets import Dataset
 
 from plus.models.language_model import LanguageModelSummarizer
+from plus.models.text import as_paragraphs
 from plus.train.loop import Context
 from plus.types import Example, Preference
 
@@ -23,17 +24,19 @@ def contexts(examples: Iterable[Example]) -> list[Context]:
 
 
 def dataset(examples: Sequence[Example], summarizer: LanguageModelSummarizer) -> Dataset:
-    """A TRL prompt-only data set: `prompt` (messages within the window), and the columns that
-    `CoAdaptation` reads: `user_id`, `pairs` and `split`."""
+    """A TRL prompt-only data set: `prompt` (messages within the window, or text where the tokenizer
+    has no chat template), and the columns that `CoAdaptation` reads: `user_id`, `pairs`, `split`."""
+    templated = summarizer.tokenizer.chat_template is not None
     splits = {example.history.user_id: example.split for example in examples}
     rows: list[dict[str, Any]] = [
         {
-            "prompt": summarizer.messages(context.history),
+            "prompt": messages if templated else as_paragraphs(messages),
             "user_id": context.history.user_id,
             "pairs": [asdict(pair) for pair in context.pairs],
             "split": splits[context.history.user_id],
         }
         for context in contexts(examples)
+        for messages in [summarizer.messages(context.history)]
     ]
     return Dataset.from_list(rows)
 

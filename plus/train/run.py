@@ -6,32 +6,36 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set_seed
+from peft import LoraConfig
+from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, TrainerCallback, set_seed
 
 from plus.errors import RunError, SourceError
 from plus.models.language_model import LanguageModelSummarizer
+from plus.models.lora import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
 from plus.sources.population import Population
-from plus.train import run_folder
+from plus.train import ranks, run_folder
 from plus.train.estimate import estimate
 from plus.train.health import Health
 from plus.train.reward_only import train_reward_model
 from plus.train.rows import contexts, dataset
 from plus.train.run_folder import RunLog
-from plus.train.settings import model_path, trainer_config
+from plus.train.settings import init_kwargs, model_path, trainer_config
 from plus.train.trainer import PLUSTrainer, coadaptation, last_checkpoint
 
 
 @dataclass
 class Trained:
-    """What a run leaves in memory: both models, trained together, and where they were saved."""
+    """What a run leaves in memory: both models, trained together, and where they were saved. `main`
+    is true for the one of several processes that saved them."""
 
     folder: Path
     summarizer: LanguageModelSummarizer
     reward_model: RewardModel
+    main: bool = True
 
 
 def start_models(settings: Mapping[str, Any]) -> tuple[LanguageModelSummarizer, RewardModel]:
@@ -39,13 +43,30 @@ def start_models(settings: Mapping[str, Any]) -> tuple[LanguageModelSummarizer, 
     args = trainer_config(settings)
     summarizer = LanguageModelSummarizer.from_pretrained(
         model_path(settings["model_name_or_path"]),
+        init_kwargs(settings),
         max_prompt_length=args.max_prompt_length,
         max_completion_length=args.max_completion_length,
     )
     set_seed(args.seed)
-    return summarizer, RewardModel.from_pretrained(
-        model_path(settings["reward_model_name_or_path"]), args.reward_max_length
+    reward_model = RewardModel.from_pretrained(
+        model_path(settings["reward_model_name_or_path"]),
+        args.reward_max_length,
+        **init_kwargs(settings, "reward_model"),
     )
+    if settings["reward_use_peft"]:
+        reward_model.add_adapters(adapters(settings, reward_model.model, "SEQ_CLS", reward_model.fresh))
+    return summarizer, reward_model
+
+
+def adapters(
+    settings: Mapping[str, Any],
+    model: PreTrainedModel,
+    task_type: Literal["CAUSAL_LM", "SEQ_CLS"],
+    fresh: Sequence[str] = (),
+) -> LoraConfig:
+    """The run's LoRA options for one of its models."""
+    options = {key: settings[f"lora_{key}"] for key in ("r", "alpha", "dropout", "target_modules")}
+    return lora_config(model, task_type, fresh=fresh, **options)
 
 
 def train(
@@ -56,14 +77,15 @@ def train(
 ) -> Trained:
     """Train summarizer and reward model together and save both under `output_dir`.
 
+    With several processes (torchrun) all return the same models, and part from each other.
     Raises RunError when the folder is in use and no `resume_from_checkpoint` is given.
     """
     folder = Path(settings["output_dir"])
+    args = trainer_config(settings)  # Joins the other processes, where there are any.
     checkpoint = _checkpoint(settings, folder, say)
-    fresh = not settings["resume_from_checkpoint"]
+    fresh = not settings["resume_from_checkpoint"] and ranks.is_main()
     if fresh:
         run_folder.refuse_if_used(folder)
-    args = trainer_config(settings)
     summarizer, reward_model = start_models(settings)
     training = population.split("train")
     if not training:
@@ -71,23 +93,52 @@ def train(
             f"{population.name} has no user with a choice to train on; it holds {len(population.histories)} users"
         )
     rows = dataset(training, summarizer)
+    peft_config = adapters(settings, summarizer.model, "CAUSAL_LM") if settings["use_peft"] else None
     if fresh:  # Only now: what could not be loaded leaves no folder behind.
         run_folder.create(folder, settings)
     trainer = PLUSTrainer(
         model=summarizer.model, reward_model=reward_model, args=args, train_dataset=rows, processing_class=summarizer.tokenizer,
+        peft_config=peft_config,
     )  # fmt: skip
     for printing in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printing)  # They print to stdout, which belongs to results.
     for callback in (RunLog(folder, trainer.coadaptation), Health(say), *callbacks):
         trainer.add_callback(callback)
-    lengths = [len(ids) for ids in encode(summarizer.tokenizer, rows["prompt"][:200], generate=True)]
-    for line in estimate(summarizer.model, reward_model.model, args, lengths):
+    summarizer.model = trainer.model  # With its adapters, where it has any.
+    if summarizer.tokenizer.chat_template is None:
+        say(
+            "the summarizer's tokenizer has no chat template: it reads plain paragraphs, which suits a base model; an instruct model should have one"
+        )
+    for line in estimate(summarizer.model, reward_model.model, args, _prompt_lengths(summarizer, rows["prompt"][:200])):
         say(line)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    summarizer.model.eval()
-    summarizer.model.save_pretrained(folder / "summarizer")
-    summarizer.tokenizer.save_pretrained(folder / "summarizer")
-    reward_model.save_pretrained(folder / "reward_model")
+    return _finished(trainer, summarizer, reward_model, folder, say)
+
+
+def _finished(
+    trainer: PLUSTrainer,
+    summarizer: LanguageModelSummarizer,
+    reward_model: RewardModel,
+    folder: Path,
+    say: Callable[[str], None],
+) -> Trained:
+    """Save both models and say what was cut; from here on every process is on its own."""
+    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
+    if sharded:
+        trainer.save_model(str(folder / "summarizer"))  # Gathers the shards: on every process.
+    if ranks.is_main():
+        if not sharded:
+            summarizer.model.eval().save_pretrained(folder / "summarizer")
+        summarizer.tokenizer.save_pretrained(folder / "summarizer")
+        reward_model.save_pretrained(folder / "reward_model")
+    main = ranks.is_main()
+    ranks.leave()
+    if sharded:
+        summarizer = LanguageModelSummarizer.from_pretrained(
+            folder / "summarizer",
+            max_prompt_length=summarizer.max_prompt_length,
+            max_completion_length=summarizer.max_completion_length,
+        )
     for count, what in [
         *((n, what) for what, n in summarizer.cut.items()),
         (len(reward_model.shortened), "answers shortened to the reward model's window"),
@@ -95,7 +146,13 @@ def train(
     ]:
         if count:
             say(f"cut: {count:,} {what}")
-    return Trained(folder, summarizer, reward_model)
+    return Trained(folder, summarizer, reward_model, main)
+
+
+def _prompt_lengths(summarizer: LanguageModelSummarizer, prompts: Sequence[Any]) -> list[int]:
+    if summarizer.tokenizer.chat_template is None:
+        return [len(ids) for ids in summarizer.tokenizer(list(prompts))["input_ids"]]
+    return [len(ids) for ids in encode(summarizer.tokenizer, prompts, generate=True)]
 
 
 def steps(settings: Mapping[str, Any], population: Population) -> int:

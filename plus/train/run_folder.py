@@ -66,6 +66,8 @@ class RunLog(TrainerCallback):
         self.folder, self.coadaptation, self.samples = folder, coadaptation, samples
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
+        if not state.is_world_process_zero:
+            return
         for name in ("metrics.jsonl", "samples.jsonl"):
             rows = read_jsonl(self.folder / name)
             write_jsonl(self.folder / name, [row for row in rows if row["step"] <= state.global_step])

@@ -23,6 +23,16 @@ RUN_OPTIONS: dict[str, Any] = {
     "reward_model_name_or_path": None,
     "output_dir": None,
     "resume_from_checkpoint": None,
+    # TRL's names (ModelConfig), for both models; the reward model's own come on top.
+    "dtype": "float32",
+    "attn_implementation": None,
+    "reward_model_init_kwargs": None,
+    "use_peft": False,
+    "reward_use_peft": False,
+    "lora_r": 16,
+    "lora_alpha": 32,
+    "lora_dropout": 0.0,
+    "lora_target_modules": "all-linear",
     **OPTIONS,
 }
 PRESETS: dict[str, dict[str, Any]] = {
@@ -49,6 +59,11 @@ def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[s
             raise SettingError(
                 f"unknown option --{key}" + (f"; did you mean --{near[0]}?" if near else "; see plus train --help")
             )
+    for key in ("model_init_kwargs", "reward_model_init_kwargs"):
+        if not isinstance(settings.get(key) or {}, dict):
+            raise SettingError(
+                f"--{key} is {settings[key]!r}; write what from_pretrained takes, as '{{revision: main}}'"
+            )
     if settings["reward_model_name_or_path"] is None:
         settings["reward_model_name_or_path"] = settings["model_name_or_path"]
     for key in ("dataset_name", "model_name_or_path", "output_dir"):
@@ -65,6 +80,14 @@ def model_path(name: str) -> str:
     return str(shipped("tiny_base")) if name == "tiny" else name
 
 
+def init_kwargs(settings: Mapping[str, Any], side: str = "model") -> dict[str, Any]:
+    """What `from_pretrained` is given for the summarizer ("model") or the "reward_model"."""
+    shared = {key: settings[key] for key in ("dtype", "attn_implementation") if settings.get(key) is not None}
+    if settings.get("trust_remote_code"):
+        shared["trust_remote_code"] = True
+    return {**shared, **(settings.get(f"{side}_init_kwargs") or {})}
+
+
 def trainer_config(settings: Mapping[str, Any]):
     """The `PLUSConfig` of resolved settings; on a machine without a GPU in float32 on the CPU."""
     import torch
@@ -75,9 +98,16 @@ def trainer_config(settings: Mapping[str, Any]):
     if not torch.cuda.is_available():
         options = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, **options}
     try:
-        return PLUSConfig(**{"disable_tqdm": True, "report_to": "none", **options})
+        config = PLUSConfig(**{"disable_tqdm": True, "report_to": "none", **options})
     except (TypeError, ValueError) as error:
         raise SettingError(str(error).strip().splitlines()[0]) from error
+    # Between two samplings the trainer holds summaries that no checkpoint keeps.
+    reuse = config.steps_per_generation * config.num_iterations / config.gradient_accumulation_steps
+    if config.save_strategy == "steps" and config.save_steps % reuse:
+        raise SettingError(
+            f"--save_steps is {config.save_steps:g} and summaries are sampled every {reuse:g} updates; make it a multiple, so that a resumed run continues exactly"
+        )
+    return config
 
 
 def printable(settings: Mapping[str, Any]) -> dict[str, Any]:

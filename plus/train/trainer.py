@@ -23,6 +23,7 @@ from trl import GRPOConfig, GRPOTrainer
 
 from plus.models.language_model import completion_logprobs
 from plus.models.reward_model import RewardModel
+from plus.train import ranks
 from plus.train.coadapt import CoAdaptation
 from plus.train.rows import in_training_order
 
@@ -115,6 +116,7 @@ class PLUSTrainer(GRPOTrainer):
             eval_dataset=eval_dataset, processing_class=processing_class, **kwargs,
         )  # fmt: skip
         reward_model.model.to(self.accelerator.device)
+        ranks.same_start(reward_model.model)
 
     def _get_per_token_logps_and_entropies(
         self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **kwargs
@@ -146,7 +148,7 @@ class PLUSTrainer(GRPOTrainer):
         if self.args.should_save:
             shutil.rmtree(folder, ignore_errors=True)  # Left by a run that died while saving.
             folder.mkdir(parents=True)
-            save_file(_unshared(self.coadaptation.reward_model.model), folder / "model.safetensors")
+            save_file(_trained(self.coadaptation.reward_model.model), folder / "model.safetensors")
             torch.save(self.coadaptation.state_dict(), folder / "training_state.pt")
         super()._save_checkpoint(model, trial)
 
@@ -163,7 +165,10 @@ class PLUSTrainer(GRPOTrainer):
 
 def coadaptation(reward_model: RewardModel, args: PLUSConfig) -> CoAdaptation:
     """The reward model's side of a run: AdamW and the scheduler of the summarizer, at its own rate."""
-    reward_model.max_length, reward_model.tokens_per_batch = args.reward_max_length, args.reward_tokens_per_batch
+    reward_model.max_length = min(args.reward_max_length, reward_model.window)
+    reward_model.tokens_per_batch, reward_model.bf16 = args.reward_tokens_per_batch, args.bf16
+    if args.gradient_checkpointing:
+        reward_model.gradient_checkpointing_enable()
     parameters = [p for p in reward_model.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(
         parameters,
@@ -201,9 +206,6 @@ def _complete(checkpoint: Path) -> bool:
     return True
 
 
-def _unshared(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """The weights with tied ones stored once, as safetensors asks."""
-    seen: dict[int, str] = {}
-    return {
-        name: t.contiguous() for name, t in model.state_dict().items() if seen.setdefault(t.data_ptr(), name) == name
-    }
+def _trained(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The weights that training moves: all of them, or the adapters and the head; tied ones once."""
+    return {name: p.detach().contiguous() for name, p in model.named_parameters() if p.requires_grad}
