@@ -13,10 +13,14 @@ from collections.abc import Iterable
 import torch
 from torch import distributed
 
+_parted = False
+
 
 def several() -> bool:
-    """Whether this process is one of a group."""
-    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+    """Whether this process is one of a group that works together."""
+    return (
+        not _parted and distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+    )
 
 
 def is_main() -> bool:
@@ -49,8 +53,8 @@ def same_start(module: torch.nn.Module) -> None:
             distributed.broadcast(tensor, src=0)
 
 
-def leave() -> None:
-    """Part: from here on each process is on its own, and only the first has work left."""
-    if several():
-        distributed.barrier()
-        distributed.destroy_process_group()
+def part() -> None:
+    """From here on each process is on its own. The group itself stays until they exit: gloo may hang
+    when one process takes it down while another still waits in it."""
+    global _parted
+    _parted = True

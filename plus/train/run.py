@@ -132,13 +132,14 @@ def _finished(
         summarizer.tokenizer.save_pretrained(folder / "summarizer")
         reward_model.save_pretrained(folder / "reward_model")
     main = ranks.is_main()
-    ranks.leave()
     if sharded:
+        trainer.accelerator.wait_for_everyone()
         summarizer = LanguageModelSummarizer.from_pretrained(
             folder / "summarizer",
             max_prompt_length=summarizer.max_prompt_length,
             max_completion_length=summarizer.max_completion_length,
         )
+    ranks.part()
     for count, what in [
         *((n, what) for what, n in summarizer.cut.items()),
         (len(reward_model.shortened), "answers shortened to the reward model's window"),
