@@ -24,9 +24,9 @@ __all__ = ["Event", "Example", "Message", "Preference", "Reaction", "Summary", "
 
 
 def load(run: str | Path) -> Run:
-    """Open a run folder, as `plus train` and `plus demo` write them, on this machine's CPU.
+    """Open a run folder, as `plus train` and `plus demo` write them, or OWNER/NAME on the Hub.
 
-    Raises ModelError when the folder holds no finished run.
+    The models are loaded on this machine's CPU. Raises ModelError when there is no finished run.
     """
     from plus.models.run import load as load_run
 

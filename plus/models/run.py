@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import ModelError
+from plus.models.hub import fetch
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel
 from plus.types import Preference, UserHistory, history_of
@@ -60,9 +61,17 @@ class Run:
         return personal_reward
 
 
-def load(folder: str | Path) -> Run:
-    """Open the run folder that `plus train` or `plus demo` wrote. Raises ModelError when it is none."""
-    folder = Path(folder)
+def load(run: str | Path) -> Run:
+    """Open the run folder that `plus train` or `plus demo` wrote, or a run on the Hub (OWNER/NAME).
+    Raises ModelError when it is none."""
+    folder = Path(run)
+    if (
+        not folder.exists()
+        and len(folder.parts) == 2
+        and not folder.is_absolute()
+        and folder.parts[0] not in (".", "..")
+    ):
+        folder = fetch(str(run))
     if not (folder / "config.json").exists():
         raise ModelError(
             f"{folder} is no run folder (no config.json); give the --output_dir of a plus train or plus demo"
