@@ -39,7 +39,7 @@ def test_calibration_error_on_a_worked_example():
     """Two choices at 0.6, one right; two at 0.92, both right: (2 |.5 - .6| + 2 |1 - .92|) / 4 = 0.09."""
     made = predictions([logit(0.6), -logit(0.6), logit(0.92), logit(0.92)])
     assert calibration_error(made).ece == pytest.approx(0.09)
-    assert [(round(b.confidence, 6), b.right, b.count) for b in reliability(made)] == [(0.6, 0.5, 2), (0.92, 1.0, 2)]
+    assert [(round(b.confidence, 6), b.right, b.targets) for b in reliability(made)] == [(0.6, 0.5, 2), (0.92, 1.0, 2)]
 
 
 def test_everything_equals_scikit_learn():

@@ -21,11 +21,11 @@ SIMULATIONS = 500
 
 
 class Bin(NamedTuple):
-    """Choices predicted with about the same confidence: mean confidence, share right, how many."""
+    """Choices predicted with about the same confidence: its mean, the share right, and how many."""
 
     confidence: float
     right: float
-    count: int
+    targets: int
 
 
 class CalibrationError(NamedTuple):
