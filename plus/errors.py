@@ -27,3 +27,7 @@ class RunError(PlusError):
 
 class EvidenceError(PlusError):
     """A measure or a control cannot be computed from what was given."""
+
+
+class EndpointError(PlusError):
+    """A model behind an address cannot be reached or refuses."""

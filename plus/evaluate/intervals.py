@@ -6,9 +6,10 @@ drawn, never choices: by bootstrap, or by Student's t over their means where the
 50, whose spread a bootstrap would understate. A user keeps their choices of all seeds when drawn.
 
 Seeds are the outer level. Three of them cannot be bootstrapped: drawing seeds and then users counts
-the users' noise twice, and misses a third of the seeds' own. So the spread of the seeds' means that
-drawing users does not explain becomes a half width of its own (Student's t with one less than the
-number of seeds), and the two are added in quadrature (MOVER; Zou and Donner, Stat. Med. 27, 2008).
+the users' noise twice, and misses a third of the seeds' own. So they get Student's t over their
+means, which already holds whatever differs from seed to seed, and the part of the users' spread that
+all seeds share is added in quadrature (MOVER; Zou and Donner, Stat. Med. 27, 2008). With two or three
+seeds such an interval is wide, and rightly so.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ def interval(values: Iterable[Value]) -> Interval:
     if users < FEW_USERS:
         half = student.ppf(0.975, users - 1) * _standard_error(sums_SU.sum(0), counts_SU.sum(0))
         low, high = mean - half, mean + half
-    outer = _seed_half_width(sums_SU, counts_SU, seeds_BS)
-    below, above = math.hypot(mean - low, outer), math.hypot(high - mean, outer)
+    shared, outer = _of_seeds(sums_SU, counts_SU, means_B, seeds_BS)
+    below, above = math.hypot(shared * (mean - low), outer), math.hypot(shared * (high - mean), outer)
     return Interval(float(mean), float(mean - below), float(mean + above), users, targets)
 
 
@@ -127,15 +128,22 @@ def _standard_error(sums_U: np.ndarray, counts_U: np.ndarray) -> float:
     return float(math.sqrt(spread) / counts_U.sum())
 
 
-def _seed_half_width(sums_SU: np.ndarray, counts_SU: np.ndarray, seeds_BS: np.ndarray) -> float:
-    """What the seeds add: the variance of their means, less the part that drawing users makes."""
+def _of_seeds(
+    sums_SU: np.ndarray, counts_SU: np.ndarray, means_B: np.ndarray, seeds_BS: np.ndarray
+) -> tuple[float, float]:
+    """(the share of the users' half width that all seeds have in common, the seeds' half width).
+
+    Drawing users moves the seeds' means together, as far as they judge the same users alike, and
+    apart; what moves them apart is in the spread of their means already.
+    """
     seeds, users = sums_SU.shape
     if seeds < 2:
-        return 0.0
+        return 1.0, 0.0
     between = (sums_SU.sum(1) / counts_SU.sum(1)).var(ddof=1)
-    by_users = (seeds_BS.var(axis=1, ddof=1).mean() - between) * users / (users - 1)
-    own = max(0.0, between - by_users)
-    return float(student.ppf(0.975, seeds - 1) * math.sqrt(own / seeds))
+    apart = max(0.0, seeds_BS.var(axis=1, ddof=1).mean() - between) * users / (users - 1) / seeds
+    drawn = means_B.var()
+    shared = math.sqrt(max(0.0, 1 - apart / drawn)) if drawn > 0 else 1.0
+    return shared, float(student.ppf(0.975, seeds - 1) * math.sqrt(between / seeds))
 
 
 def _by_choice(predictions: Sequence[Prediction]) -> dict[tuple[int, str, str], Prediction]:
