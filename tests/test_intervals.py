@@ -64,7 +64,7 @@ def test_seeds_that_disagree_widen_the_interval_and_seeds_that_agree_do_not():
     half = 4.302653 / 6 / math.sqrt(3)
     assert interval([(s, u, p) for (s, u), (p,) in apart.items()]).targets == 900
     raw = interval([(s, u, float(p > 0)) for (s, u), (p,) in apart.items()])
-    assert raw.mean - raw.low == pytest.approx(half, rel=0.03)
+    assert raw.mean - raw.low == pytest.approx(half, rel=0.05), "users, whom all seeds share, lend it a little freedom"
     assert differing.high - differing.low > 5 * (alone.high - alone.low)
 
 

@@ -6,10 +6,11 @@ drawn, never choices: by bootstrap, or by Student's t over their means where the
 50, whose spread a bootstrap would understate. A user keeps their choices of all seeds when drawn.
 
 Seeds are the outer level. Three of them cannot be bootstrapped: drawing seeds and then users counts
-the users' noise twice, and misses a third of the seeds' own. So they get Student's t over their
-means, which already holds whatever differs from seed to seed, and the part of the users' spread that
-all seeds share is added in quadrature (MOVER; Zou and Donner, Stat. Med. 27, 2008). With two or three
-seeds such an interval is wide, and rightly so.
+the users' noise twice, and misses a third of the seeds' own. So the variance of the seeds' means,
+which already holds whatever differs from seed to seed, is joined by the part of the users' variance
+that all seeds share. The quantile is the mean of both parts' Student t, weighted by their variances
+(Cochran and Cox, Experimental Designs, 1950). With two or three seeds such an interval is wide, and
+rightly so.
 """
 
 from __future__ import annotations
@@ -92,8 +93,11 @@ def interval(values: Iterable[Value]) -> Interval:
     if users < FEW_USERS:
         half = student.ppf(0.975, users - 1) * _standard_error(sums_SU.sum(0), counts_SU.sum(0))
         low, high = mean - half, mean + half
-    shared, outer = _of_seeds(sums_SU, counts_SU, means_B, seeds_BS)
-    below, above = math.hypot(shared * (mean - low), outer), math.hypot(shared * (high - mean), outer)
+    below, above = mean - low, high - mean
+    if len(sums_SU) > 1:
+        half = _over_seeds(sums_SU, counts_SU, means_B, seeds_BS)
+        spread = (below + above) / 2
+        below, above = (half * below / spread, half * above / spread) if spread > 0 else (half, half)
     return Interval(float(mean), float(mean - below), float(mean + above), users, targets)
 
 
@@ -128,22 +132,23 @@ def _standard_error(sums_U: np.ndarray, counts_U: np.ndarray) -> float:
     return float(math.sqrt(spread) / counts_U.sum())
 
 
-def _of_seeds(
-    sums_SU: np.ndarray, counts_SU: np.ndarray, means_B: np.ndarray, seeds_BS: np.ndarray
-) -> tuple[float, float]:
-    """(the share of the users' half width that all seeds have in common, the seeds' half width).
+def _over_seeds(sums_SU: np.ndarray, counts_SU: np.ndarray, means_B: np.ndarray, seeds_BS: np.ndarray) -> float:
+    """The half width over users and two or more seeds.
 
-    Drawing users moves the seeds' means together, as far as they judge the same users alike, and
-    apart; what moves them apart is in the spread of their means already.
+    Drawing users moves the seeds' means together, as far as the seeds judge the same users alike,
+    and apart; what moves them apart is in the spread of their means already.
     """
     seeds, users = sums_SU.shape
-    if seeds < 2:
-        return 1.0, 0.0
-    between = (sums_SU.sum(1) / counts_SU.sum(1)).var(ddof=1)
-    apart = max(0.0, seeds_BS.var(axis=1, ddof=1).mean() - between) * users / (users - 1) / seeds
-    drawn = means_B.var()
-    shared = math.sqrt(max(0.0, 1 - apart / drawn)) if drawn > 0 else 1.0
-    return shared, float(student.ppf(0.975, seeds - 1) * math.sqrt(between / seeds))
+    between = (sums_SU.sum(1) / counts_SU.sum(1)).var(ddof=1) / seeds
+    larger = users / (users - 1)  # a bootstrap's variance is smaller than the truth by this
+    apart = max(0.0, seeds_BS.var(axis=1, ddof=1).mean() / seeds - between) * larger
+    shared = max(0.0, means_B.var() * larger - apart)
+    if between + shared == 0:
+        return 0.0
+    quantile = (between * float(student.ppf(0.975, seeds - 1)) + shared * float(student.ppf(0.975, users - 1))) / (
+        between + shared
+    )
+    return quantile * math.sqrt(between + shared)
 
 
 def _by_choice(predictions: Sequence[Prediction]) -> dict[tuple[int, str, str], Prediction]:

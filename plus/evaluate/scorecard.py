@@ -63,17 +63,26 @@ def scorecard(predictions: Sequence[Prediction]) -> dict[str, Any]:
     worst = worst_decile(predictions)
     singles = sum(user.targets < 2 for user in per_user(predictions))
     card = {
-        "accuracy": _plain(accuracy),
-        "log_likelihood": _plain(likelihood),
+        "accuracy": accuracy._asdict(),
+        "log_likelihood": likelihood._asdict(),
         "calibration": calibration(predictions),
-        "worst_decile": _plain(worst),
-        "slices": {name: _plain(found) for name, found in by_group(predictions).items()},
+        "worst_decile": worst._asdict(),
+        "slices": {name: found._asdict() for name, found in by_group(predictions).items()},
         "users": accuracy.users,
         "targets": accuracy.targets,
         "seeds": len({p.seed for p in predictions}),
         "notes": _notes(predictions, singles),
     }
-    return _without_nan(card)
+    return plain(card)
+
+
+def plain(value: Any) -> Any:
+    """The value as JSON can hold it: NaN, which it has not, becomes None."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _notes(predictions: Sequence[Prediction], singles: int) -> list[str]:
@@ -109,16 +118,3 @@ def _grouped(rows: Sequence[Prediction], key: Callable[[Prediction], str]) -> di
     for row in rows:
         found[key(row)].append(row)
     return found
-
-
-def _plain(found: Interval) -> dict[str, Any]:
-    return found._asdict()
-
-
-def _without_nan(value: Any) -> Any:
-    """JSON has no NaN."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without_nan(inner) for inner in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
