@@ -78,10 +78,11 @@ def run(seed: int, folder: Path) -> dict[str, Any]:
 
     plain, _ = baseline("bradley_terry", bradley_terry.summaries(population.histories))
     _, untrained_accuracy = baseline("untrained", before)
-    _, oracle_accuracy = baseline("oracle", oracle.summaries(population))
+    persona_reader, oracle_accuracy = baseline("oracle", oracle.summaries(population))
     plain.save_pretrained(folder / "bradley_terry")
     with notes.status("judging on users never met"):
-        result = judge(population, trained.reward_model, summaries, plain)
+        readers = {"a reward model trained on true personas": persona_reader}
+        result = judge(population, trained.reward_model, summaries, plain, trained.summarizer, readers)
         result["accuracy"] |= {"untrained": untrained_accuracy, "oracle": oracle_accuracy}
         said = faithfulness(summaries, [e.history for e in test], pets.claims, pets.traits, pets.favourite_of)
         result["faithfulness"] = {"precision": said.precision, "recall": said.recall}

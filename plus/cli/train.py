@@ -145,7 +145,7 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
     plain.save_pretrained(trained.folder / "bradley_terry")
     with notes.status("summarizing every user and judging on new ones"):
         summaries = training.write_summaries(trained.folder, trained.summarizer, population)
-        report = judge(population, trained.reward_model, summaries, plain)
+        report = judge(population, trained.reward_model, summaries, plain, trained.summarizer)
         run_folder.write_json(trained.folder / "report.json", report)
         plot_curves(trained.folder)
         write_card(trained.folder, settings, report)

@@ -17,6 +17,7 @@ from plus.evaluate.counterfactuals import Stated, label_flip, turned
 from plus.evaluate.faithfulness import KNOWN, faithfulness
 from plus.evaluate.intervals import Interval, interval, paired_difference, user_interval
 from plus.evaluate.leak_check import leak_check
+from plus.evaluate.learning_curve import curve, learning_curve
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.readers import FreshReader, Reading, read
 from plus.evaluate.scorecard import groups, plain, scorecard
@@ -25,6 +26,8 @@ from plus.serve.judge import Judge
 from plus.sources import styles
 from plus.sources.population import Population
 from plus.types import Example, Scorer, Summarizer
+
+CURVE = "own, by past events"  # the method under which the learning curve's predictions are kept
 
 
 def audit(
@@ -71,10 +74,14 @@ def audit(
     if null is None:
         skipped["null run"] = "it trains anew on choices dealt to other users; plus audit RUN --null_steps N runs it"
     result["not_run"] = skipped
+    past = learning_curve(summarizer, scorer, examples, CURVE) if summarizer else []
+    result["learning_curve"] = {str(count): at._asdict() for count, at in curve(past).items()}
+    if not summarizer:
+        skipped["learning curve"] = "shorter pasts must be summarized anew, and only texts were given"
     result = plain(result)
     said = findings(result)
     result |= {"findings": [asdict(finding) for finding in said], "verdict": headline(said)}
-    return result, [*own, *found["shuffled"], *found["empty"], *found["opposite"], *raw]
+    return result, [*own, *found["shuffled"], *found["empty"], *found["opposite"], *raw, *past]
 
 
 def _refuse(population: Population, summaries: Mapping[str, str], examples: Sequence[Example]) -> None:

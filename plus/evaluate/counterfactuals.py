@@ -13,6 +13,8 @@ from plus.evaluate.intervals import Interval, user_interval
 from plus.evaluate.predictions import Prediction, predict
 from plus.types import Event, Example, Preference, Reaction, Scorer, Summarizer, UserHistory
 
+FLIPPED = 500
+
 
 def flipped(history: UserHistory) -> UserHistory:
     """The same past with every choice and every reaction the other way round."""
@@ -23,8 +25,10 @@ def label_flip(
     summarizer: Summarizer, scorer: Scorer, examples: Sequence[Example], before: Sequence[Prediction]
 ) -> Interval:
     """Of the choices predicted right, the share whose prediction turns when the labels of the past
-    are flipped and summarized anew. Histories without a label are left out: nothing can be flipped."""
+    are flipped and summarized anew; the first `FLIPPED` of them, since each costs a summary.
+    Histories without a label are left out: nothing can be flipped."""
     rows = [(e, p) for e, p in zip(examples, before, strict=True) if p.margin > 0 and flipped(e.history) != e.history]
+    rows = rows[:FLIPPED]
     others = [replace(example, history=flipped(example.history)) for example, _ in rows]
     texts = texts_of(summarizer, others)
     return turned([p for _, p in rows], predict("flipped", 0, scorer, texts, others))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -115,14 +116,19 @@ def _table(values: Iterable[Value]) -> tuple[np.ndarray, np.ndarray]:
 
 def _drawn(sums_SU: np.ndarray, counts_SU: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means over users drawn with replacement, of all seeds (B,) and of each (B, S)."""
-    rng, users = np.random.default_rng(0), sums_SU.shape[1]
     means, by_seed = [], []
-    for _ in range(REPLICATES // 100):  # in parts: a draw takes a number a user
-        times_BU = rng.multinomial(users, np.full(users, 1 / users), size=100)
+    for times_BU in np.array_split(_times_drawn(sums_SU.shape[1], REPLICATES), REPLICATES // 100):
         sums_BS, counts_BS = times_BU @ sums_SU.T, times_BU @ counts_SU.T
         means.append(sums_BS.sum(1) / np.maximum(counts_BS.sum(1), 1))
         by_seed.append(sums_BS / np.maximum(counts_BS, 1))
     return np.concatenate(means), np.concatenate(by_seed)
+
+
+@lru_cache(maxsize=4)
+def _times_drawn(users: int, replicates: int) -> np.ndarray:
+    """How often each user is drawn, (B, U): a byte each, and the same draws for every method."""
+    rng, chance = np.random.default_rng(0), np.full(users, 1 / users)
+    return np.concatenate([rng.multinomial(users, chance, size=100).astype(np.uint8) for _ in range(replicates // 100)])
 
 
 def _standard_error(sums_U: np.ndarray, counts_U: np.ndarray) -> float:
