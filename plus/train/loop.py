@@ -119,7 +119,8 @@ def step(
     rewards_N = torch.tensor(rewards, device=logprobs_NT.device)  # (N,)
     objective = objective or grpo(num_generations, beta)
     loss = objective(rewards_N, logprobs_NT, reference_logprobs_NT, mask_NT)
-    return loss, metrics | {"reward": rewards_N.mean().item()}
+    metrics |= {"reward": rewards_N.mean().item(), "summary_length": mask_NT.sum(1).float().mean().item()}
+    return loss, metrics
 
 
 def train(
