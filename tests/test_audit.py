@@ -214,7 +214,7 @@ def test_the_command_audits_a_run_and_writes_its_report(demo, tmp_path, plus_her
 REWARDS = '''
 def likes(prompts, completions, **columns):
     """A TRL reward function that reads the text in the prompt."""
-    return [float(p[-1]["content"].split("Chosen: ")[-1].split(".")[0].split()[-1] in c[-1]["content"]) for p, c in zip(prompts, completions)]
+    return [float(p[-1]["content"].split("Chosen - ")[-1].split(".")[0].split()[-1] in c[-1]["content"]) for p, c in zip(prompts, completions)]
 
 def nothing(prompts, completions, **columns):
     return [None] * len(prompts)

@@ -33,7 +33,7 @@ def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> 
         axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
         axes.set(
             xlabel="choices of test users predicted right, 95 % interval",
-            xlim=(0, 1.03) if any(at.mean < 0.4 for at in found.values()) else (0.4, 1.03),
+            xlim=(-0.02, 1.03) if any(at.mean < 0.4 for at in found.values()) else (0.4, 1.03),
             ylim=(-0.6, len(found) - 0.4),
         )
 
@@ -65,7 +65,7 @@ def length_figure(runs: Mapping[str, Metrics], path: Path) -> None:
     """Tokens a summary over training: a text that only grows, or shrinks to one word, is worth a look."""
     with _figure(path, 5.5, 3.6) as axes:
         _over_training(axes, runs, "summary_length")
-        axes.set(xlabel="update", ylabel="tokens a summary", ylim=(0, None))
+        axes.set(xlabel="update", ylabel="tokens a summary", ylim=(0, 1.15 * axes.get_ylim()[1]))
 
 
 def reliability_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> None:
