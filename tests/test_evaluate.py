@@ -126,3 +126,25 @@ def test_a_run_that_goes_nowhere_says_so_and_names_the_knobs():
     assert "--reward_learning_rate" in complaints(40, window(reward_model_loss=0.69), 128)["loss"]
     assert "ignores the text" in complaints(60, window(summary_gain=0.001), 128)["gain"]
     assert "--beta" in complaints(60, window(distinct_summaries=1 / 128), 128)["collapse"]
+
+
+def test_a_window_too_small_for_the_past_is_halved_and_then_given_up(users):
+    """The reader takes four lines (one event) and then none."""
+    from plus.errors import WindowError
+    from plus.evaluate.controls import read_raw_history
+
+    class Narrow(Reader):
+        def __init__(self, lines):
+            self.lines = lines
+
+        def one(self, text, pair):
+            if text.count("\n") + 1 > self.lines:
+                raise WindowError("too long")
+            return super().one(text, pair)
+
+    test = users.split("test")[:20]
+    pasted, rows = read_raw_history(Narrow(4), test)
+    assert (pasted.events, len(rows)) == (1, 20)
+    assert pasted.summarize([test[0].history])[0].startswith("Asked: ")
+    pasted, rows = read_raw_history(Narrow(1), test)
+    assert (pasted.events, rows) == (0, [])

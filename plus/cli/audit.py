@@ -110,12 +110,16 @@ def audit(
             )
     if judge is not None and scorer is not judge:
         readers[f"zero-shot judge {judge_model}"] = judge
-    if persona_steps:
+    if persona_steps and population.personas:
         readers["a reward model trained on true personas"] = _persona_reader(settings, population, persona_steps)
     null = _null(settings, population, null_steps) if null_steps else None
     with notes.status("auditing"):
         examples = population.split("test")[:max_examples]
         result, predictions = examine(population, scorer, texts, summarizer, readers, null, examples)
+    if persona_steps and not population.personas:
+        result["not_run"]["a reader of true personas"] = (
+            f"{population.name} has real users, whose true taste nobody knows"
+        )
     if output_dir is not None:
         write_audit(output_dir, result, predictions, run)
         say(f"report.md, report.json, predictions and plots in {output_dir}")

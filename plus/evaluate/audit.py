@@ -71,6 +71,8 @@ def audit(
         "position_habit": _position_habit(own, {"scorer": scorer, **(readers or {})}, skipped),
         "null": _null(null),
     }
+    if not raw:
+        skipped["raw history"] = "not even the newest past event fits the scorer's window"
     if null is None:
         skipped["null run"] = "it trains anew on choices dealt to other users; plus audit RUN --null_steps N runs it"
     result["not_run"] = skipped

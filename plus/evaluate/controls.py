@@ -84,7 +84,8 @@ def read_raw_history(
     scorer: Scorer, examples: Sequence[Example], seed: int = 0
 ) -> tuple[PastedHistory, list[Prediction]]:
     """Every choice predicted from the user's history itself, and what pasted it: as many of the
-    newest events as the scorer's window holds for everyone, halved until they fit."""
+    newest events as the scorer's window holds for everyone, halved until they fit. Nothing is
+    predicted where not even the newest one fits."""
     events = max((len(example.history.events) for example in examples), default=1) or 1
     while True:
         pasted = PastedHistory(events)
@@ -93,7 +94,7 @@ def read_raw_history(
             return pasted, predict("raw_history", seed, scorer, texts, examples)
         except WindowError:
             if events == 1:
-                raise
+                return PastedHistory(0), []
             events //= 2
 
 

@@ -25,8 +25,9 @@ def report(
     bradley_terry: Scorer | None = None,
     summarizer: Summarizer | None = None,
     readers: Mapping[str, Scorer] | None = None,
-) -> dict[str, Any]:
-    """Accuracy on the test users beside Bradley-Terry and the majority, and the whole audit.
+) -> tuple[dict[str, Any], list[Prediction]]:
+    """Accuracy on the test users beside Bradley-Terry and the majority, the whole audit, and the
+    predictions that all of it rests on.
 
     `bradley_terry` is a reward model trained without summaries, or None when the run has none;
     `summarizer` and `readers` are what an audit can use beyond the texts. Raises EvidenceError when
@@ -42,7 +43,7 @@ def report(
         if rows := [p for p in predictions if p.method == name]:
             accuracies[name] = mean(p.right for p in rows)
     shown = {name: audited["readings"][name]["mean"] for name in ("shuffled", "empty", "opposite")}
-    return {
+    result = {
         "dataset": population.name,
         "accuracy": accuracies,
         "controls": shown | {"summary_gain": audited["summary_gain"]["mean"]},
@@ -52,15 +53,22 @@ def report(
         "dropped": dict(population.dropped),
         "audit": audited,
     }
+    return result, predictions
 
 
 def write_audit(
     folder: Path, audited: Mapping[str, Any], predictions: Sequence[Prediction], run: Path | None = None
 ) -> None:
-    """report.json, report.md, predictions.jsonl and plots in a new `folder`; those over training
-    come from the metrics of `run`."""
+    """report.json and everything of `write_page`, in a new `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     run_folder.write_json(folder / "report.json", audited)
+    write_page(folder, audited, predictions, run)
+
+
+def write_page(
+    folder: Path, audited: Mapping[str, Any], predictions: Sequence[Prediction], run: Path | None = None
+) -> None:
+    """report.md, predictions.jsonl and plots; those over training come from the metrics of `run`."""
     run_folder.write_jsonl(folder / "predictions.jsonl", to_rows(predictions))
     made = draw(folder, predictions, run)
     (folder / "report.md").write_text(markdown.audit_page(audited, made), encoding="utf-8")

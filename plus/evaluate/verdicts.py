@@ -26,7 +26,7 @@ class Finding:
 
 def findings(audit: Mapping[str, Any]) -> list[Finding]:
     """One finding for each control that was run, in the order in which they should be read."""
-    found = [_leak(audit), _null(audit), _gain(audit), _opposite(audit), _code(audit)]
+    found: list[Finding | None] = [_leak(audit), _null(audit), _gain(audit), _opposite(audit), _code(audit)]
     found += [_swap(audit), _flip(audit), *_habits(audit), _raw(audit)]
     return [finding for finding in found if finding]
 
@@ -147,8 +147,10 @@ def _habits(audit: Mapping[str, Any]) -> list[Finding]:
     return found
 
 
-def _raw(audit: Mapping[str, Any]) -> Finding:
+def _raw(audit: Mapping[str, Any]) -> Finding | None:
     raw, own = audit["readings"]["raw_history"], audit["readings"]["own"]
+    if not raw["targets"]:
+        return None
     return Finding("raw history", None, f"with the past itself pasted in (newest {audit['raw_history_events']} events): {_show(raw)}, with the summary {_show(own)}")  # fmt: skip
 
 

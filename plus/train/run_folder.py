@@ -3,7 +3,7 @@
 config.json       what was asked for          metrics.jsonl     one line an update
 samples.jsonl     a few summaries an update   summaries.jsonl   one line a user, at the end
 summarizer/       Hugging Face folder         reward_model/     Hugging Face folder
-bradley_terry/    the same without summaries  report.json, curves.png, README.md
+bradley_terry/    the same without summaries  report.json, report.md, predictions.jsonl, plots, README.md
 """
 
 from __future__ import annotations
