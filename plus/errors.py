@@ -23,3 +23,11 @@ class SettingError(PlusError):
 
 class RunError(PlusError):
     """A run folder cannot be used as asked."""
+
+
+class EvidenceError(PlusError):
+    """A measure or a control cannot be computed from what was given."""
+
+
+class EndpointError(PlusError):
+    """A model behind an address cannot be reached or refuses."""

@@ -14,6 +14,10 @@ from plus.types import Event, Message, Preference, Prompt, Reaction, Turn, UserH
 
 INSTRUCTION = "In a few short sentences: what does this user prefer?"
 ABOUT_USER = "About this user: "
+JUDGE = (
+    "You are told about a user, what was asked, and two answers. Say which answer this user would prefer. "
+    "Reply with the single letter A or B and nothing else."
+)
 
 # Chat tokens of the common templates (ChatML, Llama, Mistral, Gemma, Phi): they are broken apart.
 _TOKEN = re.compile(
@@ -26,6 +30,7 @@ _ROLE = re.compile(
     r"[^\S\n]*[:\uff1a]",
     re.IGNORECASE | re.MULTILINE,
 )
+_ANSWER = re.compile(r"^([^\S\n]*answer [ab])[^\S\n]*[:\uff1a]", re.IGNORECASE | re.MULTILINE)
 _LINE_BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
@@ -82,3 +87,17 @@ def scorer_messages(summary: str, prompt: Prompt, answer: str) -> list[Message]:
         for number, turn in enumerate(turns)
     ]
     return [*messages, {"role": "assistant", "content": escape(answer)}]
+
+
+def judge_messages(summary: str, prompt: Prompt, first: str, second: str) -> list[Message]:
+    """What a prompted judge reads: the same summary as data, the conversation, and two answers in an
+    order. No text can open an "Answer B:" of its own."""
+
+    def plain(text: str) -> str:
+        return _ANSWER.sub(r"\1 -", escape(text.strip()))
+
+    turns = (Turn("user", prompt),) if isinstance(prompt, str) else prompt
+    asked = "\n".join(f"{turn.role.capitalize()}: {plain(turn.content)}" for turn in turns)
+    about = f"{ABOUT_USER}{plain(summary)}\n\n" if summary.strip() else ""
+    question = f"{about}{asked}\n\nAnswer A:\n{plain(first)}\n\nAnswer B:\n{plain(second)}"
+    return [{"role": "system", "content": JUDGE}, {"role": "user", "content": question}]

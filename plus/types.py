@@ -172,3 +172,11 @@ class Scorer(Protocol):
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
         """log P(chosen preferred to rejected | text), one per pair; `log 0.5` means undecided."""
         ...
+
+
+class Writer(Protocol):
+    """Any language model that answers a conversation: an endpoint, or a model of one's own."""
+
+    def complete(self, messages: Sequence[Message]) -> str:
+        """The text that follows the messages."""
+        ...

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,44 @@ def reward_model():
 
     torch.manual_seed(0)
     return RewardModel.from_pretrained(shipped("tiny_base"), max_length=256)
+
+
+@pytest.fixture
+def chat_server():
+    """A real server that speaks the chat protocol: `chat_server(answer)` starts one a server whose model is the function `answer`; returns (address, requests)."""
+    servers = []
+
+    def start(answer, status: int = 200):
+        seen: list[dict] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                seen.append({"path": self.path, "key": self.headers["Authorization"], **body})
+                if status == 200:
+                    message = {"role": "assistant", "content": answer(body["messages"][-1]["content"])}
+                    made = {
+                        "id": "1", "object": "chat.completion", "created": 0, "model": body["model"],
+                        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+                    }  # fmt: skip
+                else:
+                    made = {"error": {"message": f"wrong key {self.headers['Authorization']}", "code": "no"}}
+                data = json.dumps(made).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *arguments):
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}/v1", seen
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
+from conftest import ENVIRONMENT
 
 from plus.errors import SourceError
+from plus.shipped import shipped
 from plus.sources import export, generic, pets
 from plus.sources.population import Dropped
 from plus.sources.splits import Plan
@@ -87,8 +92,6 @@ def test_trl_reads_and_trains_on_the_folder(tmp_path, log):
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
     from trl import RewardConfig, RewardTrainer
 
-    from plus.shipped import shipped
-
     export.write(generic.split_rows(log, Dropped(), Plan()), tmp_path / "out")
     data = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
     assert set(data) == {"train", "validation", "test"}
@@ -107,3 +110,16 @@ def test_trl_reads_and_trains_on_the_folder(tmp_path, log):
     )  # fmt: skip
     trainer.train()
     assert len(trainer.train_dataset) == len(data["train"])
+
+
+@pytest.mark.slow
+def test_trl_reward_itself_trains_on_the_folder(tmp_path, log):
+    """TRL's own command line, which comes with TRL."""
+    export.write(generic.split_rows(log, Dropped(), Plan()), tmp_path / "out")
+    command = [
+        str(Path(sys.executable).with_name("trl")), "reward", "--model_name_or_path", str(shipped("tiny_base")), "--dataset_name", str(tmp_path / "out"),
+        "--output_dir", str(tmp_path / "run"), "--max_steps", "2", "--use_cpu", "--bf16", "False", "--report_to", "none", "--eval_strategy", "no",
+    ]  # fmt: skip
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "run" / "model.safetensors").exists()

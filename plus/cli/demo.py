@@ -47,6 +47,7 @@ def run(seed: int, folder: Path) -> dict[str, Any]:
         from plus.evaluate.faithfulness import faithfulness
         from plus.evaluate.plots import plot_curves
         from plus.evaluate.report import report as judge
+        from plus.evaluate.report import write_page
         from plus.evaluate.thresholds import missed
         from plus.measures import accuracy
         from plus.sources import pets
@@ -78,10 +79,11 @@ def run(seed: int, folder: Path) -> dict[str, Any]:
 
     plain, _ = baseline("bradley_terry", bradley_terry.summaries(population.histories))
     _, untrained_accuracy = baseline("untrained", before)
-    _, oracle_accuracy = baseline("oracle", oracle.summaries(population))
+    persona_reader, oracle_accuracy = baseline("oracle", oracle.summaries(population))
     plain.save_pretrained(folder / "bradley_terry")
     with notes.status("judging on users never met"):
-        result = judge(population, trained.reward_model, summaries, plain)
+        readers = {"a reward model trained on true personas": persona_reader}
+        result, predictions = judge(population, trained.reward_model, summaries, plain, trained.summarizer, readers)
         result["accuracy"] |= {"untrained": untrained_accuracy, "oracle": oracle_accuracy}
         said = faithfulness(summaries, [e.history for e in test], pets.claims, pets.traits, pets.favourite_of)
         result["faithfulness"] = {"precision": said.precision, "recall": said.recall}
@@ -107,6 +109,7 @@ def run(seed: int, folder: Path) -> dict[str, Any]:
     ]
     result |= {"seed": seed, "run": str(folder), "missed": missed(result)}
     run_folder.write_json(folder / "report.json", result)
+    write_page(folder, result["audit"], predictions, folder)
     plot_curves(folder)
     write_card(folder, settings, result)
     return result

@@ -33,7 +33,7 @@ def evaluate(
     with notes.status("summarizing and judging"):
         histories = {example.history.user_id: example.history for example in population.split("test")}
         summaries = dict(zip(histories, loaded.summarizer.summarize(list(histories.values())), strict=True))
-        report = judge(population, loaded.reward_model, summaries, baseline)
+        report, _ = judge(population, loaded.reward_model, summaries, baseline, loaded.summarizer)
     if as_json:
         print_json(report)
     else:

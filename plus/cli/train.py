@@ -134,6 +134,7 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
         from plus.evaluate.card import write_card
         from plus.evaluate.plots import plot_curves
         from plus.evaluate.report import report as judge
+        from plus.evaluate.report import write_page
         from plus.sources import named
         from plus.train import run as training
         from plus.train import run_folder
@@ -162,8 +163,9 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
     plain.save_pretrained(trained.folder / "bradley_terry")
     with notes.status("summarizing every user and judging on new ones"):
         summaries = training.write_summaries(trained.folder, trained.summarizer, population)
-        report = judge(population, trained.reward_model, summaries, plain)
+        report, predictions = judge(population, trained.reward_model, summaries, plain, trained.summarizer)
         run_folder.write_json(trained.folder / "report.json", report)
+        write_page(trained.folder, report["audit"], predictions, trained.folder)
         plot_curves(trained.folder)
         write_card(trained.folder, settings, report)
     return report

@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from plus.sources import pets, pets_ood, styles
 from plus.types import UserHistory
 
 Traits = set[tuple[str, str]]
+# Synthetic data set -> (what a text claims, what a context reveals, what of it ought to be named).
+KNOWN: dict[str, tuple[Callable[[str], Traits], Callable[[UserHistory], Traits], Callable[[UserHistory], Traits]]] = {
+    "pets": (pets.claims, pets.traits, pets.favourite_of),
+    "pets_ood": (pets_ood.claims, pets_ood.traits, pets_ood.favourite_of),
+    "pets_ood_k2": (pets_ood.claims, pets_ood.traits, pets_ood.favourite_of),
+    "styles": (styles.claims, styles.traits, styles.wanted),
+    "styles_unlabelled": (styles.claims, styles.traits, styles.wanted),
+}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from plus.measures import margin
@@ -37,6 +37,10 @@ class Prediction:
     def log_likelihood(self) -> float:
         """log P(chosen preferred to rejected): log sigmoid of the margin, without overflow."""
         return -math.log1p(math.exp(-abs(self.margin))) + min(self.margin, 0.0)
+
+    def of(self, method: str, margin: float) -> Prediction:
+        """What another method said of the same choice."""
+        return replace(self, method=method, margin=margin)
 
 
 def predict(

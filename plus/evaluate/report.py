@@ -3,44 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from plus.baselines.majority import Majority
-from plus.errors import SourceError
-from plus.evaluate.controls import Controls, read_controls
-from plus.measures import accuracy
+from plus.evaluate import figures, markdown
+from plus.evaluate.audit import CURVE, audit
+from plus.evaluate.comparison import by_method
+from plus.evaluate.learning_curve import curve
+from plus.evaluate.predictions import Prediction, predict, to_rows
+from plus.measures import mean
 from plus.sources.population import Population
-from plus.types import Example, Scorer
+from plus.train import run_folder
+from plus.types import Scorer, Summarizer
 
 
 def report(
-    population: Population, scorer: Scorer, summaries: Mapping[str, str], bradley_terry: Scorer | None = None
-) -> dict[str, Any]:
-    """Accuracy on the test users beside Bradley-Terry and the majority, and the controls.
+    population: Population,
+    scorer: Scorer,
+    summaries: Mapping[str, str],
+    bradley_terry: Scorer | None = None,
+    summarizer: Summarizer | None = None,
+    readers: Mapping[str, Scorer] | None = None,
+) -> tuple[dict[str, Any], list[Prediction]]:
+    """Accuracy on the test users beside Bradley-Terry and the majority, the whole audit, and the
+    predictions that all of it rests on.
 
-    `bradley_terry` is a reward model trained without summaries, or None when the run has none.
-    Raises SourceError when there is no test user to judge on.
+    `bradley_terry` is a reward model trained without summaries, or None when the run has none;
+    `summarizer` and `readers` are what an audit can use beyond the texts. Raises EvidenceError when
+    there are no two test users to judge on.
     """
+    audited, predictions = audit(population, scorer, summaries, summarizer, readers)
     examples = population.split("test")
-    if len(population.users("test")) < 2:
-        raise SourceError(
-            f"{population.name} has {len(population.users('test'))} test users with a choice to predict; 2 are needed, so give more data"
-        )
-    controls = read_controls(scorer, examples, summaries)
-    accuracies = {"plus": controls.own}
+    accuracies = {"plus": audited["readings"]["own"]["mean"]}
     if bradley_terry is not None:
-        accuracies["bradley_terry"] = without_summary(bradley_terry, examples)
-    accuracies["majority"] = without_summary(majority(population), examples)
-    return {
+        predictions += predict("bradley_terry", 0, bradley_terry, [""] * len(examples), examples)
+    predictions += predict("majority", 0, majority(population), [""] * len(examples), examples)
+    for name in ("bradley_terry", "majority"):
+        if rows := [p for p in predictions if p.method == name]:
+            accuracies[name] = mean(p.right for p in rows)
+    shown = {name: audited["readings"][name]["mean"] for name in ("shuffled", "empty", "opposite")}
+    result = {
         "dataset": population.name,
         "accuracy": accuracies,
-        "controls": {key: value for key, value in asdict(controls).items() if key in ("shuffled", "empty", "opposite")}
-        | {"summary_gain": controls.summary_gain},
-        "test": {"users": controls.users, "targets": controls.targets, "opposites": controls.opposites},
-        "verdict": verdict(controls),
+        "controls": shown | {"summary_gain": audited["summary_gain"]["mean"]},
+        "test": {name: audited[name] for name in ("users", "targets")}
+        | {"opposites": audited["readings"]["opposite"]["targets"]},
+        "verdict": audited["verdict"],
         "dropped": dict(population.dropped),
+        "audit": audited,
     }
+    return result, predictions
+
+
+def write_audit(
+    folder: Path, audited: Mapping[str, Any], predictions: Sequence[Prediction], run: Path | None = None
+) -> None:
+    """report.json and everything of `write_page`, in a new `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run_folder.write_json(folder / "report.json", audited)
+    write_page(folder, audited, predictions, run)
+
+
+def write_page(
+    folder: Path, audited: Mapping[str, Any], predictions: Sequence[Prediction], run: Path | None = None
+) -> None:
+    """report.md, predictions.jsonl and plots; those over training come from the metrics of `run`."""
+    run_folder.write_jsonl(folder / "predictions.jsonl", to_rows(predictions))
+    made = draw(folder, predictions, run)
+    (folder / "report.md").write_text(markdown.audit_page(audited, made), encoding="utf-8")
+
+
+def draw(folder: Path, predictions: Sequence[Prediction], run: Path | None = None) -> list[str]:
+    """The plots that the predictions and the run allow; returns their file names."""
+    methods = by_method(p for p in predictions if p.method != CURVE)
+    figures.accuracy_figure(methods, folder / "accuracy.png")
+    figures.reliability_figure({name: methods[name] for name in ("own", "shuffled")}, folder / "reliability.png")
+    made = ["accuracy.png", "reliability.png"]
+    if past := [p for p in predictions if p.method == CURVE]:
+        figures.learning_curve_figure({"own summary": curve(past)}, folder / "learning_curve.png")
+        made.append("learning_curve.png")
+    metrics = run_folder.read_jsonl(run / "metrics.jsonl") if run else []
+    if metrics:
+        name = run.name if run else ""
+        figures.gain_figure({name: metrics}, folder / "summary_gain.png")
+        figures.length_figure({name: metrics}, folder / "length.png")
+        made += ["summary_gain.png", "length.png"]
+    return made
 
 
 def majority(population: Population) -> Majority:
@@ -48,18 +97,3 @@ def majority(population: Population) -> Majority:
     training = population.split("train")
     histories = {example.history.user_id: example.history for example in training}
     return Majority([e.target for e in training], [event for h in histories.values() for event in h.events])
-
-
-def without_summary(scorer: Scorer, examples: Sequence[Example]) -> float:
-    """Accuracy of a scorer that is told nothing about the user."""
-    return accuracy(scorer.log_likelihood([""] * len(examples), [example.target for example in examples]))
-
-
-def verdict(controls: Controls) -> str:
-    """The controls in plain words. Two standard errors of a difference of two shares decide."""
-    noise = 2 * (0.5 / max(1, controls.targets)) ** 0.5
-    if controls.summary_gain < noise:
-        return f"no sign of personalization: another user's summary predicts as well (gain {controls.summary_gain:+.3f}, noise {noise:.3f})"
-    if controls.opposite is not None and controls.opposites >= 30 and controls.opposite > 0.5:
-        return "suspicious: the summary of a user with the opposite taste predicts better than chance"
-    return f"the summary matters: the right user's is worth {controls.summary_gain:+.3f} accuracy over another user's"

@@ -46,6 +46,7 @@ class LanguageModelSummarizer:
         self.temperature, self.instruction = temperature, instruction
         self.tokens_per_batch, self.seed = tokens_per_batch, seed
         self.cut: Counter[str] = Counter()
+        self.sampled: tuple[torch.Tensor, torch.Tensor] | None = None  # ids_NL, attention_NL of the newest sample
 
     @classmethod
     def from_pretrained(
@@ -101,6 +102,7 @@ class LanguageModelSummarizer:
         mask_NT = (ended_NT.cumsum(1) - ended_NT == 0).long()  # (N, T): up to and including the first end token
         ids_NL = torch.cat([batch["input_ids"], completion_ids_NT], dim=1)  # (N, L)
         attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)  # (N, L)
+        self.sampled = ids_NL, attention_NL
         logprobs_NT, _ = completion_logprobs(self.model, ids_NL, attention_NL, completion_ids_NT.shape[1])
         with torch.no_grad():
             reference_logprobs_NT, _ = completion_logprobs(reference, ids_NL, attention_NL, completion_ids_NT.shape[1])

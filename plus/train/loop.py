@@ -51,14 +51,24 @@ class Sampler(Protocol):
     ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]: ...
 
 
-def advantages(rewards_N: torch.Tensor, num_generations: int) -> torch.Tensor:
+# From rewards_N, logprobs_NT, reference_logprobs_NT and mask_NT to the summarizer's loss. `objectives.py`
+# has the ablation's others: leave-one-out, and PPO with a value network as in the paper.
+Objective = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def advantages(rewards_N: torch.Tensor, num_generations: int, scale: str = "batch") -> torch.Tensor:
     """Reward minus the mean of its group, in units of the batch's standard deviation: (N,).
 
     Dividing by the batch's spread, not the group's, keeps steps small while the reward model is
     still noise, and lets them grow as it learns to tell one summary of a user from another.
+    `scale` may be "group" or "none", as TRL's `scale_rewards` has it.
     """
     groups_PG = rewards_N.view(-1, num_generations)  # (P, G)
     centred_PG = groups_PG - groups_PG.mean(dim=1, keepdim=True)
+    if scale == "none":
+        return centred_PG.flatten()
+    if scale == "group":
+        return (centred_PG / (groups_PG.std(dim=1, keepdim=True) + 1e-4)).flatten()
     count = len(rewards_N)
     variance = (rewards_N - rewards_N.mean()).square().mean() * (count / (count - 1))  # rounded as TRL rounds it
     return centred_PG.flatten() / (variance.sqrt() + 1e-4)
@@ -83,8 +93,23 @@ def policy_loss(
     return (loss_NT * mask_NT).sum() / mask_NT.sum()
 
 
+def grpo(num_generations: int, beta: float, scale: str = "batch") -> Objective:
+    """Step 4 as the summarizer's loss."""
+
+    def objective(rewards_N, logprobs_NT, reference_logprobs_NT, mask_NT):
+        advantages_N = advantages(rewards_N, num_generations, scale)
+        return policy_loss(logprobs_NT, reference_logprobs_NT, mask_NT, advantages_N, beta)
+
+    return objective
+
+
 def step(
-    sampler: Sampler, coadaptation: CoAdaptation, contexts: Sequence[Context], num_generations: int, beta: float
+    sampler: Sampler,
+    coadaptation: CoAdaptation,
+    contexts: Sequence[Context],
+    num_generations: int,
+    beta: float,
+    objective: Objective | None = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Steps 2 to 4 for P contexts: the summarizer's loss (not yet differentiated) and the metrics."""
     texts_N, logprobs_NT, reference_logprobs_NT, mask_NT = sampler([c.history for c in contexts], num_generations)
@@ -92,8 +117,10 @@ def step(
     rows = [Row(text, c.history.user_id, c.pairs) for text, c in zip(texts_N, repeated, strict=True)]
     rewards, metrics = coadaptation.update(rows)
     rewards_N = torch.tensor(rewards, device=logprobs_NT.device)  # (N,)
-    loss = policy_loss(logprobs_NT, reference_logprobs_NT, mask_NT, advantages(rewards_N, num_generations), beta)
-    return loss, metrics | {"reward": rewards_N.mean().item()}
+    objective = objective or grpo(num_generations, beta)
+    loss = objective(rewards_N, logprobs_NT, reference_logprobs_NT, mask_NT)
+    metrics |= {"reward": rewards_N.mean().item(), "summary_length": mask_NT.sum(1).float().mean().item()}
+    return loss, metrics
 
 
 def train(
@@ -107,11 +134,12 @@ def train(
     beta: float = 0.02,
     seed: int = 0,
     on_step: Callable[[int, dict[str, float]], None] = lambda step, metrics: None,
+    objective: Objective | None = None,
 ) -> None:
     """Run the method for `max_steps` updates; `on_step` receives each update's metrics."""
     batches = shuffled(contexts, users_per_step, seed)
     for number in range(max_steps):
-        loss, metrics = step(sampler, coadaptation, next(batches), num_generations, beta)
+        loss, metrics = step(sampler, coadaptation, next(batches), num_generations, beta, objective)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -3,7 +3,7 @@
 config.json       what was asked for          metrics.jsonl     one line an update
 samples.jsonl     a few summaries an update   summaries.jsonl   one line a user, at the end
 summarizer/       Hugging Face folder         reward_model/     Hugging Face folder
-bradley_terry/    the same without summaries  report.json, curves.png, README.md
+bradley_terry/    the same without summaries  report.json, report.md, predictions.jsonl, plots, README.md
 """
 
 from __future__ import annotations
@@ -36,6 +36,25 @@ def create(folder: Path, config: Mapping[str, Any]) -> None:
     refuse_if_used(folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """What the run was asked for. Raises RunError when it is no run, or that of another version."""
+    path = folder / "config.json"
+    if not path.exists():
+        raise RunError(
+            f"{folder} is no run folder (no config.json); give the --output_dir of a plus train or plus demo"
+        )
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path} is not JSON (line {error.lineno}); restore it or train again") from error
+    missing = [key for key in ("dataset_name", "data_dir", "model_name_or_path") if key not in config]
+    if missing:
+        raise RunError(
+            f"{path} has no {missing[0]!r}, so another version of plus wrote it; use that version, or train again with this one"
+        )
+    return config
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,0 +1,207 @@
+"""Which parts of the method carry it? One arm changes one thing; the same users, budget and seeds.
+
+Arms are trained by `train/loop.py` on a small base, so that each takes minutes on a CPU. A cell is an
+arm and a seed: its predictions and what else was measured lie in two files, and a cell whose files
+exist is not run again, so an interrupted ablation continues where it stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from plus.errors import EvidenceError, SettingError
+from plus.evaluate import markdown
+from plus.evaluate.comparison import write_comparison
+from plus.evaluate.controls import readings
+from plus.evaluate.faithfulness import KNOWN, faithfulness
+from plus.evaluate.predictions import Prediction, to_rows
+from plus.measures import mean
+from plus.models.language_model import LanguageModelSummarizer
+from plus.models.reward_model import RewardModel
+from plus.shipped import shipped
+from plus.sources.population import Population
+from plus.train import loop, run_folder
+from plus.train.coadapt import CoAdaptation
+from plus.train.objectives import ValueBaseline, rloo
+from plus.train.rows import contexts
+
+REFERENCE = "plus"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train. A learning rate of 0 leaves that model as it came; `baseline` is "group"
+    (GRPO), "others" (RLOO) or "value" (PPO)."""
+
+    learning_rate: float = 3e-4
+    reward_learning_rate: float = 1e-3
+    num_generations: int = 4
+    beta: float = 0.02
+    scale: str = "batch"
+    separate_pairs: bool = False
+    baseline: str = "group"
+    users_per_step: int = 32
+    max_steps: int = 40
+
+
+ARMS: dict[str, Arm] = {
+    REFERENCE: Arm(),
+    "trained summarizer, static reward model": Arm(reward_learning_rate=0.0),
+    "static summarizer, trained reward model": Arm(learning_rate=0.0),
+    "static summarizer, static reward model": Arm(learning_rate=0.0, reward_learning_rate=0.0),
+    "separate pairs": Arm(separate_pairs=True),
+    "G = 2": Arm(num_generations=2),
+    "G = 8": Arm(num_generations=8),
+    "beta = 0": Arm(beta=0.0),
+    "beta = 0.1": Arm(beta=0.1),
+    "advantages scaled by group": Arm(scale="group"),
+    "advantages not scaled": Arm(scale="none"),
+    "RLOO": Arm(baseline="others"),
+    "PPO, value baseline": Arm(baseline="value"),
+}
+Cell = tuple[list[Prediction], dict[str, Any]]
+
+
+def run_ablation(
+    folder: Path,
+    load: Callable[[int], Population],
+    seeds: Sequence[int] = (0, 1, 2, 3, 4),
+    arms: Mapping[str, Arm] = ARMS,
+    base: Path | None = None,
+    on_cell: Callable[[str, int, float, bool], None] = lambda arm, seed, seconds, stored: None,
+) -> dict[str, Any]:
+    """Run every cell that is not stored yet, then write report.json, report.md and plots.
+
+    `load(seed)` gives the users; `base` is the models' start, by default the shipped tiny one.
+    Raises SettingError when the folder holds cells of other settings.
+    """
+    predictions: list[Prediction] = []
+    measured: dict[str, list[dict[str, Any]]] = {}
+    metrics: dict[str, list[dict[str, Any]]] = {}
+    for seed in seeds:
+        population = load(seed)
+        for name, arm in arms.items():
+            place = folder / "cells" / f"{_slug(name)}-{seed}"
+            stored = (place / "cell.json").exists()
+            made, facts = read_cell(place, arm) if stored else _store(place, name, seed, arm, population, base)
+            predictions += made
+            measured.setdefault(name, []).append(facts)
+            metrics.setdefault(name, run_folder.read_jsonl(place / "metrics.jsonl"))
+            on_cell(name, seed, facts["seconds"], stored)
+    shown = {name: rows for name, rows in metrics.items() if rows}
+    ordered = sorted(predictions, key=lambda p: list(arms).index(p.method))
+    drawn = dict(list(shown.items())[:7])  # as many as there are colours
+    title = f"Ablation: {', '.join({p['dataset'] for of in measured.values() for p in of})}"
+    result = write_comparison(folder, ordered, REFERENCE if REFERENCE in arms else None, title, runs=drawn)
+    page = (folder / "report.md").read_text(encoding="utf-8")
+    (folder / "report.md").write_text(page + "\n" + _facts_table(measured), encoding="utf-8")
+    result["measured"] = measured
+    run_folder.write_json(folder / "report.json", result)
+    return result
+
+
+def train_arm(
+    arm: Arm, population: Population, seed: int, base: Path, on_step: Callable[[int, dict[str, float]], None]
+) -> tuple[LanguageModelSummarizer, RewardModel]:
+    """Both models after `max_steps` updates of the plain loop."""
+    torch.manual_seed(seed)
+    summarizer = LanguageModelSummarizer.from_pretrained(base, max_prompt_length=256, max_completion_length=24)
+    reward_model = RewardModel.from_pretrained(base, 192)
+    coadaptation = CoAdaptation(
+        reward_model, torch.optim.AdamW(reward_model.model.parameters(), lr=arm.reward_learning_rate, weight_decay=0.0),
+        separate_pairs=arm.separate_pairs, seed=seed,
+    )  # fmt: skip
+    moved: list[dict[str, Any]] = [{"params": list(summarizer.model.parameters()), "lr": arm.learning_rate}]
+    objective, value = loop.grpo(arm.num_generations, arm.beta, arm.scale), None
+    if arm.baseline == "others":
+        objective = rloo(arm.num_generations, arm.beta)
+    elif arm.baseline == "value":
+        objective = value = ValueBaseline(summarizer, arm.beta)
+        # Ten times the summarizer's: what is expected must keep up with what changes (the paper: 18 times).
+        moved.append({"params": list(value.parameters()), "lr": 10 * arm.learning_rate})
+    reference = summarizer.reference()
+    loop.train(
+        lambda histories, count: summarizer.sample(histories, count, reference),
+        torch.optim.AdamW(moved, weight_decay=0.0), coadaptation, contexts(population.split("train")), arm.max_steps,
+        arm.users_per_step, arm.num_generations, arm.beta, seed, on_step, objective,
+    )  # fmt: skip
+    return summarizer, reward_model
+
+
+def run_cell(
+    name: str, seed: int, arm: Arm, population: Population, base: Path, on_step: Callable[[int, dict], None]
+) -> Cell:
+    """Train one arm on one seed and judge it on the test users."""
+    started = time.monotonic()
+    summarizer, reward_model = train_arm(arm, population, seed, base, on_step)
+    trained = time.monotonic() - started
+    test = population.split("test")
+    histories = {example.history.user_id: example.history for example in test}
+    # An untrained summarizer samples, as every arm starts from samples; a trained one says what it is surest of.
+    summarizer.temperature, summarizer.seed = (0.0 if arm.learning_rate else 1.0), seed
+    texts = dict(zip(histories, summarizer.summarize(list(histories.values())), strict=True))
+    found = readings(reward_model, test, texts, seed)
+    facts = {
+        "arm": name, "seed": seed, "dataset": population.name, "settings": asdict(arm), "seconds": round(trained, 1),
+        "shuffled": mean(p.right for p in found["shuffled"]), "empty": mean(p.right for p in found["empty"]),
+        "distinct_summaries": len(set(texts.values())), "example": next(iter(texts.values())),
+        "faithfulness": _faithfulness(population, texts, histories),
+    }  # fmt: skip
+    return [replace(p, method=name) for p in found["own"]], facts
+
+
+def read_cell(place: Path, arm: Arm) -> Cell:
+    """A stored cell. Raises SettingError when it was run with other settings, EvidenceError when torn."""
+    try:
+        facts = json.loads((place / "cell.json").read_text(encoding="utf-8"))
+        rows = [Prediction(**row) for row in run_folder.read_jsonl(place / "predictions.jsonl")]
+    except (json.JSONDecodeError, TypeError) as error:
+        raise EvidenceError(f"{place} cannot be read ({error}); remove it and it is run again") from error
+    if facts["settings"] != asdict(arm):
+        raise SettingError(f"{place} was run with other settings; give a new folder, or remove it to run it again")
+    return rows, facts
+
+
+def _store(place: Path, name: str, seed: int, arm: Arm, population: Population, base: Path | None) -> Cell:
+    """Run a cell and write it; cell.json comes last, so that what it stands beside is whole."""
+    log: list[dict[str, Any]] = []
+    made, facts = run_cell(
+        name, seed, arm, population, base or shipped("tiny_base"), lambda step, values: log.append({"step": step, **values})
+    )  # fmt: skip
+    place.mkdir(parents=True, exist_ok=True)
+    run_folder.write_jsonl(place / "predictions.jsonl", to_rows(made))
+    run_folder.write_jsonl(place / "metrics.jsonl", log)
+    run_folder.write_json(place / "cell.json", facts)
+    return made, facts
+
+
+def _faithfulness(population: Population, texts: Mapping[str, str], histories: Mapping) -> dict[str, Any] | None:
+    if population.name not in KNOWN:
+        return None
+    return asdict(faithfulness(texts, histories.values(), *KNOWN[population.name]))
+
+
+def _facts_table(measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """What the predictions do not hold: the controls, truth and time of each arm, means over seeds."""
+    rows = []
+    for name, cells in measured.items():
+        said = [cell["faithfulness"] for cell in cells if cell["faithfulness"]]
+        rows.append([
+            name, f"{mean(c['shuffled'] for c in cells):.3f}", f"{mean(c['empty'] for c in cells):.3f}",
+            f"{mean(s['precision'] for s in said):.2f} / {mean(s['recall'] for s in said):.2f}" if said else "-",
+            f"{mean(c['distinct_summaries'] for c in cells):,.0f}", f"{mean(c['seconds'] for c in cells):.0f}", cells[0]["example"],
+        ])  # fmt: skip
+    columns = ["arm", "another user's", "no summary", "claims true / traits named", "distinct texts", "seconds to train", "a text"]  # fmt: skip
+    return "## Controls of each arm\n\n" + markdown.table(columns, rows) + "\n"
+
+
+def _slug(name: str) -> str:
+    kept = "".join(letter if letter.isalnum() or letter == "." else "-" for letter in name.lower())
+    return "-".join(part for part in kept.split("-") if part)

@@ -1,0 +1,98 @@
+"""Methods side by side, from their predictions alone: the page of `plus benchmark` and of an ablation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from plus.errors import EvidenceError
+from plus.evaluate import figures, markdown
+from plus.evaluate.intervals import paired_difference
+from plus.evaluate.predictions import Prediction
+from plus.evaluate.scorecard import plain, scorecard
+from plus.train.run_folder import write_json
+
+
+def compare(predictions: Sequence[Prediction], reference: str | None = None) -> dict[str, Any]:
+    """Each method's measures, and its difference to `reference` over the same choices (`minus`).
+
+    A method that was not judged on the reference's choices gets no difference, and `notes` says why.
+    """
+    methods = by_method(predictions)
+    result: dict[str, Any] = {"reference": reference, "methods": {}}
+    for name, rows in methods.items():
+        card = scorecard(rows)
+        if reference is not None and name != reference:
+            try:
+                card["minus"] = plain(paired_difference(rows, methods[reference])._asdict())
+            except (EvidenceError, KeyError) as error:
+                card["notes"].append(f"no difference to {reference}: {error if isinstance(error, EvidenceError) else 'it was not run'}")  # fmt: skip
+        result["methods"][name] = card
+    return result
+
+
+def write_comparison(
+    folder: Path,
+    predictions: Sequence[Prediction],
+    reference: str | None = None,
+    title: str = "Methods side by side",
+    missing: Mapping[str, str] | None = None,
+    runs: Mapping[str, figures.Metrics] | None = None,
+) -> dict[str, Any]:
+    """report.json, report.md and plots in `folder`. `missing` names the methods that could not be
+    run, with the reason; `runs` the metrics of training runs, by name."""
+    result = compare(predictions, reference) | {"title": title, "missing": dict(missing or {})}
+    drawn = {name: rows for name, rows in by_method(predictions).items() if rows}
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    if drawn:
+        figures.accuracy_figure(drawn, folder / "accuracy.png")
+        figures.reliability_figure(dict(list(drawn.items())[:7]), folder / "reliability.png")
+        made += ["accuracy.png", "reliability.png"]
+    if runs:
+        figures.gain_figure(runs, folder / "summary_gain.png")
+        figures.length_figure(runs, folder / "length.png")
+        made += ["summary_gain.png", "length.png"]
+    write_json(folder / "report.json", result)
+    (folder / "report.md").write_text(page(result, made), encoding="utf-8")
+    return result
+
+
+def page(result: Mapping[str, Any], made: Sequence[str] = ()) -> str:
+    """One table of all methods, with what is not in it and why below."""
+    reference = result["reference"]
+    columns = ["method", "accuracy", *([f"minus {reference}"] if reference else []), "log-likelihood", "ECE (if calibrated)", "worst decile", "users", "choices", "seeds"]  # fmt: skip
+    rows = [_row(name, card, reference) for name, card in result["methods"].items()]
+    rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in result["missing"]]
+    notes = [f"- {name}: {note}" for name, card in result["methods"].items() for note in card["notes"]]
+    notes += [f"- {name}: {why}" for name, why in result["missing"].items()]
+    slices = [[name, slice_name, *markdown.shown(found)] for name, card in result["methods"].items() for slice_name, found in card["slices"].items()]  # fmt: skip
+    parts = [
+        f"# {result['title']}",
+        "Intervals hold 95 % of repeats over users and seeds; differences are paired by choice.",
+        markdown.table(columns, rows),
+        *(["\n".join(notes)] if notes else []),
+        *(["## Slices", markdown.table(["method", "slice", "accuracy", "users", "choices"], slices)] if slices else []),
+        *markdown.pictures(made),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def by_method(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
+    """Method -> its predictions, in order of appearance."""
+    found: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        found.setdefault(prediction.method, []).append(prediction)
+    return found
+
+
+def _row(name: str, card: Mapping[str, Any], reference: str | None) -> list[str]:
+    accuracy, users, targets = markdown.shown(card["accuracy"])
+    minus = [markdown.shown(card["minus"], "+.3f")[0] if "minus" in card else ""] if reference else []
+    calibration = card["calibration"]
+    ece = f"{markdown.number(calibration['ece'])} ({markdown.number(calibration['if_perfect'])})"
+    return [
+        name, accuracy, *minus, markdown.shown(card["log_likelihood"])[0], ece, markdown.shown(card["worst_decile"])[0],
+        users, targets, str(card["seeds"]),
+    ]  # fmt: skip

@@ -1,0 +1,100 @@
+"""Do test choices stand where they must not? Read this before any other number.
+
+A leak makes every control look excellent: the right user's summary gives the answer away and
+another user's does not. Templates make nearly equal sentences everywhere, so on synthetic users
+only the very same comparison counts; among real texts near-duplicates of both answers do too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from plus.evaluate.faithfulness import KNOWN
+from plus.sources.leaks import pair_key
+from plus.sources.population import Population
+from plus.types import Event, Example, Preference
+
+SIMILAR = 0.8  # of the five-letter pieces of two answers, this share in common
+PIECE = 5
+
+
+@dataclass(frozen=True)
+class Leaks:
+    """Test choices that stand in their own context, that the same user was trained on, and that a
+    training user with the same past made (one person under two names); `targets` were checked."""
+
+    in_context: int
+    trained_on: int
+    same_past: int
+    targets: int
+    first: str = ""
+
+    @property
+    def total(self) -> int:
+        """Choices that leak in at least one way, counted once for each."""
+        return self.in_context + self.trained_on + self.same_past
+
+
+def leak_check(population: Population, near: bool | None = None) -> Leaks:
+    """Check every test choice. `near` counts near-duplicates too; the default is to do so for all but
+    synthetic users."""
+    near = population.name not in KNOWN if near is None else near
+    same = similar_pairs if near else equal_pairs
+    trained: dict[str, list[Preference]] = defaultdict(list)
+    pasts: dict[tuple, set] = defaultdict(set)
+    for example in population.split("train"):
+        trained[example.history.user_id].append(example.target)
+        if example.history.events:
+            pasts[_past(example)].add(pair_key(example.target))
+    found, first = {"in_context": 0, "trained_on": 0, "same_past": 0}, ""
+    test = population.split("test")
+    for example in test:
+        target, user = example.target, example.history.user_id
+        leaks = {
+            "in_context": _any(same, target, _pairs(example.history.events)),
+            "trained_on": _any(same, target, trained.get(user, ())),
+            "same_past": pair_key(target) in pasts.get(_past(example), ()),
+        }
+        for name, leaked in leaks.items():
+            found[name] += leaked
+        if any(leaks.values()) and not first:
+            first = f"user {user}, {target.prompt[:60]!r}"
+    return Leaks(**found, targets=len(test), first=first)
+
+
+def equal_pairs(one: Preference, other: Preference) -> bool:
+    """The same prompt and answers in either order, spaces aside."""
+    return pair_key(one) == pair_key(other)
+
+
+def similar_pairs(one: Preference, other: Preference) -> bool:
+    """Both answers are near-duplicates, in either order; the prompt may differ."""
+    return equal_pairs(one, other) or any(
+        similar(one.chosen, a) and similar(one.rejected, b)
+        for a, b in ((other.chosen, other.rejected), (other.rejected, other.chosen))
+    )
+
+
+def similar(one: str, other: str) -> bool:
+    """Jaccard similarity of the texts' five-letter pieces, case and spaces aside."""
+    a, b = _pieces(one), _pieces(other)
+    return len(a & b) >= SIMILAR * len(a | b)
+
+
+def _pieces(text: str) -> set[str]:
+    text = " ".join(text.lower().split())
+    return {text[start : start + PIECE] for start in range(max(1, len(text) - PIECE + 1))}
+
+
+def _any(same: Callable[[Preference, Preference], bool], target: Preference, others: Iterable[Preference]) -> bool:
+    return any(same(target, other) for other in others)
+
+
+def _pairs(events: Iterable[Event]) -> list[Preference]:
+    return [event.content for event in events if isinstance(event.content, Preference)]
+
+
+def _past(example: Example) -> tuple:
+    return tuple(event.content for event in example.history.events)

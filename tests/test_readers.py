@@ -1,0 +1,47 @@
+"""A reader fitted afresh: it learns words and codes alike, and nothing where there is nothing."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from plus.evaluate.readers import FreshReader, read
+from plus.sources import pets
+
+
+@pytest.fixture(scope="module")
+def users():
+    return pets.load(0, train_users=300, test_pairs=100)
+
+
+def fitted(users, texts):
+    training = users.split("train")
+    return FreshReader([texts[e.history.user_id] for e in training], [e.target for e in training])
+
+
+@pytest.mark.parametrize("code", [False, True])
+def test_it_learns_a_code_as_easily_as_words(users, code):
+    """Which is why it measures information and never portability."""
+    texts = {u: t[::-1] if code else t for u, t in users.personas.items()}
+    found = read(fitted(users, texts), users.split("test"), texts)
+    assert found.own.mean > 0.95
+    assert abs(found.shuffled.mean - 0.5) < 0.12
+    assert found.gain.low > 0.3
+
+
+def test_it_finds_nothing_in_texts_of_somebody_else(users):
+    """Each user's text is drawn from another's: what was fitted does not carry over to new users."""
+    rng = random.Random(0)
+    texts = dict(zip(users.personas, rng.sample(list(users.personas.values()), len(users.personas)), strict=True))
+    found = read(fitted(users, texts), users.split("test"), texts)
+    assert found.own.low <= 0.5 <= found.own.high
+    assert found.gain.low <= 0 <= found.gain.high
+
+
+def test_it_has_no_taste_for_a_side(users):
+    pair = users.split("test")[0].target
+    reader = fitted(users, users.personas)
+    one, other = reader.log_likelihood(["The user likes cats best."] * 2, [pair, pair.swapped()])
+    assert 2.718281828**one + 2.718281828**other == pytest.approx(1)
+    assert reader.log_likelihood([], []) == []
