@@ -53,7 +53,7 @@ def main() -> None:
     for variant in VARIANTS:
         cells = {seed: predictions(given.out, variant, seed, base, given.max_steps) for seed in given.seeds}
         best = {seed: named.load(variant, seed=seed).best_possible for seed in given.seeds}
-        for seed, cell in [*cells.items(), ("all", [p for cell in cells.values() for p in cell])]:
+        for seed, cell in [*cells.items(), ("all", [p for rows in cells.values() for p in rows])]:
             top = best[seed] if seed != "all" else sum(best.values()) / len(best)
             found = user_interval(cell)
             print(f"| {variant} | {seed} | {found} | {top:.3f} | {(found.mean - 0.5) / (top - 0.5):.3f} |", flush=True)
