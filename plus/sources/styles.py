@@ -208,7 +208,7 @@ def conversation(rng: random.Random) -> list[Message]:
     question, reply = {
         "trait": (QUESTIONS[_TRAIT_OF[value]], persona([value])),
         "subject": (SUBJECT, subject),
-        "summary": (INSTRUCTION, rng.choices((subject, persona([value]), persona(known)), (50, 30, 20))[0]),
+        "summary": (INSTRUCTION, rng.choices((subject, persona([value]), persona(known)), (45, 15, 40))[0]),
     }[task]
     return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
 
