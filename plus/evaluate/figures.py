@@ -20,7 +20,7 @@ Metrics = Sequence[Mapping[str, Any]]  # the lines of a run's metrics.jsonl
 def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> None:
     """Each method's accuracy with its interval, in the order given; the dotted line is a coin."""
     found = {name: user_interval(rows) for name, rows in methods.items() if rows}
-    with _figure(path, 7.0, 0.9 + 0.34 * len(found)) as axes:
+    with _figure(path, 5.0 + 0.085 * max((len(name) for name in found), default=0), 0.9 + 0.34 * len(found)) as axes:
         for row, (_name, at) in enumerate(reversed(found.items())):
             axes.errorbar(at.mean, row, xerr=_reach(at), fmt="o", color=COLOURS[0], capsize=3)
             # Beside the mark where there is room for it, else on its other side.
@@ -32,7 +32,7 @@ def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> 
         axes.set_yticks(range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(found.items())])
         axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
         axes.set(
-            xlabel="choices of test users predicted right, 95 % interval",
+            xlabel="choices predicted right, 95 % interval",
             xlim=(_floor(found.values()), 1.03),
             ylim=(-0.6, len(found) - 0.4),
         )
