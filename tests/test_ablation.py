@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from plus.errors import EvidenceError, SettingError
-from plus.evaluate.ablation import ARMS, REFERENCE, Arm, run_ablation
+from plus.evaluate.ablation import ARMS, REFERENCE, Arm, run_ablation, updates_to
 from plus.sources import pets
 
 SMALL = {
@@ -70,3 +70,10 @@ def test_every_arm_changes_one_thing():
     for name, arm in ARMS.items():
         changed = [key for key, value in vars(arm).items() if value != vars(ARMS[REFERENCE])[key]]
         assert len(changed) == (0 if name == REFERENCE else 2 if name in pairs else 1), name
+
+
+def test_how_fast_an_arm_learns_on_a_worked_log():
+    """Five in a row average 0.9 for the first time at update 7 (0.8 0.8 0.9 1 1); a shorter log never does."""
+    log = [{"step": n + 1, "accuracy": a} for n, a in enumerate((1.0, 0.5, 0.8, 0.8, 0.9, 1.0, 1.0, 0.1))]
+    assert updates_to(log) == 7
+    assert updates_to(log[:4]) is None

@@ -227,7 +227,9 @@ def test_the_command_audits_reward_functions_and_reward_models(demo, tmp_path, m
     rows = ("--dataset_name", "pets", "--max_examples", "60", "--json")
     status, printed, noise = plus_here("audit", "--reward_function", "my_rewards:likes", *rows)
     assert status == 0, noise
-    assert json.loads(printed)["readings"]["own"]["mean"] > 0.9, "from the past itself, pasted in"
+    pasted = json.loads(printed)
+    assert pasted["readings"]["own"]["mean"] > 0.9
+    assert pasted["verdict"].startswith("the summary matters"), "the past itself, pasted in, is no private code"
     status, printed, noise = plus_here("audit", "--reward_model", Path(demo["run"]) / "reward_model", *rows)
     assert status == 0, noise
     assert json.loads(printed)["verdict"].startswith("no sign of personalization"), "it was never shown raw pasts"

@@ -25,6 +25,8 @@ HEAVY = {
     "safetensors",
     "numpy",
     "matplotlib",
+    "scipy",
+    "sklearn",
 }
 
 

@@ -45,6 +45,7 @@ def test_lambda_one_is_reward_minus_value():
     assert generalized_advantages(rewards, values, mask, 1.0)[0].tolist() == pytest.approx([1.7, 1.3, 0.9])
 
 
+@pytest.mark.slow
 def test_a_value_network_learns_what_a_text_earns_and_the_policy_follows(base):
     """A reward for naming what was passed over: the value's error falls and the texts earn more."""
     torch.manual_seed(0)

@@ -57,19 +57,11 @@ def audit(
     """
     from plus.errors import SettingError
 
-    named = [name for name, given in (("RUN", run), ("--reward_model", reward_model), ("--reward_function", reward_function)) if given]  # fmt: skip
-    if len(named) > 1:
-        raise SettingError(f"{' and '.join(named)} were both given; audit one scorer at a time")
-    if not named and not judge_model:
-        raise SettingError("nothing to audit; give a run folder, --reward_model, --reward_function or --judge_model")
-    if (judge_model is None) != (base_url is None):
-        raise SettingError("--judge_model and --base_url belong together; give both")
-    if output_dir is not None and output_dir.exists() and any(output_dir.iterdir()):
-        raise SettingError(f"{output_dir} is in use and nothing is overwritten; give another --output_dir")
-    if run is None and (dataset_name is None or null_steps or persona_steps):
-        raise SettingError(
-            "--dataset_name is missing" if dataset_name is None else "--null_steps and --persona_steps train anew, which takes a run folder"
-        )  # fmt: skip
+    _refuse(run, reward_model, reward_function, judge_model, base_url, output_dir)
+    if run is None and dataset_name is None:
+        raise SettingError("--dataset_name is missing")
+    if run is None and (null_steps or persona_steps):
+        raise SettingError("--null_steps and --persona_steps train anew, which takes a run folder")
     with loading("loading"):
         from plus.evaluate.audit import audit as examine
         from plus.evaluate.controls import PastedHistory
@@ -127,6 +119,29 @@ def audit(
         print_json(result)
     else:
         results.print(_table(result), result["verdict"], sep="\n")
+
+
+def _refuse(
+    run: Path | None,
+    reward_model: str | None,
+    reward_function: str | None,
+    judge_model: str | None,
+    base_url: str | None,
+    output_dir: Path | None,
+) -> None:
+    """Raises SettingError where it is not clear what to audit, or where to write."""
+    from plus.errors import SettingError
+
+    subjects = {"RUN": run, "--reward_model": reward_model, "--reward_function": reward_function}
+    named = [name for name, given in subjects.items() if given]
+    if len(named) > 1:
+        raise SettingError(f"{' and '.join(named)} were both given; audit one scorer at a time")
+    if not named and not judge_model:
+        raise SettingError("nothing to audit; give a run folder, --reward_model, --reward_function or --judge_model")
+    if (judge_model is None) != (base_url is None):
+        raise SettingError("--judge_model and --base_url belong together; give both")
+    if output_dir is not None and output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
+        raise SettingError(f"{output_dir} is in use and nothing is overwritten; give another --output_dir")
 
 
 def _read(path: Path) -> dict[str, str]:

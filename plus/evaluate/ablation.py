@@ -91,9 +91,10 @@ def run_ablation(
             place = folder / "cells" / f"{_slug(name)}-{seed}"
             stored = (place / "cell.json").exists()
             made, facts = read_cell(place, arm) if stored else _store(place, name, seed, arm, population, base)
+            log = run_folder.read_jsonl(place / "metrics.jsonl")
             predictions += made
-            measured.setdefault(name, []).append(facts)
-            metrics.setdefault(name, run_folder.read_jsonl(place / "metrics.jsonl"))
+            measured.setdefault(name, []).append(facts | {"updates": updates_to(log)})
+            metrics.setdefault(name, log)
             on_cell(name, seed, facts["seconds"], stored)
     shown = {name: rows for name, rows in metrics.items() if rows}
     ordered = sorted(predictions, key=lambda p: list(arms).index(p.method))
@@ -169,6 +170,13 @@ def read_cell(place: Path, arm: Arm) -> Cell:
     return rows, facts
 
 
+def updates_to(log: Sequence[Mapping[str, Any]], line: float = 0.9) -> int | None:
+    """The first update at which the mean training accuracy of five reaches the line: how fast an arm
+    learns, where all end at the ceiling. None where it never does."""
+    values = [row["accuracy"] for row in log]
+    return next((log[n]["step"] for n in range(4, len(log)) if mean(values[n - 4 : n + 1]) >= line), None)
+
+
 def _store(place: Path, name: str, seed: int, arm: Arm, population: Population, base: Path | None) -> Cell:
     """Run a cell and write it; cell.json comes last, so that what it stands beside is whole."""
     log: list[dict[str, Any]] = []
@@ -196,9 +204,9 @@ def _facts_table(measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
         rows.append([
             name, f"{mean(c['shuffled'] for c in cells):.3f}", f"{mean(c['empty'] for c in cells):.3f}",
             f"{mean(s['precision'] for s in said):.2f} / {mean(s['recall'] for s in said):.2f}" if said else "-",
-            f"{mean(c['distinct_summaries'] for c in cells):,.0f}", f"{mean(c['seconds'] for c in cells):.0f}", cells[0]["example"],
+            ", ".join(str(c["updates"] or "never") for c in cells), f"{mean(c['distinct_summaries'] for c in cells):,.0f}", f"{mean(c['seconds'] for c in cells):.0f}", cells[0]["example"],
         ])  # fmt: skip
-    columns = ["arm", "another user's", "no summary", "claims true / traits named", "distinct texts", "seconds to train", "a text"]  # fmt: skip
+    columns = ["arm", "another user's", "no summary", "claims true / traits named", "updates to 0.9 in training, by seed", "distinct texts", "seconds to train", "a text"]  # fmt: skip
     return "## Controls of each arm\n\n" + markdown.table(columns, rows) + "\n"
 
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from plus.errors import EvidenceError
-from plus.evaluate.controls import read_raw_history, readings
+from plus.evaluate.controls import PastedHistory, read_raw_history, readings
 from plus.evaluate.counterfactuals import Stated, label_flip, turned
 from plus.evaluate.faithfulness import KNOWN, faithfulness
 from plus.evaluate.intervals import Interval, interval, paired_difference, user_interval
@@ -55,6 +55,8 @@ def audit(
     skipped: dict[str, str] = {}
     result: dict[str, Any] = {
         "dataset": population.name,
+        "synthetic": population.name in KNOWN,
+        "pasted": isinstance(summarizer, PastedHistory),  # then the texts are the past itself, and no summaries
         "users": len({p.user_id for p in own}),
         "targets": len(own),
         "readings": {name: user_interval(rows)._asdict() for name, rows in {**found, "raw_history": raw}.items()},
@@ -65,7 +67,7 @@ def audit(
         "leaks": asdict(leak_check(population)),
         "information": _information(population, summaries, examples, skipped),
         "portability": _portability(readers or {}, examples, summaries, skipped),
-        "faithfulness": _faithfulness(population, summaries, examples, skipped),
+        "faithfulness": _faithfulness(population, summarizer, summaries, examples, skipped),
         "persona_swap": _persona_swap(found, skipped),
         "label_flip": _label_flip(population, summarizer, scorer, examples, own, skipped),
         "position_habit": _position_habit(own, {"scorer": scorer, **(readers or {})}, skipped),
@@ -120,8 +122,15 @@ def _portability(
 
 
 def _faithfulness(
-    population: Population, summaries: Mapping[str, str], examples: Sequence[Example], skipped: dict[str, str]
+    population: Population,
+    summarizer: Summarizer | None,
+    summaries: Mapping[str, str],
+    examples: Sequence[Example],
+    skipped: dict[str, str],
 ) -> dict[str, Any] | None:
+    if isinstance(summarizer, PastedHistory):
+        skipped["faithfulness"] = "the past itself was pasted in, which claims nothing"
+        return None
     if population.name not in KNOWN:
         skipped["faithfulness"] = "what is true of real people is not known"
         return None

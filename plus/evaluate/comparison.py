@@ -65,7 +65,11 @@ def page(result: Mapping[str, Any], made: Sequence[str] = ()) -> str:
     columns = ["method", "accuracy", *([f"minus {reference}"] if reference else []), "log-likelihood", "ECE (if calibrated)", "worst decile", "users", "choices", "seeds"]  # fmt: skip
     rows = [_row(name, card, reference) for name, card in result["methods"].items()]
     rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in result["missing"]]
-    notes = [f"- {name}: {note}" for name, card in result["methods"].items() for note in card["notes"]]
+    said: dict[str, list[str]] = {}
+    for name, card in result["methods"].items():
+        for note in card["notes"]:
+            said.setdefault(note, []).append(name)
+    notes = [f"- {', '.join(names)}: {note}" for note, names in said.items()]
     notes += [f"- {name}: {why}" for name, why in result["missing"].items()]
     slices = [[name, slice_name, *markdown.shown(found)] for name, card in result["methods"].items() for slice_name, found in card["slices"].items()]  # fmt: skip
     parts = [

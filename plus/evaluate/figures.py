@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ Metrics = Sequence[Mapping[str, Any]]  # the lines of a run's metrics.jsonl
 def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> None:
     """Each method's accuracy with its interval, in the order given; the dotted line is a coin."""
     found = {name: user_interval(rows) for name, rows in methods.items() if rows}
-    with _figure(path, 7.0, 0.9 + 0.34 * len(found)) as axes:
+    with _figure(path, 5.0 + 0.085 * max((len(name) for name in found), default=0), 0.9 + 0.34 * len(found)) as axes:
         for row, (_name, at) in enumerate(reversed(found.items())):
             axes.errorbar(at.mean, row, xerr=_reach(at), fmt="o", color=COLOURS[0], capsize=3)
             # Beside the mark where there is room for it, else on its other side.
@@ -32,8 +32,8 @@ def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> 
         axes.set_yticks(range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(found.items())])
         axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
         axes.set(
-            xlabel="choices of test users predicted right, 95 % interval",
-            xlim=(-0.02, 1.03) if any(at.mean < 0.4 for at in found.values()) else (0.4, 1.03),
+            xlabel="choices predicted right, 95 % interval",
+            xlim=(_floor(found.values()), 1.03),
             ylim=(-0.6, len(found) - 0.4),
         )
 
@@ -48,7 +48,11 @@ def learning_curve_figure(curves: Mapping[str, Mapping[int, Interval]], path: Pa
                 color=COLOURS[number % 7], marker=MARKS[number % 7], capsize=3, label=name,
             )  # fmt: skip
         axes.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
-        axes.set(xlabel="newest past events read", ylabel="accuracy", ylim=(0.4, 1.03))
+        axes.set(
+            xlabel="newest past events read",
+            ylabel="accuracy",
+            ylim=(_floor(at for c in curves.values() for at in c.values()), 1.03),
+        )
         axes.set_xticks(sorted({count for curve in curves.values() for count in curve}))
         axes.legend(frameon=False, loc="lower right")
 
@@ -93,7 +97,13 @@ def _over_training(axes: Any, runs: Mapping[str, Metrics], key: str) -> None:
         smooth = [sum(values[max(0, n - 4) : n + 1]) / len(values[max(0, n - 4) : n + 1]) for n in range(len(values))]
         axes.plot(steps, values, color=COLOURS[number % 7], linewidth=0.8, alpha=0.35)
         axes.plot(steps, smooth, color=COLOURS[number % 7], linewidth=2, label=name)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend(frameon=False, fontsize=8)
+
+
+def _floor(shown: Iterable[Interval]) -> float:
+    """Where an axis of accuracies begins: below every interval, and below a coin's 0.5 anyway."""
+    return min(0.4, *(at.mean - _reach(at)[0][0] - 0.02 for at in shown))
 
 
 def _reach(at: Interval) -> tuple[list[float], list[float]]:

@@ -26,7 +26,7 @@ def null_run(
 
     The run is left in `folder`, which must be new.
     """
-    null = pets.permuted(population, settings["seed"])
+    null = pets.permuted(population, settings.get("seed", 42))
     changed = {**settings, "output_dir": str(folder), "max_steps": max_steps, "resume_from_checkpoint": None}
     trained = training.train(changed, null, lambda line: None, callbacks)
     test = null.split("test")

@@ -57,7 +57,7 @@ def _null(audit: Mapping[str, Any]) -> Finding | None:
     if null is None:
         return None
     # Where answers have a majority, knowing nobody predicts above one half: there only the gain tells.
-    away = audit["faithfulness"] is not None and abs(null["own"]["mean"] - 0.5) > NULL_REACH
+    away = audit["synthetic"] and abs(null["own"]["mean"] - 0.5) > NULL_REACH
     sentence = f"trained on choices dealt to other users it predicts {_show(null['own'])}, {_show(null['gain'], signed=True)} over another user's summary"
     if away or _above(null["gain"], NULL_REACH / 2):
         return Finding(
@@ -95,7 +95,7 @@ def _code(audit: Mapping[str, Any]) -> Finding | None:
     """Can a stranger read it? Only where the summary is worth something to its own reader."""
     said, information, gain = audit["faithfulness"], audit["information"], audit["summary_gain"]
     readers = audit["portability"]
-    if not _above(gain, 0):
+    if not _above(gain, 0) or audit["pasted"]:
         return None
     best = max((reading["gain"]["mean"] for reading in readers.values()), default=None)
     shown = (
@@ -121,7 +121,7 @@ def _swap(audit: Mapping[str, Any]) -> Finding | None:
     if swap is None or not swap["targets"]:
         return None
     # One taste for each user holds for synthetic users only; real people differ on one pair and agree on others.
-    ok = swap["mean"] >= PERSONA_SWAP if audit["faithfulness"] else None
+    ok = swap["mean"] >= PERSONA_SWAP if audit["synthetic"] else None
     return Finding("persona swap", ok, f"given the past of a user who likes the rejected answer, {_show(swap)} of the right predictions turn" + ("" if ok is None else f" (wanted: {PERSONA_SWAP:g})"))  # fmt: skip
 
 
