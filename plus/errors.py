@@ -23,3 +23,7 @@ class SettingError(PlusError):
 
 class RunError(PlusError):
     """A run folder cannot be used as asked."""
+
+
+class EvidenceError(PlusError):
+    """A measure or a control cannot be computed from what was given."""
