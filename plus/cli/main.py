@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from plus.cli import data, demo, evaluate, summarize, train
+from plus.cli import benchmark, data, demo, evaluate, summarize, train
 from plus.errors import PlusError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command(context_settings=EITHER)(demo.demo)
 app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.command(context_settings=EITHER)(summarize.summarize)
 app.command(context_settings=EITHER)(evaluate.evaluate)
+app.command(context_settings=EITHER)(benchmark.benchmark)
 app.add_typer(data.app, name="data")
 
 

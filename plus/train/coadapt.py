@@ -15,15 +15,14 @@ choice of the same user:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import logsigmoid
 
 from plus.measures import accuracy, margin, mean
-from plus.models.reward_model import RewardModel
 from plus.types import Preference
 
 
@@ -48,6 +47,23 @@ class Item:
     loss: bool
 
 
+class Reader(Protocol):
+    """A reward model that can be trained: `RewardModel`, or one over frozen embeddings (`EventReader`)."""
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """What holds the weights."""
+        ...
+
+    def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """(rows, margins) of one micro-batch at a time, with gradients when enabled."""
+        ...
+
+    def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
+        """log sigmoid(margin) of each, without gradients."""
+        ...
+
+
 class CoAdaptation:
     """Scores summaries, returns their rewards, and takes the reward model's step on the way.
 
@@ -60,7 +76,7 @@ class CoAdaptation:
 
     def __init__(
         self,
-        reward_model: RewardModel,
+        reward_model: Reader,
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
         pairs_per_user: int = 2,

@@ -1,0 +1,132 @@
+"""The benchmark's tables: accuracy of every method with its shuffled user, differences, and the goals."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from plus.evaluate.benchmark import Results
+from plus.evaluate.intervals import Interval, paired_difference, user_interval
+from plus.evaluate.predictions import Prediction
+from plus.sources.folds import CONTROVERSIAL
+
+# Pairs of rows whose difference is printed, where both were run: (a, b).
+DIFFERENCES = (
+    ("in_context", "bradley_terry"),
+    ("low_rank", "bradley_terry"),
+    ("vpl", "bradley_terry"),
+    *((f"extractive_{k}", other) for k in (4, 8) for other in (f"random_{k}", f"last_{k}", f"surprise_{k}", f"untrained_{k}")),
+    ("extractive_text_8", "random_8"),
+    *((f"extractive_{k}", other) for k in (4, 8) for other in ("in_context", "bradley_terry", "majority")),
+    *((f"extractive_{k}, read by random_{k}", f"random_{k}") for k in (4, 8)),
+    *((f"{name}, shuffled", "bradley_terry") for name in ("in_context", "extractive_4", "extractive_8", "extractive_text_8")),
+    ("in_context", "majority"),
+)  # fmt: skip
+
+
+def tables(results: Results, methods: Sequence[str]) -> dict[str, Any]:
+    """{"groups": {group: {"rows": {method: {...}}, "differences": {...}}}, "missing": {...}}."""
+    predictions = {name: by_slice(results.of(name)) for method in methods for name in names_of(method)}
+    groups = list(dict.fromkeys(group.removesuffix(CONTROVERSIAL) for found in predictions.values() for group in found))
+    return {
+        "groups": {group: _group(group, {n: p for n, p in predictions.items() if p}) for group in groups},
+        "missing": results.missing,
+    }
+
+
+def names_of(method: str) -> list[str]:
+    """A method's own rows and its controls', as `people.py` calls them."""
+    kind, _, k = method.rpartition("_")
+    cross = []
+    if kind == "extractive":
+        cross = [f"{method}, read by random_{k}", f"{method}, read by in_context"]
+    return [method, f"{method}, shuffled", *cross]
+
+
+def by_slice(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+    """Predictions by group, and those of its controversial part once more under a name of their own."""
+    found: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        found.setdefault(prediction.group.removesuffix(CONTROVERSIAL), []).append(prediction)
+        if prediction.group.endswith(CONTROVERSIAL):
+            found.setdefault(prediction.group, []).append(prediction)
+    return found
+
+
+def _group(group: str, predictions: Mapping[str, Mapping[str, list[Prediction]]]) -> dict[str, Any]:
+    slices = {"all": group, "controversial": group + CONTROVERSIAL}
+
+    def of(name: str, where: str) -> list[Prediction]:
+        return predictions.get(name, {}).get(slices[where], [])
+
+    def measured(make: Callable[[str], Interval | None]) -> dict[str, Any]:
+        found = {where: make(where) for where in slices}
+        return {where: list(value) for where, value in found.items() if value is not None}
+
+    rows = {
+        name: measured(lambda where, n=name: user_interval(of(n, where)) if of(n, where) else None)
+        | ({"per_user": user_mean(of(name, "all"))} if of(name, "all") else {})
+        for name in predictions
+    }
+    differences = {
+        f"{a} - {b}": measured(
+            lambda where, a=a, b=b: (
+                paired_difference(of(a, where), of(b, where))
+                if of(a, where) and of(b, where) and len(of(a, where)) == len(of(b, where))
+                else None
+            )
+        )
+        for a, b in DIFFERENCES
+    }
+    return {
+        "rows": {name: row for name, row in rows.items() if row},
+        "differences": {name: row for name, row in differences.items() if row},
+    }
+
+
+def user_mean(predictions: Sequence[Prediction]) -> float:
+    """Accuracy of each user, then their mean: what the literature on workers reports."""
+    users: dict[str, list[float]] = {}
+    for prediction in predictions:
+        users.setdefault(prediction.user_id, []).append(prediction.right)
+    return sum(sum(right) / len(right) for right in users.values()) / len(users)
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report as text for people."""
+    lines = [f"# {report['dataset']}", "", *(f"- {line}" for line in report["notes"]), ""]
+    for group, table in report["groups"].items():
+        lines += [f"## {group}", "", "| method | all | controversial | mean of users | shuffled user (all / controversial) |", "|---|---|---|---|---|"]  # fmt: skip
+        rows = table["rows"]
+        for name, row in rows.items():
+            if not name.endswith(", shuffled"):
+                other = rows.get(f"{name}, shuffled", {})
+                shuffled = f"{_short(other.get('all'))} / {_short(other.get('controversial'))}" if other else "-"
+                lines.append(
+                    f"| {name} | {shown(row.get('all'))} | {shown(row.get('controversial'))} | {row['per_user']:.3f} | {shuffled} |"
+                )
+        sizes = {where: value[3:] for where, value in next(iter(rows.values()), {}).items() if where != "per_user"}
+        lines += ["", *(f"{where}: {users:,} users, {targets:,} predictions over folds and seeds" for where, (users, targets) in sizes.items())]  # fmt: skip
+        if table["differences"]:
+            lines += ["", "| paired difference | all | controversial |", "|---|---|---|"]
+            lines += [
+                f"| {name} | {shown(row.get('all'), '+.3f')} | {shown(row.get('controversial'), '+.3f')} |"
+                for name, row in table["differences"].items()
+            ]
+        lines.append("")
+    if report["missing"]:
+        lines += ["## Not computed", "", *(f"- {cell}: {why}" for cell, why in report["missing"].items()), ""]
+    return "\n".join(lines)
+
+
+def shown(value: Sequence[float] | None, form: str = ".3f") -> str:
+    """A mean with its interval, or "-"."""
+    if value is None or math.isnan(value[0]):
+        return "-"
+    mean, low, high = (format(number, form) for number in value[:3])
+    return mean if math.isnan(value[1]) else f"{mean} [{low}, {high}]"
+
+
+def _short(value: Sequence[float] | None) -> str:
+    return "-" if value is None else f"{value[0]:.3f}"
