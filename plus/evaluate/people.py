@@ -23,6 +23,7 @@ from plus.baselines.longer_wins import LongerWins
 from plus.baselines.low_rank import LowRank
 from plus.baselines.majority import Majority
 from plus.baselines.vpl import VPL
+from plus.errors import SourceError
 from plus.evaluate.benchmark import Method
 from plus.evaluate.controls import strangers
 from plus.evaluate.predictions import Prediction
@@ -52,9 +53,9 @@ class Settings:
 
     max_steps: int
     look_every: int = 50
-    users_per_step: int = 16
-    pairs_per_user: int = 8
-    num_generations: int = 4
+    users_per_step: int = 32
+    pairs_per_user: int = 12
+    num_generations: int = 8
     learning_rate: float = 1e-3
     reward_learning_rate: float = 1e-3
     weight_decay: float = 0.05
@@ -252,10 +253,12 @@ class People:
 def judged(name: str, fold: Fold, seed: int, margins: Margins, shuffled: bool = True) -> list[Prediction]:
     """A method's word on every test choice; with `shuffled` also as if another user had asked."""
     examples = fold.population.split("test")
+    if not examples:
+        raise SourceError(f"{fold.name} has no choice to predict; give more data")
     pairs = [example.target for example in examples]
     own = [example.history for example in examples]
     found = _predictions(name, fold, seed, margins(own, pairs))
-    if shuffled:
+    if shuffled and len({history.user_id for history in own}) > 1:
         of_user = {example.history.user_id: example.history for example in examples}
         other = [of_user[user] for user in strangers(examples)]
         found += _predictions(f"{name}, shuffled", fold, seed, margins(other, pairs))
@@ -287,7 +290,10 @@ def _once(write: Write, histories: Sequence[UserHistory]) -> list[str]:
 
 
 def _training(fold: Fold) -> list[Context]:
-    return contexts(fold.population.split("train"))
+    rows = contexts(fold.population.split("train"))
+    if not rows:
+        raise SourceError(f"{fold.name} has no user to train on; give more data")
+    return rows
 
 
 def _majority(fold: Fold) -> Majority:

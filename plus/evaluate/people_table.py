@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plus.evaluate.benchmark import Results
-from plus.evaluate.intervals import Interval, paired_difference, user_interval
+from plus.evaluate.intervals import paired_difference, user_interval
 from plus.evaluate.predictions import Prediction
 from plus.sources.folds import CONTROVERSIAL
 
@@ -60,29 +60,28 @@ def _group(group: str, predictions: Mapping[str, Mapping[str, list[Prediction]]]
     def of(name: str, where: str) -> list[Prediction]:
         return predictions.get(name, {}).get(slices[where], [])
 
-    def measured(make: Callable[[str], Interval | None]) -> dict[str, Any]:
-        found = {where: make(where) for where in slices}
-        return {where: list(value) for where, value in found.items() if value is not None}
-
-    rows = {
-        name: measured(lambda where, n=name: user_interval(of(n, where)) if of(n, where) else None)
-        | ({"per_user": user_mean(of(name, "all"))} if of(name, "all") else {})
-        for name in predictions
-    }
-    differences = {
-        f"{a} - {b}": measured(
-            lambda where, a=a, b=b: (
-                paired_difference(of(a, where), of(b, where))
-                if of(a, where) and of(b, where) and len(of(a, where)) == len(of(b, where))
-                else None
-            )
-        )
-        for a, b in DIFFERENCES
-    }
+    rows = {name: _row([of(name, where) for where in slices], list(slices)) for name in predictions}
+    differences = {f"{a} - {b}": _difference({w: (of(a, w), of(b, w)) for w in slices}) for a, b in DIFFERENCES}
     return {
         "rows": {name: row for name, row in rows.items() if row},
         "differences": {name: row for name, row in differences.items() if row},
     }
+
+
+def _row(found: Sequence[list[Prediction]], names: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {where: list(user_interval(some)) for where, some in zip(names, found, strict=True) if some}
+    return row | {"per_user": user_mean(found[0])} if row else {}
+
+
+def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) -> dict[str, Any]:
+    """Both methods over the cells that both have."""
+    row = {}
+    for where, (ours, theirs) in found.items():
+        shared = {(p.seed, p.user_id, p.example) for p in ours} & {(p.seed, p.user_id, p.example) for p in theirs}
+        a, b = ([p for p in some if (p.seed, p.user_id, p.example) in shared] for some in (ours, theirs))
+        if shared:
+            row[where] = list(paired_difference(a, b))
+    return row
 
 
 def user_mean(predictions: Sequence[Prediction]) -> float:

@@ -15,7 +15,7 @@ order, so several draws write the same text; the policy gradient is that of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -26,7 +26,7 @@ from plus.prompts import event_lines, read_event_lines
 from plus.types import UserHistory
 
 
-def write(history: UserHistory, places: Sequence[int]) -> str:
+def write(history: UserHistory, places: Iterable[int]) -> str:
     """The events at `places` as a text, oldest first."""
     return "\n".join(event_lines(history.events[place]) for place in sorted(places))
 
@@ -38,56 +38,52 @@ class ExtractiveSummarizer:
         embeddings.ids(["a text"])
         self.embeddings, self.k = embeddings, k
         self.model = _Scorer(embeddings.size, hidden)
-        self.known: dict[str, tuple[int, int]] = {}
-
-    def events(self, histories: Sequence[UserHistory]) -> torch.Tensor:
-        """(P, E, 2) table rows for and against each event, padded with -1."""
-        contents = [event for history in histories for event in history.events]
-        lines = [event_lines(event) for event in contents]
-        if new := [line for line in dict.fromkeys(lines) if line not in self.known]:
-            sides = [read_event_lines(line)[0] for line in new]
-            ids = self.embeddings.ids(side for pair in sides for side in pair)
-            self.known |= dict(zip(new, zip(ids[::2], ids[1::2], strict=True), strict=True))
-        longest = max(1, *(len(history.events) for history in histories))
-        rows, place = [], 0
-        for history in histories:
-            size = len(history.events)
-            rows.append([self.known[line] for line in lines[place : place + size]] + [(-1, -1)] * (longest - size))
-            place += size
-        return torch.tensor(rows)
+        self.sides: dict[str, tuple[int, int]] = {}
 
     def scores(self, histories: Sequence[UserHistory]) -> torch.Tensor:
-        """(P, E) scores of the events, -inf where there is none."""
-        events_PE2 = self.events(histories)
-        return self.model(self.embeddings.table, events_PE2).masked_fill(events_PE2[..., 0] < 0, -torch.inf)
+        """(P, E) scores of the events, -inf where a history has none at that place."""
+        return self._scores([[event_lines(event) for event in history.events] for history in histories])
 
     @torch.no_grad()
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
         """The k best scored events of each history, as a text."""
         if not histories:
             return []
-        best_PK = self.scores(histories).argsort(dim=1, descending=True, stable=True)[:, : self.k]
-        return [
-            write(history, [place for place in places if place < len(history.events)])
-            for history, places in zip(histories, best_PK.tolist(), strict=True)
-        ]
+        lines = [[event_lines(event) for event in history.events] for history in histories]
+        best_PK = self._scores(lines).argsort(dim=1, descending=True, stable=True)[:, : self.k]
+        return [_text(of_user, places) for of_user, places in zip(lines, best_PK.tolist(), strict=True)]
 
     def sample(
         self, histories: Sequence[UserHistory], num_generations: int
     ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
         """G draws per history for `train/loop.py`: texts_N, logprobs_NT (T = 1, with gradient), the
         log-probability under a uniform draw as the reference, and mask_NT."""
-        scores_NE = self.scores(histories).repeat_interleave(num_generations, dim=0)
+        lines = [[event_lines(event) for event in history.events] for history in histories]
+        scores_NE = self._scores(lines).repeat_interleave(num_generations, dim=0)
         drawn_NK = draw(scores_NE.detach(), self.k)
-        owners = [history for history in histories for _ in range(num_generations)]
-        texts = [
-            write(history, [place for place in places if place < len(history.events)])
-            for history, places in zip(owners, drawn_NK.tolist(), strict=True)
-        ]
+        owners = [of_user for of_user in lines for _ in range(num_generations)]
+        texts = [_text(of_user, places) for of_user, places in zip(owners, drawn_NK.tolist(), strict=True)]
         logprobs_N = log_probability(scores_NE, drawn_NK)
         with torch.no_grad():
             uniform_N = log_probability(torch.where(scores_NE.isinf(), scores_NE, 0.0), drawn_NK)
         return texts, logprobs_N.unsqueeze(1), uniform_N.unsqueeze(1), torch.ones(len(texts), 1)
+
+    def _scores(self, lines: Sequence[Sequence[str]]) -> torch.Tensor:
+        if new := [line for of_user in lines for line in of_user if line not in self.sides]:
+            sides = [read_event_lines(line)[0] for line in new]
+            ids = self.embeddings.ids(side for pair in sides for side in pair)
+            self.sides |= zip(new, zip(ids[::2], ids[1::2], strict=True), strict=True)
+        longest = max(1, *map(len, lines))
+        nothing = [(-1, -1)] * longest
+        events_PE2 = torch.tensor(
+            [[self.sides[line] for line in of_user] + nothing[len(of_user) :] for of_user in lines]
+        )
+        return self.model(self.embeddings.table, events_PE2).masked_fill(events_PE2[..., 0] < 0, -torch.inf)
+
+
+def _text(lines: Sequence[str], places: Sequence[int]) -> str:
+    """Places beyond the lines are those of no event."""
+    return "\n".join(lines[place] for place in sorted(places) if place < len(lines))
 
 
 def draw(scores_NE: torch.Tensor, k: int) -> torch.Tensor:

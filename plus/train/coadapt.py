@@ -144,9 +144,10 @@ class CoAdaptation:
         pair earns nothing. Summary dropout replaces the text by nothing in the loss alone: it keeps
         the empty summary on the training distribution without rewarding anyone for it.
         """
-        rng = random.Random(f"{self.seed}/{self.updates}/{row.user_id}")
         wanted = self.pairs_per_user * (2 if self.separate_pairs else 1)
-        drawn = rng.sample(row.pairs, min(wanted, len(row.pairs)))
+        drawn = list(row.pairs)
+        if wanted < len(drawn) or self.separate_pairs:
+            drawn = random.Random(f"{self.seed}/{self.updates}/{row.user_id}").sample(drawn, min(wanted, len(drawn)))
         half = len(drawn) // 2
         for_reward, for_loss = (drawn[:half], drawn[half:]) if self.separate_pairs and half else (drawn, drawn)
         dropped = random.Random(f"{self.seed}/{self.updates}/{number}").random() < self.summary_dropout
