@@ -66,8 +66,8 @@ class Settings:
 
 SETTINGS = {
     "polis": Settings(max_steps=450),
-    "llmfao": Settings(max_steps=300),
-    "ukpconvarg1": Settings(max_steps=200),
+    "llmfao": Settings(max_steps=150, look_every=25, reward_learning_rate=3e-4),
+    "ukpconvarg1": Settings(max_steps=150, look_every=25, reward_learning_rate=3e-4),
 }
 SEEDS = {"polis": 3, "llmfao": 3, "ukpconvarg1": 1}
 

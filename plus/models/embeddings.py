@@ -43,6 +43,11 @@ class Embeddings:
             self.rows |= {text: self.rows[line] for text, line in new.items()}
         return [self.rows[text] for text in texts]
 
+    def vectors(self, texts: Iterable[str]) -> torch.Tensor:
+        """The vector of each text, (B, D)."""
+        rows = self.ids(texts)  # First: it may add to the table.
+        return self.table[rows]
+
     def _add(self, lines: Sequence[str]) -> None:
         if not lines:
             return

@@ -41,7 +41,7 @@ class FrozenEncoder:
 
     def __call__(self, answers: Sequence[Answer]) -> torch.Tensor:
         """The vectors, in order."""
-        return self.embeddings.table[self.embeddings.ids(answer for _, answer in answers)]
+        return self.embeddings.vectors(answer for _, answer in answers)
 
     def parameters(self) -> Iterable[torch.nn.Parameter]:
         """None: nothing is trained."""
