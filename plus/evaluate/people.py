@@ -55,11 +55,11 @@ class Settings:
     look_every: int = 50
     users_per_step: int = 32
     pairs_per_user: int = 12
-    num_generations: int = 8
+    num_generations: int = 6
     learning_rate: float = 1e-3
     reward_learning_rate: float = 1e-3
     weight_decay: float = 0.05
-    uniform: int = 0
+    uniform: int = 3
     borrow: float = 0.3
     share: float = 0.6
 
@@ -67,7 +67,7 @@ class Settings:
 SETTINGS = {
     "polis": Settings(max_steps=450),
     "llmfao": Settings(max_steps=150, look_every=25, reward_learning_rate=3e-4),
-    "ukpconvarg1": Settings(max_steps=150, look_every=25, reward_learning_rate=3e-4),
+    "ukpconvarg1": Settings(max_steps=200, look_every=50),
 }
 SEEDS = {"polis": 3, "llmfao": 3, "ukpconvarg1": 1}
 

@@ -30,8 +30,8 @@ def llmfao_folds(data_dir: Path, dropped: Dropped) -> list[Fold]:
     judgments = llmfao.judgments_of(data_dir, dropped)
     return [
         *within_users("llmfao", judgments, 5),
-        *by_users("llmfao", judgments, 5),
-        *by_topics("llmfao", judgments, 4),
+        *by_users("llmfao", judgments, 3),
+        *by_topics("llmfao", judgments, 3),
     ]
 
 
