@@ -55,17 +55,17 @@ class Settings:
     look_every: int = 50
     users_per_step: int = 32
     pairs_per_user: int = 12
-    num_generations: int = 6
+    num_generations: int = 4
     learning_rate: float = 1e-3
     reward_learning_rate: float = 1e-3
     weight_decay: float = 0.05
-    uniform: int = 3
+    uniform: int = 2
     borrow: float = 0.3
     share: float = 0.6
 
 
 SETTINGS = {
-    "polis": Settings(max_steps=450),
+    "polis": Settings(max_steps=400),
     "llmfao": Settings(max_steps=150, look_every=25, reward_learning_rate=3e-4),
     "ukpconvarg1": Settings(max_steps=200, look_every=50),
 }
@@ -129,10 +129,11 @@ class People:
         validation = fold.population.split("validation")
         past, pairs = [e.history for e in validation], [e.target for e in validation]
 
-        def look(step: int, loss: float) -> None:
-            if step % settings.look_every == 0 and pairs:
-                values = torch.tensor(margins(past, pairs))
-                best.look(step, -torch.nn.functional.logsigmoid(values).mean().item())
+        def look(step: int, loss: float) -> bool:
+            if step % settings.look_every or not pairs:
+                return False
+            values = torch.tensor(margins(past, pairs))
+            return best.look(step, -torch.nn.functional.logsigmoid(values).mean().item())
 
         fit(
             model.parameters(), model.loss, _training(fold), settings.max_steps, settings.users_per_step,
@@ -221,11 +222,13 @@ class People:
         best.restore()
         return summarizer.summarize
 
-    def _look(self, best: Best, step: int, reader: Any, write: Write, fold: Fold) -> None:
-        validation = fold.population.split("validation") if step % self.settings.look_every == 0 else []
-        if validation:
-            texts = _once(write, [example.history for example in validation])
-            best.look(step, -mean(reader.log_likelihood(texts, [example.target for example in validation])))
+    def _look(self, best: Best, step: int, reader: Any, write: Write, fold: Fold) -> bool:
+        """A look at the validation users every so often; whether there have been enough."""
+        validation = fold.population.split("validation")
+        if step % self.settings.look_every or not validation:
+            return False
+        texts = _once(write, [example.history for example in validation])
+        return best.look(step, -mean(reader.log_likelihood(texts, [example.target for example in validation])))
 
     def _redraw(self, fold: Fold, seed: int) -> Callable[[Context], Context]:
         rng, settings = random.Random(f"recut-{seed}"), self.settings
