@@ -15,7 +15,7 @@ from plus.sources import pets
 from plus.train.loop import Context
 from plus.train.rows import contexts
 from plus.types import Preference, UserHistory
-from tests.words import embeddings
+from words import embeddings
 
 
 def softplus(value: float) -> float:

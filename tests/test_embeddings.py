@@ -9,7 +9,7 @@ import torch
 
 from plus.errors import ModelError
 from plus.models.embeddings import Embeddings, minilm
-from tests.words import SIZE, encode
+from words import SIZE, encode
 
 
 class Counting:

@@ -9,7 +9,7 @@ import torch
 
 from plus.models.event_reader import EventReader
 from plus.types import Preference
-from tests.words import embeddings
+from words import embeddings
 
 PAIR = Preference("q", "cats purr", "dogs bark")
 TEXT = "Agreed: cats are fine\nDisagreed: dogs are fine"

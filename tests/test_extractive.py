@@ -16,7 +16,7 @@ from plus.models.extractive import ExtractiveSummarizer, draw, log_probability
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 from plus.types import Event, Preference, Reaction, UserHistory
-from tests.words import embeddings
+from words import embeddings
 
 TOPIC = "What do you think?"
 SCORES = torch.tensor([[math.log(1.0), math.log(2.0), math.log(5.0)]])

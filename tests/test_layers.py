@@ -25,6 +25,7 @@ HEAVY = {
     "safetensors",
     "numpy",
     "matplotlib",
+    "sentence_transformers",
 }
 
 

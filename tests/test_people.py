@@ -13,7 +13,7 @@ from plus.shipped import shipped
 from plus.sources import people as sources
 from plus.sources.folds import Fold
 from plus.sources.population import Dropped, Population
-from tests.words import embeddings
+from words import embeddings
 
 QUICK = dataclasses.replace(
     SETTINGS["polis"], max_steps=4, look_every=2, users_per_step=4, num_generations=2, uniform=1

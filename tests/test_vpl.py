@@ -12,7 +12,7 @@ from plus.sources import pets
 from plus.train.loop import Context
 from plus.train.rows import contexts
 from plus.types import Event, Preference, Reaction, UserHistory
-from tests.words import embeddings
+from words import embeddings
 
 LEFT = Preference("q", "build the bridge", "keep the ferry")
 
