@@ -109,3 +109,15 @@ def test_controversial_choices_count_in_both_columns():
     found = people_table.by_slice(rows)
     assert [len(found[name]) for name in ("new users", "new users, controversial")] == [2, 1]
     assert people_table.user_mean([*rows, Prediction("m", 0, "a", "3", -1.0)]) == 0.75
+
+
+def test_accuracy_per_worker_then_folds_by_hand():
+    """Fold f: a is right in 1 of 2, b in 1 of 1, mean .75; fold g: a 1 of 1, mean 1. Student's t with one degree
+    of freedom is 12.706: .875 +- 12.706 * .17678 / sqrt(2). Only a has more than one choice elsewhere in g."""
+    rows = [("a", "f 0", 1.0), ("a", "f 1", -1.0), ("b", "f 2", 1.0), ("a", "g 0", 2.0), ("c", "h 0", -1.0)]
+    found = [Prediction("m", 0, user, example, margin) for user, example, margin in rows]
+    mean, low, high, folds = people_table.worker_protocol(found[:4], more_than=-1)
+    assert (mean, folds) == (0.875, 2)
+    assert high - mean == pytest.approx(mean - low) == pytest.approx(12.7062 * 0.1767767 / 2**0.5, rel=1e-4)
+    assert people_table.worker_protocol(found[:4], more_than=1) is None
+    assert people_table.worker_protocol(found, more_than=0)[3] == 2  # c and b have nothing elsewhere

@@ -7,6 +7,7 @@ from statistics import NormalDist
 
 import pytest
 import torch
+from words import embeddings
 
 from plus.baselines.dpl import DPL, categorical, normal
 from plus.baselines.fit import fit
@@ -15,7 +16,6 @@ from plus.sources import pets
 from plus.train.loop import Context
 from plus.train.rows import contexts
 from plus.types import Preference, UserHistory
-from words import embeddings
 
 
 def softplus(value: float) -> float:

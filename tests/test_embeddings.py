@@ -6,10 +6,10 @@ import sys
 
 import pytest
 import torch
+from words import SIZE, encode
 
 from plus.errors import ModelError
 from plus.models.embeddings import Embeddings, minilm
-from words import SIZE, encode
 
 
 class Counting:

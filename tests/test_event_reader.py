@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
+from words import embeddings
 
 from plus.models.event_reader import EventReader
 from plus.types import Preference
-from words import embeddings
 
 PAIR = Preference("q", "cats purr", "dogs bark")
 TEXT = "Agreed: cats are fine\nDisagreed: dogs are fine"

@@ -8,6 +8,7 @@ from random import Random
 
 import pytest
 import torch
+from words import embeddings
 
 from plus.baselines import random_k
 from plus.models import extractive
@@ -16,7 +17,6 @@ from plus.models.extractive import ExtractiveSummarizer, draw, log_probability
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 from plus.types import Event, Preference, Reaction, UserHistory
-from words import embeddings
 
 TOPIC = "What do you think?"
 SCORES = torch.tensor([[math.log(1.0), math.log(2.0), math.log(5.0)]])

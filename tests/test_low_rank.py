@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import torch
+from test_vpl import LEFT, user
+from words import embeddings
 
 from plus.baselines.fit import fit
 from plus.baselines.low_rank import LowRank
 from plus.models.encoders import FrozenEncoder
 from plus.types import UserHistory
-from test_vpl import LEFT, user
-from words import embeddings
 
 
 def test_a_new_users_weights_are_where_the_gradient_of_the_log_posterior_is_zero():

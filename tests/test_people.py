@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
+from words import embeddings, encode
 
 from plus.errors import SettingError, SourceError
 from plus.evaluate import people
@@ -13,7 +15,6 @@ from plus.shipped import shipped
 from plus.sources import people as sources
 from plus.sources.folds import Fold
 from plus.sources.population import Dropped, Population
-from words import embeddings
 
 QUICK = dataclasses.replace(
     SETTINGS["polis"], max_steps=4, look_every=2, users_per_step=4, num_generations=2, uniform=1
@@ -80,3 +81,48 @@ def test_sources_name_what_they_take():
     found = sources.load("llmfao", shipped("llmfao_sample"), dropped)
     assert {fold.group for fold in found} == {"same users", "new users", "new prompts"}
     assert dropped
+
+
+def test_the_command_prints_a_table_leaves_a_report_and_continues(plus_here, tmp_path, monkeypatch):
+    from plus.models import embeddings as module
+
+    monkeypatch.setattr(module, "minilm", lambda: encode)
+    arguments = [
+        "benchmark",
+        "--dataset_name",
+        "polis",
+        "--data_dir",
+        shipped("polis_sample"),
+        "--output_dir",
+        tmp_path / "b",
+    ]
+    status, out, err = plus_here(*arguments, "--methods", "majority,longer_wins,constant", "--seeds", "1", "--json")
+    assert status == 0, err
+    report = json.loads(out)
+    row = report["groups"]["new users"]["rows"]
+    assert row["constant"]["all"][0] == 0.5
+    assert row["majority"]["all"][0] > 0.5
+    assert json.loads((tmp_path / "b" / "report.json").read_text()) == report
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "b" / "cells").iterdir()}
+    status, out, err = plus_here(*arguments, "--methods", "majority,constant", "--seeds", "1")
+    assert status == 0, err
+    assert "| majority |" in out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "b" / "cells").iterdir()} == cells
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            ["--dataset_name", "nonsense"],
+            "--dataset_name is 'nonsense'; plus benchmark takes llmfao, polis, ukpconvarg1",
+        ),
+        (["--dataset_name", "polis"], "give their folder with --data_dir"),
+        (["--dataset_name", "polis", "--data_dir", "/nowhere"], "there is no folder /nowhere"),
+    ],
+)
+def test_mistakes_are_one_line(plus_here, arguments, complaint):
+    status, out, err = plus_here("benchmark", *arguments)
+    assert (status, out) == (2, "")
+    assert complaint in err
+    assert len(err.strip().splitlines()) == 1

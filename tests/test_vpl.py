@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from words import embeddings
 
 from plus.baselines.fit import fit
 from plus.baselines.vpl import VPL, annealing, past_pairs
@@ -12,7 +13,6 @@ from plus.sources import pets
 from plus.train.loop import Context
 from plus.train.rows import contexts
 from plus.types import Event, Preference, Reaction, UserHistory
-from words import embeddings
 
 LEFT = Preference("q", "build the bridge", "keep the ferry")
 

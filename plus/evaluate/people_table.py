@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import stdev
 from typing import Any
+
+from scipy.stats import t as student
 
 from plus.evaluate.benchmark import Results
 from plus.evaluate.intervals import paired_difference, user_interval
@@ -70,7 +74,10 @@ def _group(group: str, predictions: Mapping[str, Mapping[str, list[Prediction]]]
 
 def _row(found: Sequence[list[Prediction]], names: Sequence[str]) -> dict[str, Any]:
     row: dict[str, Any] = {where: list(user_interval(some)) for where, some in zip(names, found, strict=True) if some}
-    return row | {"per_user": user_mean(found[0])} if row else {}
+    if not row:
+        return {}
+    by_fold = {"workers": worker_protocol(found[0]), "workers_50": worker_protocol(found[0], 50)}
+    return row | {"per_user": user_mean(found[0])} | {key: value for key, value in by_fold.items() if value}
 
 
 def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) -> dict[str, Any]:
@@ -82,6 +89,28 @@ def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) 
         if shared:
             row[where] = list(paired_difference(a, b))
     return row
+
+
+def worker_protocol(predictions: Sequence[Prediction], more_than: int = -1) -> list[float] | None:
+    """[mean, low, high, folds]: accuracy of each user in each fold, their mean, then that of the folds,
+    with Student's t over the folds; only users with `more_than` choices in the other folds.
+
+    The protocol of Simpson & Gurevych (Machine Learning 2020) on UKPConvArg1. None below two folds.
+    """
+    cells: dict[tuple[int, str], dict[str, list[float]]] = {}
+    for p in predictions:
+        cells.setdefault((p.seed, p.example.rsplit(" ", 1)[0]), {}).setdefault(p.user_id, []).append(p.right)
+    total = Counter((seed, user) for (seed, _), users in cells.items() for user, right in users.items() for _ in right)
+    folds: dict[str, list[float]] = {}
+    for (seed, fold), users in cells.items():
+        kept = [sum(right) / len(right) for user, right in users.items() if total[seed, user] - len(right) > more_than]
+        if kept:
+            folds.setdefault(fold, []).append(sum(kept) / len(kept))
+    means = [sum(of_fold) / len(of_fold) for of_fold in folds.values()]
+    if len(means) < 2:
+        return None
+    half = float(student.ppf(0.975, len(means) - 1)) * stdev(means) / len(means) ** 0.5
+    return [sum(means) / len(means), sum(means) / len(means) - half, sum(means) / len(means) + half, len(means)]
 
 
 def user_mean(predictions: Sequence[Prediction]) -> float:
@@ -105,8 +134,19 @@ def markdown(report: Mapping[str, Any]) -> str:
                 lines.append(
                     f"| {name} | {shown(row.get('all'))} | {shown(row.get('controversial'))} | {row['per_user']:.3f} | {shuffled} |"
                 )
-        sizes = {where: value[3:] for where, value in next(iter(rows.values()), {}).items() if where != "per_user"}
+        sizes = {
+            where: next(iter(rows.values()))[where][3:]
+            for where in ("all", "controversial")
+            if where in next(iter(rows.values()), {})
+        }
         lines += ["", *(f"{where}: {users:,} users, {targets:,} predictions over folds and seeds" for where, (users, targets) in sizes.items())]  # fmt: skip
+        if group == "new prompts":
+            lines += ["", "| accuracy per worker, then folds | all workers | with more than 50 choices in the other folds |", "|---|---|---|"]  # fmt: skip
+            lines += [
+                f"| {name} | {shown(row.get('workers'))} | {shown(row.get('workers_50'))} |"
+                for name, row in rows.items()
+                if "," not in name
+            ]
         if table["differences"]:
             lines += ["", "| paired difference | all | controversial |", "|---|---|---|"]
             lines += [
