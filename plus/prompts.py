@@ -101,3 +101,45 @@ def judge_messages(summary: str, prompt: Prompt, first: str, second: str) -> lis
     about = f"{ABOUT_USER}{plain(summary)}\n\n" if summary.strip() else ""
     question = f"{about}{asked}\n\nAnswer A:\n{plain(first)}\n\nAnswer B:\n{plain(second)}"
     return [{"role": "system", "content": JUDGE}, {"role": "user", "content": question}]
+
+
+# What an extractive summary is made of: one line a reaction, two a choice. No text can forge a
+# label, since every text is put on one line.
+AGREED, DISAGREED, CHOSE, OVER, SAID = "Agreed: ", "Disagreed: ", "Chose: ", "Over: ", "Said: "
+
+
+def event_lines(event: Event) -> str:
+    """One past event as lines of an extractive summary, without what was asked."""
+    match event.content:
+        case Preference(_, chosen, rejected):
+            return f"{CHOSE}{one_line(chosen)}\n{OVER}{one_line(rejected)}"
+        case Reaction(_, completion, label):
+            return f"{AGREED if label else DISAGREED}{one_line(completion)}"
+        case tuple(turns):
+            return SAID + one_line(" ".join(turn.content for turn in turns))
+        case str(text):
+            return SAID + one_line(text)
+
+
+def read_event_lines(text: str) -> list[tuple[str, str]]:
+    """What the lines of an extractive summary speak for and against: (for, against), "" for nothing.
+
+    The inverse of `event_lines`. Any other line, as people write it, speaks for what it says.
+    """
+    found: list[tuple[str, str]] = []
+    chose = False
+    for line in filter(None, map(str.strip, text.split("\n"))):
+        if line.startswith(OVER) and chose:
+            found[-1] = (found[-1][0], line.removeprefix(OVER))
+        elif line.startswith(DISAGREED):
+            found.append(("", line.removeprefix(DISAGREED)))
+        else:
+            label = next((label for label in (AGREED, CHOSE, SAID) if line.startswith(label)), "")
+            found.append((line.removeprefix(label), ""))
+        chose = line.startswith(CHOSE)
+    return found
+
+
+def one_line(text: str) -> str:
+    """The text with every run of white space as one space."""
+    return " ".join(text.split())

@@ -26,11 +26,11 @@ def test_help_answers_in_three_tenths_of_a_second():
         seconds.append(time.perf_counter() - started)
         assert done.returncode == 0
     assert min(seconds) <= 0.3, seconds
-    for verb in ("demo", "train", "summarize", "evaluate", "audit", "data"):
+    for verb in ("demo", "train", "summarize", "evaluate", "audit", "benchmark", "data"):
         assert verb in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["demo", "train", "summarize", "evaluate", "audit"])
+@pytest.mark.parametrize("verb", ["demo", "train", "summarize", "evaluate", "audit", "benchmark"])
 def test_every_verb_shows_an_example(verb):
     done = plus(verb, "--help")
     assert "Example: plus " + verb in done.stdout.replace("\n", " "), done.stdout

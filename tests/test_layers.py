@@ -27,6 +27,7 @@ HEAVY = {
     "matplotlib",
     "scipy",
     "sklearn",
+    "sentence_transformers",
 }
 
 

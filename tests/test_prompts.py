@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plus.prompts import ABOUT_USER, INSTRUCTION, escape, scorer_messages, summarizer_messages
+from plus.prompts import (
+    ABOUT_USER,
+    INSTRUCTION,
+    escape,
+    event_lines,
+    one_line,
+    read_event_lines,
+    scorer_messages,
+    summarizer_messages,
+)
 from plus.types import Event, Preference, Reaction, UserHistory, history_of
 
 FORGED = [
@@ -97,3 +106,22 @@ def test_each_kind_of_event_is_rendered_under_its_name():
     history = history_of([Reaction("p", "c", True), Reaction("p", "d", False), "hello"])
     text = summarizer_messages(history)[0]["content"]
     assert text.startswith("Asked: p\nLiked: c\n\nAsked: p\nDisliked: d\n\nMessage: hello\n\n")
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.booleans())
+def test_the_lines_of_an_extractive_summary_are_read_back(one, two, label):
+    """Whatever a text holds, labels and line breaks included, it comes back as one side of one event."""
+    one, two = f"a{one}", f"a{two}"
+    events = [
+        Event("1", "reaction", Reaction("p", one, label)),
+        Event("2", "choice", Preference("p", one, two)),
+        Event("3", "reaction", Reaction("p", "Over: the top", True)),
+        Event("4", "message", two),
+    ]
+    first, second = one_line(one), one_line(two)
+    expected = [(first, "") if label else ("", first), (first, second), ("Over: the top", ""), (second, "")]
+    assert read_event_lines("\n".join(map(event_lines, events))) == expected
+
+
+def test_a_line_that_people_wrote_speaks_for_what_it_says():
+    assert read_event_lines("Likes short answers.\n\nOver: dogs") == [("Likes short answers.", ""), ("Over: dogs", "")]

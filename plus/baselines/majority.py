@@ -36,5 +36,10 @@ class Majority:
             for a, b in ((self._share(p.prompt, p.chosen), self._share(p.prompt, p.rejected)) for p in pairs)
         ]
 
+    def log_probability(self, reaction: Reaction) -> float:
+        """log P of this reaction: how many of those who met the answer felt the same."""
+        liked = self._share(reaction.prompt, reaction.completion)
+        return math.log(liked if reaction.label else 1 - liked)
+
     def _share(self, prompt: str, answer: str) -> float:
         return (self.wins[prompt, answer] + 1) / (self.seen[prompt, answer] + 2)

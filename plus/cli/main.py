@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from plus.cli import audit, data, demo, evaluate, push, summarize, train
+from plus.cli import audit, benchmark, data, demo, evaluate, push, summarize, train
 from plus.errors import PlusError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknow
 app.command(context_settings=EITHER)(summarize.summarize)
 app.command(context_settings=EITHER)(evaluate.evaluate)
 app.command(context_settings=EITHER)(audit.audit)
+app.command(context_settings=EITHER)(benchmark.benchmark)
 app.command(context_settings=EITHER)(push.push)
 app.add_typer(data.app, name="data")
 

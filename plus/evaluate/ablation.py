@@ -131,7 +131,7 @@ def train_arm(
     loop.train(
         lambda histories, count: summarizer.sample(histories, count, reference),
         torch.optim.AdamW(moved, weight_decay=0.0), coadaptation, contexts(population.split("train")), arm.max_steps,
-        arm.users_per_step, arm.num_generations, arm.beta, seed, on_step, objective,
+        arm.users_per_step, arm.num_generations, arm.beta, seed, on_step, objective=objective,
     )  # fmt: skip
     return summarizer, reward_model
 

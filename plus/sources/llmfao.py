@@ -19,7 +19,14 @@ from plus.types import Event, Preference
 
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
     """Workers of `data_dir` (crowd-comparisons.csv and pairs-crowd.jsonl). Raises SourceError."""
-    folder, dropped = Path(data_dir), Dropped()
+    dropped = Dropped()
+    events = judgments_of(data_dir, dropped)
+    return build("llmfao", events, Plan(context_share=context_share, seed=seed), dropped)
+
+
+def judgments_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:
+    """Each worker's decided judgments. Raises SourceError."""
+    folder = Path(data_dir)
     judgments = list(read_csv(folder / "crowd-comparisons.csv", ["id", "worker", "winner"]))
     pairs = {
         str(row["id"]): row
@@ -43,4 +50,4 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Pop
             events[row["worker"]].append(Event(f"{row['worker']}-{row['id']}", "choice", content, None, "llmfao"))
     if not events:
         raise SourceError(f"{folder} holds no decided judgment; give --data_dir the LLMFAO folder")
-    return build("llmfao", events, Plan(context_share=context_share, seed=seed), dropped)
+    return dict(events)

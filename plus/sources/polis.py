@@ -26,7 +26,33 @@ MIN_VOTES = 2
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_per_user: int = 16) -> Population:
     """Voters of one conversation's folder (summary.csv, comments.csv and votes.csv, or
     participants-votes.csv), with at most `pairs_per_user` target pairs each. Raises SourceError."""
-    folder, dropped = Path(data_dir), Dropped()
+    dropped = Dropped()
+    events = votes_of(data_dir, dropped)
+    topic = _topic(Path(data_dir))
+    splits = split_users(events, seed)
+    examples: list[Example] = []
+    histories: dict[str, UserHistory] = {}
+    for voter, votes in sorted(events.items()):
+        context, later = context_and_later(votes, seed, context_share)
+        histories[voter] = UserHistory(voter, tuple(context))
+        if len(votes) < MIN_VOTES:
+            dropped.add("users with a single vote, which leaves nothing to predict", f"voter {voter}")
+        pairs = target_pairs(topic, [event.content for event in later if isinstance(event.content, Reaction)])
+        if not pairs and len(votes) >= MIN_VOTES:
+            dropped.add("users whose later votes never both agree and disagree", f"voter {voter}")
+        seen = {event.content.completion for event in context if isinstance(event.content, Reaction)}
+        leaky = [pair for pair in pairs if {pair.chosen, pair.rejected} & seen]
+        if leaky:
+            dropped.add("targets whose statement stands in their own context", f"voter {voter}", len(leaky))
+        pairs = [pair for pair in pairs if pair not in leaky]
+        kept = Random(f"pairs-{seed}-{voter}").sample(pairs, min(pairs_per_user, len(pairs)))
+        examples += [Example(histories[voter], pair, splits[voter]) for pair in kept]
+    return Population(f"polis/{Path(data_dir).resolve().name}", tuple(examples), histories, {}, dropped)
+
+
+def votes_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:
+    """Each voter's last vote on each statement, as reactions. Raises SourceError."""
+    folder = Path(data_dir)
     topic = _topic(folder)
     statements = {
         row["comment-id"]: row["comment-body"].strip()
@@ -50,25 +76,7 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
                 )
     if not events:
         raise SourceError(f"{folder} holds no vote that agrees or disagrees; give --data_dir one Polis conversation")
-    splits = split_users(events, seed)
-    examples: list[Example] = []
-    histories: dict[str, UserHistory] = {}
-    for voter, votes in sorted(events.items()):
-        context, later = context_and_later(list(votes.values()), seed, context_share)
-        histories[voter] = UserHistory(voter, tuple(context))
-        if len(votes) < MIN_VOTES:
-            dropped.add("users with a single vote, which leaves nothing to predict", f"voter {voter}")
-        pairs = target_pairs(topic, [event.content for event in later if isinstance(event.content, Reaction)])
-        if not pairs and len(votes) >= MIN_VOTES:
-            dropped.add("users whose later votes never both agree and disagree", f"voter {voter}")
-        seen = {event.content.completion for event in context if isinstance(event.content, Reaction)}
-        leaky = [pair for pair in pairs if {pair.chosen, pair.rejected} & seen]
-        if leaky:
-            dropped.add("targets whose statement stands in their own context", f"voter {voter}", len(leaky))
-        pairs = [pair for pair in pairs if pair not in leaky]
-        kept = Random(f"pairs-{seed}-{voter}").sample(pairs, min(pairs_per_user, len(pairs)))
-        examples += [Example(histories[voter], pair, splits[voter]) for pair in kept]
-    return Population(f"polis/{folder.resolve().name}", tuple(examples), histories, {}, dropped)
+    return {voter: list(votes.values()) for voter, votes in events.items()}
 
 
 def target_pairs(topic: str, reactions: Iterable[Reaction]) -> list[Preference]:

@@ -25,7 +25,15 @@ JUDGMENT = ("user_id", "fold", "title", "stance", "pair_id", "arg1_id", "arg2_id
 
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
     """Workers of `data_dir` (arguments.jsonl.gz and judgments.jsonl.gz, or the same unpacked). Raises SourceError."""
-    folder, dropped = Path(data_dir), Dropped()
+    dropped = Dropped()
+    events = judgments_of(data_dir, dropped)
+    return build("ukpconvarg1", events, Plan(context_share=context_share, seed=seed), dropped)
+
+
+def judgments_of(data_dir: str | Path, dropped: Dropped, crowdsample: bool = False) -> dict[str, list[Event]]:
+    """Each worker's decided judgments and their reasons; with `crowdsample` only those of the
+    published benchmark of personal preferences, one a pair. Raises SourceError."""
+    folder = Path(data_dir)
     texts = {
         (row["fold"], row["arg_id"]): str(row["text"]).strip()
         for _, row in read_jsonl(_packed(folder, "arguments"), ARGUMENT)
@@ -33,11 +41,12 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Pop
     events = by_user(
         (row["user_id"], event)
         for where, row in read_jsonl(_packed(folder, "judgments"), JUDGMENT)
+        if not crowdsample or row.get("crowdsample")
         for event in _events(row, where, texts, dropped)
     )
     if not events:
         raise SourceError(f"{folder} holds no decided judgment; give --data_dir the UKPConvArg1 folder")
-    return build("ukpconvarg1", events, Plan(context_share=context_share, seed=seed), dropped)
+    return events
 
 
 def _events(row: dict, where: str, texts: dict[tuple[str, str], str], dropped: Dropped) -> list[Event]:

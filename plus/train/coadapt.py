@@ -15,15 +15,14 @@ choice of the same user:
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch.nn.functional import logsigmoid
 
 from plus.measures import accuracy, margin, mean
-from plus.models.reward_model import RewardModel
 from plus.train import ranks
 from plus.types import Preference
 
@@ -49,6 +48,23 @@ class Item:
     loss: bool
 
 
+class Reader(Protocol):
+    """A reward model that can be trained: `RewardModel`, or one over frozen embeddings (`EventReader`)."""
+
+    @property
+    def model(self) -> torch.nn.Module:
+        """What holds the weights."""
+        ...
+
+    def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """(rows, margins) of one micro-batch at a time, with gradients when enabled."""
+        ...
+
+    def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
+        """log sigmoid(margin) of each, without gradients."""
+        ...
+
+
 class CoAdaptation:
     """Scores summaries, returns their rewards, and takes the reward model's step on the way.
 
@@ -62,7 +78,7 @@ class CoAdaptation:
 
     def __init__(
         self,
-        reward_model: RewardModel,
+        reward_model: Reader,
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
         pairs_per_user: int = 2,
@@ -129,9 +145,10 @@ class CoAdaptation:
         pair earns nothing. Summary dropout replaces the text by nothing in the loss alone: it keeps
         the empty summary on the training distribution without rewarding anyone for it.
         """
-        rng = random.Random(f"{self.seed}/{self.updates}/{row.user_id}")
         wanted = self.pairs_per_user * (2 if self.separate_pairs else 1)
-        drawn = rng.sample(row.pairs, min(wanted, len(row.pairs)))
+        drawn = list(row.pairs)
+        if wanted < len(drawn) or self.separate_pairs:
+            drawn = random.Random(f"{self.seed}/{self.updates}/{row.user_id}").sample(drawn, min(wanted, len(drawn)))
         half = len(drawn) // 2
         for_reward, for_loss = (drawn[:half], drawn[half:]) if self.separate_pairs and half else (drawn, drawn)
         dropped = random.Random(f"{self.seed}/{self.updates}/{number}").random() < self.summary_dropout

@@ -23,6 +23,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Protocol
 
 import torch
@@ -110,13 +111,21 @@ def step(
     num_generations: int,
     beta: float,
     objective: Objective | None = None,
+    also_read: Callable[[Sequence[UserHistory]], Sequence[str]] | None = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Steps 2 to 4 for P contexts: the summarizer's loss (not yet differentiated) and the metrics."""
+    """Steps 2 to 4 for P contexts: the summarizer's loss (not yet differentiated) and the metrics.
+
+    `also_read` writes further texts, the same number for each history, which the reward model learns
+    to read and which reward nobody: a reader of two writers leaves less room for a private code.
+    """
     texts_N, logprobs_NT, reference_logprobs_NT, mask_NT = sampler([c.history for c in contexts], num_generations)
     repeated = [context for context in contexts for _ in range(num_generations)]  # N
     rows = [Row(text, c.history.user_id, c.pairs) for text, c in zip(texts_N, repeated, strict=True)]
+    if also_read is not None:
+        texts = also_read([c.history for c in contexts])
+        rows += [Row(text, c.history.user_id, c.pairs) for text, c in zip(texts, cycle(contexts))]
     rewards, metrics = coadaptation.update(rows)
-    rewards_N = torch.tensor(rewards, device=logprobs_NT.device)  # (N,)
+    rewards_N = torch.tensor(rewards[: len(texts_N)], device=logprobs_NT.device)  # (N,)
     objective = objective or grpo(num_generations, beta)
     loss = objective(rewards_N, logprobs_NT, reference_logprobs_NT, mask_NT)
     metrics |= {"reward": rewards_N.mean().item(), "summary_length": mask_NT.sum(1).float().mean().item()}
@@ -133,17 +142,25 @@ def train(
     num_generations: int = 4,
     beta: float = 0.02,
     seed: int = 0,
-    on_step: Callable[[int, dict[str, float]], None] = lambda step, metrics: None,
+    on_step: Callable[[int, dict[str, float]], bool | None] = lambda step, metrics: None,
+    redraw: Callable[[Context], Context] = lambda context: context,
+    also_read: Callable[[Sequence[UserHistory]], Sequence[str]] | None = None,
     objective: Objective | None = None,
 ) -> None:
-    """Run the method for `max_steps` updates; `on_step` receives each update's metrics."""
+    """Run the method for `max_steps` updates; `on_step` receives each update's metrics, and may say
+    that it is enough by returning True.
+
+    `redraw` may cut a user's events into context and targets anew each time they come up.
+    """
     batches = shuffled(contexts, users_per_step, seed)
     for number in range(max_steps):
-        loss, metrics = step(sampler, coadaptation, next(batches), num_generations, beta, objective)
+        batch = [redraw(context) for context in next(batches)]
+        loss, metrics = step(sampler, coadaptation, batch, num_generations, beta, objective, also_read)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        on_step(number + 1, metrics | {"loss": loss.item()})
+        if on_step(number + 1, metrics | {"loss": loss.item()}):
+            break
 
 
 def shuffled(contexts: Sequence[Context], size: int, seed: int) -> Iterator[list[Context]]:

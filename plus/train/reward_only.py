@@ -11,20 +11,27 @@ from collections.abc import Callable, Mapping, Sequence
 from plus.measures import mean
 from plus.train.coadapt import CoAdaptation, Row
 from plus.train.loop import Context, shuffled
+from plus.types import UserHistory
 
 
 def train_reward_model(
     coadaptation: CoAdaptation,
-    texts: Mapping[str, str],
+    texts: Mapping[str, str] | Callable[[Sequence[UserHistory]], Sequence[str]],
     contexts: Sequence[Context],
     max_steps: int,
     users_per_step: int,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
+    on_step: Callable[[int, float], bool | None] = lambda step, loss: None,
+    redraw: Callable[[Context], Context] = lambda context: context,
 ) -> None:
-    """`max_steps` Bradley-Terry steps with `texts[user_id]`; `on_step` receives each loss."""
+    """`max_steps` Bradley-Terry steps with `texts[user_id]`, or with what `texts` writes of the
+    histories at each step; `on_step` receives each loss, and it and `redraw` are those of `train/loop.py`."""
     batches = shuffled(contexts, users_per_step, coadaptation.seed)
     for number in range(max_steps):
-        rows = [Row(texts[c.history.user_id], c.history.user_id, c.pairs) for c in next(batches)]
+        batch = [redraw(context) for context in next(batches)]
+        histories = [context.history for context in batch]
+        written = texts(histories) if callable(texts) else [texts[history.user_id] for history in histories]
+        rows = [Row(text, c.history.user_id, c.pairs) for text, c in zip(written, batch, strict=True)]
         items = [item for index, row in enumerate(rows) for item in coadaptation.items(index, row)]
         values = coadaptation.step(items)
-        on_step(number + 1, -mean(v for v, item in zip(values, items, strict=True) if item.loss))
+        if on_step(number + 1, -mean(v for v, item in zip(values, items, strict=True) if item.loss)):
+            break

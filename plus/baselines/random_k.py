@@ -1,0 +1,20 @@
+"""Random k: k past events of the user, drawn at random.
+
+Models: P(chosen > rejected | k events, every set equally likely).
+Loss: -mean log sigmoid(margin), over fresh draws at every update.
+Relation to PLUS: the extractive summarizer before it has learned anything; what selection adds is
+the difference to this line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+from plus.models.extractive import write
+from plus.types import UserHistory
+
+
+def texts(histories: Sequence[UserHistory], k: int, rng: Random) -> list[str]:
+    """k events of each history (or all, where there are fewer)."""
+    return [write(h, rng.sample(range(len(h.events)), min(k, len(h.events)))) for h in histories]

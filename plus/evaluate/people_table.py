@@ -1,0 +1,171 @@
+"""The benchmark's tables: accuracy of every method with its shuffled user, differences, and the goals."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import stdev
+from typing import Any
+
+from scipy.stats import t as student
+
+from plus.evaluate.benchmark import Results
+from plus.evaluate.intervals import paired_difference, user_interval
+from plus.evaluate.predictions import Prediction
+from plus.sources.folds import CONTROVERSIAL
+
+# Pairs of rows whose difference is printed, where both were run: (a, b).
+DIFFERENCES = (
+    ("in_context", "bradley_terry"),
+    ("low_rank", "bradley_terry"),
+    ("vpl", "bradley_terry"),
+    *((f"extractive_{k}", other) for k in (4, 8) for other in (f"random_{k}", f"last_{k}", f"surprise_{k}", f"untrained_{k}")),
+    ("extractive_text_8", "random_8"),
+    *((f"extractive_{k}", other) for k in (4, 8) for other in ("in_context", "bradley_terry", "majority")),
+    *((f"extractive_{k}, read by random_{k}", f"random_{k}") for k in (4, 8)),
+    *((f"{name}, shuffled", "bradley_terry") for name in ("in_context", "extractive_4", "extractive_8", "extractive_text_8")),
+    ("in_context", "majority"),
+)  # fmt: skip
+
+
+def tables(results: Results, methods: Sequence[str]) -> dict[str, Any]:
+    """{"groups": {group: {"rows": {method: {...}}, "differences": {...}}}, "missing": {...}}."""
+    predictions = {name: by_slice(results.of(name)) for method in methods for name in names_of(method)}
+    groups = list(dict.fromkeys(group.removesuffix(CONTROVERSIAL) for found in predictions.values() for group in found))
+    return {
+        "groups": {group: _group(group, {n: p for n, p in predictions.items() if p}) for group in groups},
+        "missing": results.missing,
+    }
+
+
+def names_of(method: str) -> list[str]:
+    """A method's own rows and its controls', as `people.py` calls them."""
+    kind, _, k = method.rpartition("_")
+    cross = []
+    if kind == "extractive":
+        cross = [f"{method}, read by random_{k}", f"{method}, read by in_context"]
+    return [method, f"{method}, shuffled", *cross]
+
+
+def by_slice(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
+    """Predictions by group, and those of its controversial part once more under a name of their own."""
+    found: dict[str, list[Prediction]] = {}
+    for prediction in predictions:
+        found.setdefault(prediction.group.removesuffix(CONTROVERSIAL), []).append(prediction)
+        if prediction.group.endswith(CONTROVERSIAL):
+            found.setdefault(prediction.group, []).append(prediction)
+    return found
+
+
+def _group(group: str, predictions: Mapping[str, Mapping[str, list[Prediction]]]) -> dict[str, Any]:
+    slices = {"all": group, "controversial": group + CONTROVERSIAL}
+
+    def of(name: str, where: str) -> list[Prediction]:
+        return predictions.get(name, {}).get(slices[where], [])
+
+    rows = {name: _row([of(name, where) for where in slices], list(slices)) for name in predictions}
+    differences = {f"{a} - {b}": _difference({w: (of(a, w), of(b, w)) for w in slices}) for a, b in DIFFERENCES}
+    return {
+        "rows": {name: row for name, row in rows.items() if row},
+        "differences": {name: row for name, row in differences.items() if row},
+    }
+
+
+def _row(found: Sequence[list[Prediction]], names: Sequence[str]) -> dict[str, Any]:
+    row: dict[str, Any] = {where: list(user_interval(some)) for where, some in zip(names, found, strict=True) if some}
+    if not row:
+        return {}
+    by_fold = {"workers": worker_protocol(found[0]), "workers_50": worker_protocol(found[0], 50)}
+    return row | {"per_user": user_mean(found[0])} | {key: value for key, value in by_fold.items() if value}
+
+
+def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) -> dict[str, Any]:
+    """Both methods over the cells that both have."""
+    row = {}
+    for where, (ours, theirs) in found.items():
+        shared = {(p.seed, p.user_id, p.example) for p in ours} & {(p.seed, p.user_id, p.example) for p in theirs}
+        a, b = ([p for p in some if (p.seed, p.user_id, p.example) in shared] for some in (ours, theirs))
+        if shared:
+            row[where] = list(paired_difference(a, b))
+    return row
+
+
+def worker_protocol(predictions: Sequence[Prediction], more_than: int = -1) -> list[float] | None:
+    """[mean, low, high, folds]: accuracy of each user in each fold, their mean, then that of the folds,
+    with Student's t over the folds; only users with `more_than` choices in the other folds.
+
+    The protocol of Simpson & Gurevych (Machine Learning 2020) on UKPConvArg1. None below two folds.
+    """
+    cells: dict[tuple[int, str], dict[str, list[float]]] = {}
+    for p in predictions:
+        cells.setdefault((p.seed, p.example.rsplit(" ", 1)[0]), {}).setdefault(p.user_id, []).append(p.right)
+    total = Counter((seed, user) for (seed, _), users in cells.items() for user, right in users.items() for _ in right)
+    folds: dict[str, list[float]] = {}
+    for (seed, fold), users in cells.items():
+        kept = [sum(right) / len(right) for user, right in users.items() if total[seed, user] - len(right) > more_than]
+        if kept:
+            folds.setdefault(fold, []).append(sum(kept) / len(kept))
+    means = [sum(of_fold) / len(of_fold) for of_fold in folds.values()]
+    if len(means) < 2:
+        return None
+    half = float(student.ppf(0.975, len(means) - 1)) * stdev(means) / len(means) ** 0.5
+    return [sum(means) / len(means), sum(means) / len(means) - half, sum(means) / len(means) + half, len(means)]
+
+
+def user_mean(predictions: Sequence[Prediction]) -> float:
+    """Accuracy of each user, then their mean: what the literature on workers reports."""
+    users: dict[str, list[float]] = {}
+    for prediction in predictions:
+        users.setdefault(prediction.user_id, []).append(prediction.right)
+    return sum(sum(right) / len(right) for right in users.values()) / len(users)
+
+
+def markdown(report: Mapping[str, Any]) -> str:
+    """The report as text for people."""
+    lines = [f"# {report['dataset']}", "", *(f"- {line}" for line in report["notes"]), ""]
+    for group, table in report["groups"].items():
+        lines += [f"## {group}", "", "| method | all | controversial | mean of users | shuffled user (all / controversial) |", "|---|---|---|---|---|"]  # fmt: skip
+        rows = table["rows"]
+        for name, row in rows.items():
+            if not name.endswith(", shuffled"):
+                other = rows.get(f"{name}, shuffled", {})
+                shuffled = f"{_short(other.get('all'))} / {_short(other.get('controversial'))}" if other else "-"
+                lines.append(
+                    f"| {name} | {shown(row.get('all'))} | {shown(row.get('controversial'))} | {row['per_user']:.3f} | {shuffled} |"
+                )
+        sizes = {
+            where: next(iter(rows.values()))[where][3:]
+            for where in ("all", "controversial")
+            if where in next(iter(rows.values()), {})
+        }
+        lines += ["", *(f"{where}: {users:,} users, {targets:,} predictions over folds and seeds" for where, (users, targets) in sizes.items())]  # fmt: skip
+        if group == "new prompts":
+            lines += ["", "| accuracy per worker, then folds | all workers | with more than 50 choices in the other folds |", "|---|---|---|"]  # fmt: skip
+            lines += [
+                f"| {name} | {shown(row.get('workers'))} | {shown(row.get('workers_50'))} |"
+                for name, row in rows.items()
+                if "," not in name
+            ]
+        if table["differences"]:
+            lines += ["", "| paired difference | all | controversial |", "|---|---|---|"]
+            lines += [
+                f"| {name} | {shown(row.get('all'), '+.3f')} | {shown(row.get('controversial'), '+.3f')} |"
+                for name, row in table["differences"].items()
+            ]
+        lines.append("")
+    if report["missing"]:
+        lines += ["## Not computed", "", *(f"- {cell}: {why}" for cell, why in report["missing"].items()), ""]
+    return "\n".join(lines)
+
+
+def shown(value: Sequence[float] | None, form: str = ".3f") -> str:
+    """A mean with its interval, or "-"."""
+    if value is None or math.isnan(value[0]):
+        return "-"
+    mean, low, high = (format(number, form) for number in value[:3])
+    return mean if math.isnan(value[1]) else f"{mean} [{low}, {high}]"
+
+
+def _short(value: Sequence[float] | None) -> str:
+    return "-" if value is None else f"{value[0]:.3f}"

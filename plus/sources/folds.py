@@ -1,0 +1,191 @@
+"""Real people dealt into folds, so that every one of them is tested once.
+
+A fold is a population whose test users (or topics, or choices) the training rows do not touch, and
+the events of its training users, which may be cut anew at every update (`recut.py`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from plus.sources.contexts import context_and_later, in_order
+from plus.sources.population import Dropped, Population
+from plus.sources.recut import draw_targets, recut
+from plus.types import Event, Example, Preference, Reaction, Split, UserHistory
+
+Events = Mapping[str, Sequence[Event]]
+APART = 0.15  # two answers whose agreement differs by no more are controversial
+CONTROVERSIAL = ", controversial"
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One training run's rows: `population`, and all `events` of each training user for re-cutting
+    (none for data whose contexts are fixed).
+
+    `group` says what is new in the test rows. `agreement` is the share of the training users who
+    liked an answer, also of answers held out: it only slices the test rows, no method sees it.
+    """
+
+    name: str
+    group: str
+    population: Population
+    events: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
+    agreement: Mapping[str, float] = field(default_factory=dict)
+
+
+def slice_of(fold: Fold, target: Preference) -> str:
+    """The fold's group, and whether training users liked both answers about as often."""
+    if target.chosen in fold.agreement and target.rejected in fold.agreement:
+        apart = abs(fold.agreement[target.chosen] - fold.agreement[target.rejected])
+        return fold.group + (CONTROVERSIAL if apart <= APART else "")
+    return fold.group
+
+
+def by_users(name: str, events: Events, folds: int, seed: int = 0, share: float = 0.6, pairs: int = 60) -> list[Fold]:
+    """New users: each fold tests a part of them, on what they chose later."""
+    dealt = _deal(events, folds, f"users-{seed}")
+    return [
+        _fold(f"{name}/new users/{number}", "new users", events, dealt[number], seed, share, pairs)
+        for number in range(folds)
+    ]
+
+
+def by_users_and_answers(
+    name: str, events: Events, folds: int, seed: int = 0, share: float = 0.6, pairs: int = 60
+) -> list[Fold]:
+    """New users and new answers: a part of all answers is left out of every training row and of all
+    contexts; the targets of the test users are choices between those alone. Validation is of the
+    same kind, on answers of its own."""
+    dealt = _deal(events, folds, f"users-{seed}")
+    parts = _deal({text for past in events.values() for e in past for text in answers(e)}, folds, f"answers-{seed}")
+    found = []
+    for number in range(folds):
+        title = f"{name}/new answers/{number}"
+        rest = sorted(text for other, part in enumerate(parts) if other != number for text in part)
+        hidden: dict[Split, set[str]] = {
+            "test": set(parts[number]),
+            "validation": set(Random(f"validation-{seed}-{title}").sample(rest, len(rest) // 5)),
+        }
+        both = hidden["test"] | hidden["validation"]
+        old = {user: [e for e in past if not answers(e) & both] for user, past in events.items()}
+        new = {
+            split: {user: [e for e in past if answers(e) <= texts] for user, past in events.items()}
+            for split, texts in hidden.items()
+        }
+        found.append(_fold(title, "new answers", old, dealt[number], seed, share, pairs, new, events))
+    return found
+
+
+def by_topics(name: str, events: Events, folds: int, seed: int = 0) -> list[Fold]:
+    """New prompts: users are known, and their choices on a part of the prompts are tested."""
+    found = []
+    for number, part in enumerate(
+        _deal({prompt_of(e) for past in events.values() for e in past}, folds, f"topics-{seed}")
+    ):
+        topics = set(part)
+        tested = {user: {e.id for e in past if prompt_of(e) in topics} for user, past in events.items()}
+        found.append(held_out(f"{name}/new prompts/{number}", "new prompts", events, tested, seed))
+    return found
+
+
+def within_users(name: str, events: Events, folds: int, seed: int = 0, least: int = 20) -> list[Fold]:
+    """The same users: every user's choices are dealt into folds; those of users with `least` or more are tested."""
+    dealt = {u: _deal([e.id for e in past], folds, f"choices-{seed}-{u}") for u, past in events.items()}
+    return [
+        held_out(
+            f"{name}/same users/{number}", "same users", events,
+            {u: set(parts[number]) for u, parts in dealt.items() if len(events[u]) >= least}, seed,
+        )
+        for number in range(folds)
+    ]  # fmt: skip
+
+
+def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collection[str]], seed: int) -> Fold:
+    """Each user's `tested` events are predicted from all their others; a tenth of those is validation."""
+    dropped, examples = Dropped(), []
+    training: dict[str, tuple[Event, ...]] = {}
+    for user, past in sorted(events.items()):
+        past = in_order(past, seed)
+        kept = [event for event in past if event.id not in tested.get(user, ())]
+        held = [event for event in past if event.id in tested.get(user, ())]
+        rng = Random(f"validation-{seed}-{user}")
+        later = set(rng.sample(range(len(kept)), len(kept) // 10))
+        old = tuple(event for place, event in enumerate(kept) if place not in later)
+        if not old:
+            dropped.add("users without an event outside the tested part", user)
+            continue
+        training[user] = old
+        past_of = UserHistory(user, old)
+        examples += _examples(past_of, [kept[place] for place in sorted(later)], "validation", rng, 60)
+        examples += _examples(UserHistory(user, tuple(kept)), held, "test", rng, len(held))
+        fixed, pairs = recut(old, rng)
+        examples += [Example(UserHistory(user, fixed), pair, "train") for pair in pairs[:1]]
+    histories = {user: UserHistory(user, old) for user, old in training.items()}
+    return Fold(name, group, Population(name, tuple(examples), histories, {}, dropped), training)
+
+
+def answers(event: Event) -> set[str]:
+    """The answers that an event is about."""
+    match event.content:
+        case Preference(_, chosen, rejected):
+            return {chosen, rejected}
+        case Reaction(_, completion, _):
+            return {completion}
+    return set()
+
+
+def prompt_of(event: Event) -> str:
+    """What was answered; "" where nothing was asked."""
+    return event.content.prompt if isinstance(event.content, (Preference, Reaction)) else ""
+
+
+def _fold(
+    name: str, group: str, events: Events, tested: Sequence[str], seed: int, share: float, pairs: int,
+    targets: Mapping[Split, Events] | None = None, log: Events | None = None,
+) -> Fold:  # fmt: skip
+    """Every user's context and targets; validation is an eighth of the users who are not tested."""
+    rest = sorted(set(events) - set(tested))
+    validation = set(Random(f"validation-{seed}-{name}").sample(rest, len(rest) // 8))
+    dropped, examples = Dropped(), []
+    histories: dict[str, UserHistory] = {}
+    for user, past in sorted(events.items()):
+        split: Split = "test" if user in tested else "validation" if user in validation else "train"
+        if not past:
+            dropped.add("users without an event to read", user)
+            continue
+        context, later = context_and_later(past, seed, share)
+        if targets is not None and split != "train":
+            later = list(targets[split][user])
+        histories[user] = UserHistory(user, tuple(context))
+        found = _examples(histories[user], later, split, Random(f"pairs-{seed}-{user}"), pairs)
+        if not found:
+            dropped.add("users whose later events hold no choice to predict", user)
+        examples += found
+    training = {user: tuple(events[user]) for user in histories if user not in tested and user not in validation}
+    return Fold(
+        name, group, Population(name, tuple(examples), histories, {}, dropped), training, _agreement(log or events, training)
+    )  # fmt: skip
+
+
+def _agreement(events: Events, users: Iterable[str]) -> dict[str, float]:
+    """The share of `users` who liked each answer that they reacted to."""
+    seen: dict[str, list[bool]] = defaultdict(list)
+    for user in users:
+        for event in events[user]:
+            if isinstance(event.content, Reaction):
+                seen[event.content.completion].append(event.content.label)
+    return {answer: sum(labels) / len(labels) for answer, labels in seen.items()}
+
+
+def _examples(history: UserHistory, later: Sequence[Event], split: Split, rng: Random, pairs: int) -> list[Example]:
+    return [Example(history, target, split) for target in draw_targets(later, history.events, rng, pairs)]
+
+
+def _deal(names: Iterable[str], folds: int, seed: str) -> list[list[str]]:
+    names = sorted(names)
+    Random(seed).shuffle(names)
+    return [names[number::folds] for number in range(folds)]

