@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from plus.errors import ModelError
 from plus.models.loading import load_model, load_tokenizer
+from plus.models.sharing import Sharing
 from plus.models.text import encode, fit_history
 from plus.prompts import INSTRUCTION
 from plus.types import Message, UserHistory
@@ -44,6 +45,7 @@ class LanguageModelSummarizer:
         self.temperature, self.instruction = temperature, instruction
         self.tokens_per_batch, self.seed = tokens_per_batch, seed
         self.cut: Counter[str] = Counter()
+        self.sharing = Sharing(model)
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **kwargs) -> LanguageModelSummarizer:
@@ -77,7 +79,8 @@ class LanguageModelSummarizer:
 
     def sample(self, histories: Sequence[UserHistory], num_generations: int, reference: PreTrainedModel):
         """G samples per history for `train/loop.py`: texts_N, logprobs_NT (with gradient),
-        reference_logprobs_NT and mask_NT (1 up to and including the end token), N = P*G."""
+        reference_logprobs_NT and mask_NT (1 up to and including the end token), N = P*G. Each
+        history is read once, not G times, wherever the model can (`models/sharing.py`)."""
         prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
         prompts = [ids for ids in prompts for _ in range(num_generations)]  # N lists
         batch, completion_ids_NT = self._generate(prompts, temperature=1.0)
@@ -85,10 +88,11 @@ class LanguageModelSummarizer:
         mask_NT = (ended_NT.cumsum(1) - ended_NT == 0).long()  # (N, T): up to and including the first end token
         ids_NL = torch.cat([batch["input_ids"], completion_ids_NT], dim=1)  # (N, L)
         attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)  # (N, L)
-        logprobs_NT, _ = completion_logprobs(self.model, ids_NL, attention_NL, completion_ids_NT.shape[1])
+        length = completion_ids_NT.shape[1]
+        logprobs_NT, _ = self.sharing.logprobs(self.model, ids_NL, attention_NL, length, entropy=False)
         with torch.no_grad():
-            reference_logprobs_NT, _ = completion_logprobs(reference, ids_NL, attention_NL, completion_ids_NT.shape[1])
-        return self._decode(completion_ids_NT), logprobs_NT, reference_logprobs_NT, mask_NT
+            reference_NT, _ = self.sharing.logprobs(reference, ids_NL, attention_NL, length, entropy=False)
+        return self._decode(completion_ids_NT), logprobs_NT, reference_NT, mask_NT
 
     @torch.no_grad()
     def _generate(
@@ -104,28 +108,14 @@ class LanguageModelSummarizer:
             eos_token_id=self.tokenizer.eos_token_id, pad_token_id=self.tokenizer.pad_token_id,
             **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}),
         )  # fmt: skip
+        self.sharing.start(prompts)
         training = self.model.training
         self.model.eval()
-        ids = self.model.generate(**batch, generation_config=config)
+        with self.sharing.generation():
+            ids = self.model.generate(**batch, generation_config=config)
         self.model.train(training)
         return batch, ids[:, batch["input_ids"].shape[1] :]
 
     def _decode(self, completion_ids_NT: torch.Tensor) -> list[str]:
         return [text.strip() for text in self.tokenizer.batch_decode(completion_ids_NT, skip_special_tokens=True)]
 
-
-def completion_logprobs(
-    model: PreTrainedModel, ids_NL: torch.Tensor, attention_NL: torch.Tensor, length: int, temperature: float = 1.0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """log pi(token | everything before it) of the last `length` tokens of each row, and the entropy
-    (in nats, without gradient) of the distribution each was drawn from: (N, T) both.
-
-    The vocabulary is projected at those positions only.
-    """
-    positions_NL = (attention_NL.cumsum(1) - 1).clamp(min=0)  # Left padding must not shift absolute positions.
-    logits_NTV = model(
-        input_ids=ids_NL, attention_mask=attention_NL, position_ids=positions_NL, logits_to_keep=length + 1
-    ).logits[:, :-1]
-    all_NTV = (logits_NTV / temperature).log_softmax(-1)
-    entropy_NT = -(all_NTV.detach().exp() * all_NTV.detach()).sum(-1)
-    return all_NTV.gather(-1, ids_NL[:, -length:].unsqueeze(-1)).squeeze(-1), entropy_NT
