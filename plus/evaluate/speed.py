@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import math
 import random
+import resource
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +24,7 @@ from statistics import median
 from typing import Any
 
 import torch
+from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
@@ -40,6 +43,11 @@ from plus.types import Preference
 
 SIDES = ("stock", "ours", "same_head")
 PARTS = ("generation", "logprobs", "reward", "step")
+# Dense bfloat16 operations a second, from the makers' data sheets.
+PEAK_FLOPS = {
+    "H200": 989e12, "H100 PCIe": 756e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "A10G": 125e12, "L4": 121e12,
+    "RTX 4090": 165e12, "RTX 3090": 71e12,
+}  # fmt: skip
 ANSWER_TOKENS = (16, 256)  # log-uniform, as answers are: many short ones, a few long ones
 
 
@@ -106,9 +114,7 @@ class Side:
         trainer._generate_single_turn = self._timed("generation", trainer._generate_single_turn)
         trainer._calculate_rewards = self._timed("reward", trainer._calculate_rewards)
         trainer.accelerator.backward = self._timed("logprobs", trainer.accelerator.backward)
-        trainer._get_per_token_logps_and_entropies = self._timed(
-            "logprobs", trainer._get_per_token_logps_and_entropies
-        )
+        trainer._get_per_token_logps_and_entropies = self._timed("logprobs", trainer._get_per_token_logps_and_entropies)
 
     def step(self, rows: list[dict[str, Any]]) -> None:
         """One whole update of both models on one row per summary."""
@@ -176,16 +182,107 @@ def histories(setup: Setup, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def summary(sides: dict[str, Side]) -> dict[str, Any]:
-    """Medians, quartiles and ratios stock / ours of every part."""
+def measure(setup: Setup, steps: int, folder: Path) -> dict[str, Any]:
+    """Medians, their range, and the ratios stock / ours of every part of a step; on a GPU also peak
+    memory and the share of the card's peak."""
+    sides = take_turns(SIDES, setup, steps, folder)
     middle = {name: {part: median(side.seconds[part]) for part in PARTS} for name, side in sides.items()}
-    found: dict[str, Any] = {"seconds": middle, "spread": {name: _spread(side) for name, side in sides.items()}}
-    if "stock" in sides and "ours" in sides:
-        for part, key in zip(PARTS, ("generation_ratio", "logprob_ratio", "reward_ratio", "step_ratio"), strict=True):
-            found[key] = middle["stock"][part] / middle["ours"][part]
-    if "same_head" in sides:
-        found["logprob_ratio_same_head"] = middle["same_head"]["logprobs"] / middle["ours"]["logprobs"]
+    stock, ours = middle["stock"], middle["ours"]
+    found: dict[str, Any] = {
+        "step_ratio": stock["step"] / ours["step"],
+        "generation_ratio": stock["generation"] / ours["generation"],
+        "logprob_ratio": stock["logprobs"] / ours["logprobs"],
+        "logprob_ratio_same_head": middle["same_head"]["logprobs"] / ours["logprobs"],
+        "reward_ratio": stock["reward"] / ours["reward"],
+        "read_once": sides["ours"].trainer.sharing.on,
+        "seconds": middle,
+        "range": {name: {part: _range(side.seconds[part]) for part in PARTS} for name, side in sides.items()},
+        "steps": steps,
+    }
+    if setup.device == "cuda":
+        found["peak_bytes"] = {name: sides[name].bytes for name in ("stock", "ours")}
+        found["memory_ratio"] = sides["stock"].bytes / sides["ours"].bytes
+        for name, once in (("stock", False), ("ours", True)):
+            per_second = flops(setup, once) / (middle[name]["generation"] + middle[name]["logprobs"])
+            peak = next((p for card, p in PEAK_FLOPS.items() if card in torch.cuda.get_device_name()), None)
+            found.setdefault("share_of_peak", {})[name] = None if peak is None else per_second / peak
     return found
+
+
+def growth(context: int, device: str, folder: Path) -> dict[str, Any]:
+    """Seconds of ours (the summarizer's part, and the whole step) by summaries a user, by users and by context."""
+
+    def cost(**size: int) -> dict[str, float]:
+        setup = Setup(**{"context": context, "device": device, **size})
+        seconds = take_turns(["ours"], setup, 3, folder)["ours"].seconds
+        parts = {part: median(seconds[part]) for part in PARTS}
+        return {"summarizer": parts["generation"] + parts["logprobs"], "step": parts["step"]}
+
+    by_generations = {str(g): cost(num_generations=g) for g in (4, 8, 16)}
+    return {
+        "growth_in_G": by_generations["16"]["summarizer"] / by_generations["4"]["summarizer"],
+        "by_num_generations": by_generations,
+        "by_users": {str(p): cost(context=1024, users=p) for p in (2, 4, 8)},
+        "by_context": {str(c): cost(context=c) for c in (512, 1024, 2048)},
+    }
+
+
+def peak_memory(name: str, setup: Setup, folder: Path) -> int:
+    """Bytes that this process held at most, after one step of one side: run it in a process of its own."""
+    Side(name, setup, folder).step(histories(setup, seed=1))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def card(device: str) -> str:
+    """What the measurement ran on."""
+    if device == "cuda":
+        return f"{torch.cuda.get_device_name()}, bfloat16"
+    return f"CPU, {torch.get_num_threads()} threads, float32"
+
+
+def table(context: int, row: dict[str, Any]) -> str:
+    """The rows of one context for people, in Markdown."""
+    ratios = {
+        "generation": "generation_ratio",
+        "logprobs": "logprob_ratio",
+        "reward": "reward_ratio",
+        "step": "step_ratio",
+    }
+    lines = []
+    for part in PARTS:
+        seconds = [
+            f"{row['seconds'][name][part]:.2f} ({row['range'][name][part][0]:.2f} to {row['range'][name][part][1]:.2f})"
+            for name in ("stock", "ours")
+        ]
+        lines.append(f"| {context:,} | {part} | {seconds[0]} | {seconds[1]} | {row[ratios[part]]:.1f} |")
+    lines.append(
+        f"| {context:,} | logprobs, same head | {row['seconds']['same_head']['logprobs']:.2f} | {row['seconds']['ours']['logprobs']:.2f} | {row['logprob_ratio_same_head']:.1f} |"
+    )
+    if "memory_ratio" in row:
+        held = [f"{row['peak_bytes'][name] / 2**20:,.0f} MiB" for name in ("stock", "ours")]
+        lines.append(f"| {context:,} | peak memory | {held[0]} | {held[1]} | {row['memory_ratio']:.1f} |")
+    if "share_of_peak" in row:
+        shares = ["unknown card" if share is None else f"{share:.1%}" for share in row["share_of_peak"].values()]
+        lines.append(f"| {context:,} | share of the card's peak | {shares[0]} | {shares[1]} | |")
+    return "\n".join(lines)
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The whole result as the README shows it."""
+    lines = ["| context | part | stock, seconds | ours, seconds | ratio |", "|---|---|---|---|---|"]
+    lines += [table(int(context), row) for context, row in result["contexts"].items()]
+    if "growth_in_G" in result:
+        curves = {
+            "summaries a user": "by_num_generations",
+            "users, at 1,024": "by_users",
+            "context tokens": "by_context",
+        }
+        lines += ["", "| ours, seconds: summarizer's part / whole step | |", "|---|---|"]
+        for name, key in curves.items():
+            cells = [f"{size}: {c['summarizer']:.2f} / {c['step']:.2f}" for size, c in result[key].items()]
+            lines.append(f"| {name} | {', '.join(cells)} |")
+        lines.append(f"| summarizer's part, 16 summaries a user against 4 | {result['growth_in_G']:.2f} |")
+    return "\n".join([*lines, "", f"{result['device']}, {result['date']}, {result['seconds'] / 60:.0f} minutes."])
 
 
 def flops(setup: Setup, once: bool) -> float:
@@ -209,8 +306,8 @@ def flops(setup: Setup, once: bool) -> float:
     return 5 * (contexts + written + head)  # sampling, reference, forward, and backward, which counts twice
 
 
-def _spread(side: Side) -> dict[str, list[float]]:
-    return {part: [min(side.seconds[part]), max(side.seconds[part])] for part in PARTS}
+def _range(seconds: list[float]) -> list[float]:
+    return [min(seconds), max(seconds)]
 
 
 def _tokenizer(setup: Setup) -> PreTrainedTokenizerFast:
@@ -240,8 +337,6 @@ def _trainer(name: str, setup: Setup, folder: Path) -> GRPOTrainer:
         "max_completion_length": setup.summary, "generation_kwargs": {"min_new_tokens": setup.summary}, "seed": setup.seed,
         "learning_rate": 1e-6, "scale_rewards": "batch",
     }  # fmt: skip
-    from datasets import Dataset
-
     rows = Dataset.from_list(histories(setup, 0)[:: setup.num_generations])
     if name == "stock":
         reward = CoAdaptation(reward_model, torch.optim.AdamW(scorer.parameters(), lr=1e-6), pairs_per_user=1)

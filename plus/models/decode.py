@@ -62,7 +62,7 @@ def shared_decode(
     prompts = pack(input_ids, torch.ones_like(input_ids) if mask_NM is None else mask_NM)
     room = generation_config.max_length - input_ids.shape[1]
     writing = Writing(model, prompts, room)
-    tokens_N = prompts.last_P[prompts.group_N]
+    tokens_N = prompts.last_token[prompts.group_N]
     unfinished_N = torch.ones_like(tokens_N)
     pad = generation_config._pad_token_tensor
     ends = pad is not None and any(hasattr(criteria, "eos_token_id") for criteria in stopping_criteria)
@@ -99,7 +99,7 @@ class Writing:
         count = len(prompts.lengths_P)
         self.mask_PGL = torch.cat(
             [
-                prompts.seen_PC().unsqueeze(1).expand(-1, prompts.generations, -1),
+                prompts.seen().unsqueeze(1).expand(-1, prompts.generations, -1),
                 own_GS.unsqueeze(0).expand(count, -1, -1),
             ],
             dim=2,
@@ -118,9 +118,7 @@ class Writing:
         logits_PGV = self.forward(tokens_PG, positions_PG, mask_PGL.unsqueeze(1))
         return logits_PGV.flatten(0, 1)[prompts.slot_N]
 
-    def forward(
-        self, ids: torch.Tensor, position_ids: torch.Tensor, mask: torch.Tensor | None
-    ) -> torch.Tensor:
+    def forward(self, ids: torch.Tensor, position_ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
         """One pass through the model and into the caches. Without a mask it is the context, read
         causally, whose one projected position nobody looks at."""
         if mask is not None and self.eager:

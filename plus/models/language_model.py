@@ -118,4 +118,3 @@ class LanguageModelSummarizer:
 
     def _decode(self, completion_ids_NT: torch.Tensor) -> list[str]:
         return [text.strip() for text in self.tokenizer.batch_decode(completion_ids_NT, skip_special_tokens=True)]
-

@@ -103,11 +103,11 @@ class Prompts:
         return self.ids_PM.shape[1] - 1
 
     @property
-    def last_P(self) -> torch.Tensor:
+    def last_token(self) -> torch.Tensor:
         """Each prompt's last token."""
         return self.ids_PM.gather(1, self.lengths_P.unsqueeze(1) - 1).squeeze(1)
 
-    def seen_PC(self) -> torch.Tensor:
+    def seen(self) -> torch.Tensor:
         """What a completion sees of its context: all but the padding."""
         return torch.arange(self.context, device=self.ids_PM.device) < (self.lengths_P - 1).unsqueeze(1)
 
@@ -139,14 +139,14 @@ def fold(prompts: Prompts, completion_ids_NT: torch.Tensor) -> dict[str, torch.T
     """`input_ids` and `position_ids` (P, L), and the completions' rows of the `attention_mask`
     (P, 1, S, L), true where a completion may look."""
     generations, length, device = prompts.generations, completion_ids_NT.shape[1], completion_ids_NT.device
-    inputs_NT = torch.cat([prompts.last_P[prompts.group_N].unsqueeze(1), completion_ids_NT[:, :-1]], dim=1)
+    inputs_NT = torch.cat([prompts.last_token[prompts.group_N].unsqueeze(1), completion_ids_NT[:, :-1]], dim=1)
     context_PC = prompts.ids_PM[:, : prompts.context]
     steps_S = torch.arange(length, device=device).repeat(generations)
     owner_S = torch.arange(generations, device=device).repeat_interleave(length)
     own_SS = (owner_S.unsqueeze(1) == owner_S) & (steps_S.unsqueeze(1) >= steps_S)
     count, size = len(context_PC), len(steps_S)
     mask_PSL = torch.cat(
-        [prompts.seen_PC().unsqueeze(1).expand(-1, size, -1), own_SS.unsqueeze(0).expand(count, -1, -1)], dim=2
+        [prompts.seen().unsqueeze(1).expand(-1, size, -1), own_SS.unsqueeze(0).expand(count, -1, -1)], dim=2
     )
     return {
         "input_ids": torch.cat([context_PC, prompts.slots(inputs_NT)], dim=1),

@@ -111,4 +111,3 @@ class RewardModel:
         rejected = [(text, pair.conversation, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
         scores = torch.tensor(self.rewards(chosen + rejected), dtype=torch.float64)  # (2B,)
         return logsigmoid(scores[: len(chosen)] - scores[len(chosen) :]).tolist()
-

@@ -108,4 +108,9 @@ def by_prompt(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _one_by_one(config: GenerationConfig) -> bool:
     """Whether one token follows another: no beams, nothing contrastive or assisted, no static cache."""
     one = config.get_generation_mode() in (GenerationMode.SAMPLE, GenerationMode.GREEDY_SEARCH)
-    return one and config.use_cache is not False and config.cache_implementation is None and not config.return_dict_in_generate
+    return (
+        one
+        and config.use_cache is not False
+        and config.cache_implementation is None
+        and not config.return_dict_in_generate
+    )
