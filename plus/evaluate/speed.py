@@ -18,7 +18,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -213,7 +213,7 @@ def growth(context: int, device: str, folder: Path) -> dict[str, Any]:
     """Seconds of ours (the summarizer's part, and the whole step) by summaries a user, by users and by context."""
 
     def cost(**size: int) -> dict[str, float]:
-        setup = Setup(**{"context": context, "device": device, **size})
+        setup = replace(Setup(context, device=device), **size)  # type: ignore[arg-type]
         seconds = take_turns(["ours"], setup, 3, folder)["ours"].seconds
         parts = {part: median(seconds[part]) for part in PARTS}
         return {"summarizer": parts["generation"] + parts["logprobs"], "step": parts["step"]}
@@ -230,6 +230,9 @@ def growth(context: int, device: str, folder: Path) -> dict[str, Any]:
 def peak_memory(name: str, setup: Setup, folder: Path) -> int:
     """Bytes that this process held at most, after one step of one side: run it in a process of its own."""
     Side(name, setup, folder).step(histories(setup, seed=1))
+    status = Path("/proc/self/status")
+    if status.exists():  # getrusage would count the process that this one was started from.
+        return next(1024 * int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 

@@ -33,7 +33,7 @@ class RoomyLayer(DynamicLayer):
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append (B, heads, new, dim) and return all that is held."""
-        if not self.is_initialized:
+        if self.length == 0:
             self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
             self._keys, self._values = (
                 t.new_empty(*t.shape[:2], self.capacity, t.shape[3]) for t in (key_states, value_states)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -60,18 +60,23 @@ class LanguageModelSummarizer:
 
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
         """One text per history, in order; batches of similar length, whatever the input's order."""
-        prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
-        order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
-        texts = [""] * len(prompts)
+        texts = [""] * len(histories)
         with torch.random.fork_rng():  # Training that goes on around us must not notice.
             torch.manual_seed(self.seed)
-            while order:
-                size = max(1, self.tokens_per_batch // (len(prompts[order[-1]]) + self.max_completion_length))
-                rows, order = order[-size:], order[:-size]
-                _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature)
-                for row, text in zip(rows, self._decode(completion_ids_NT), strict=True):
-                    texts[row] = text
+            for row, text in self.stream(histories):
+                texts[row] = text
         return texts
+
+    def stream(self, histories: Sequence[UserHistory]) -> Iterator[tuple[int, str]]:
+        """(position, text) of each history, a batch at a time, longest first: what does not fit into
+        memory shows at once, and the time that is left is overestimated rather than under."""
+        prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
+        order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
+        while order:
+            size = max(1, self.tokens_per_batch // (len(prompts[order[-1]]) + self.max_completion_length))
+            rows, order = order[-size:], order[:-size]
+            _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature)
+            yield from zip(rows, self._decode(completion_ids_NT), strict=True)
 
     def reference(self) -> PreTrainedModel:
         """A frozen copy of the model as it is now: what the KL term is measured against."""

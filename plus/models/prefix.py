@@ -192,7 +192,7 @@ def shared_logprobs(
     prompts = pack(ids_NL[:, :-length], attention_NL[:, :-length])
     completion_ids_NT = ids_NL[:, -length:]
     inputs = fold(prompts, completion_ids_NT)
-    inner = getattr(model, "module", model)  # DistributedDataParallel has no configuration of its own.
+    inner: Any = getattr(model, "module", model)  # DistributedDataParallel has no configuration of its own.
     if inner.config.get_text_config(decoder=True)._attn_implementation == "eager":
         inputs["attention_mask"] = for_eager(inputs["attention_mask"], inner.dtype)
     logprobs_PS, entropy_PS = head(model, inputs, prompts.slots(completion_ids_NT), temperature, entropy)

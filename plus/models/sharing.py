@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedModel
@@ -28,8 +29,9 @@ class Sharing:
     for good where they differ or the model cannot share; then one line in the log says why.
     """
 
-    def __init__(self, model: PreTrainedModel, enabled: bool = True) -> None:
-        self.model, self.on = model, False
+    def __init__(self, model: PreTrainedModel, enabled: bool = True, reason: str | None = None) -> None:
+        """`reason`: why this model cannot share, where something beside the model says so."""
+        self.model, self.on, self.reason = model, False, reason
         self.decided = not enabled
 
     def start(self, prompts: Sequence[list[int]], precision: torch.dtype | None = None) -> None:
@@ -40,10 +42,11 @@ class Sharing:
         if self.decided:
             return
         self.decided = True
-        reason = obstacle(base_of(self.model)) or fault(base_of(self.model), prompts, precision)
-        self.on = reason is None
-        if reason:
-            log.warning("every history is read once per summary, the plain way: %s", reason)
+        base = base_of(self.model)
+        self.reason = self.reason or obstacle(base) or fault(base, prompts, precision)
+        self.on = self.reason is None
+        if self.reason:
+            log.warning("every history is read once per summary, the plain way: %s", self.reason)
 
     def logprobs(
         self,
@@ -70,8 +73,8 @@ class Sharing:
 
 def base_of(model: torch.nn.Module) -> PreTrainedModel:
     """The transformers model inside DistributedDataParallel and PEFT."""
-    model = getattr(model, "module", model)
-    return model.get_base_model() if hasattr(model, "get_base_model") else model
+    inner: Any = getattr(model, "module", model)
+    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
 
 
 @contextmanager

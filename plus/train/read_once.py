@@ -23,10 +23,13 @@ from plus.models.sharing import Sharing
 class ReadOnceTrainer(GRPOTrainer):
     """GRPO whose contexts are read once per group, exactly; `args.share_prefix = False` is the plain way."""
 
+    _buffered_inputs: list[dict[str, Any]] | None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
-        self.sharing = Sharing(self.model, self.args.share_prefix and not sharded)
+        reason = "its weights are sharded, where this was never measured" if sharded else None
+        self.sharing = Sharing(self.model, self.args.share_prefix, reason)
 
     def _generate_single_turn(self, prompt_ids, images, multimodal_fields, *args, **kwargs):
         """The first prompts decide whether this model shares; then TRL's own generation."""
@@ -39,7 +42,12 @@ class ReadOnceTrainer(GRPOTrainer):
         """The completions of a prompt stay together when a generation is cut into micro-batches."""
         buffered = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
-        if not self.sharing.on or self._buffered_inputs is buffered or self.args.steps_per_generation == 1:
+        if (
+            not self.sharing.on
+            or self._buffered_inputs is None
+            or self._buffered_inputs is buffered
+            or self.args.steps_per_generation == 1
+        ):
             return inputs
         self._buffered_inputs = by_prompt(self._buffered_inputs)
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
