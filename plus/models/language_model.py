@@ -14,7 +14,7 @@ from plus.errors import ModelError
 from plus.models.loading import load_model, load_tokenizer
 from plus.models.sharing import Sharing
 from plus.models.text import encode, fit_history
-from plus.prompts import INSTRUCTION
+from plus.prompts import INSTRUCTION, summarizer_messages
 from plus.types import Message, UserHistory
 
 
@@ -70,13 +70,23 @@ class LanguageModelSummarizer:
     def stream(self, histories: Sequence[UserHistory]) -> Iterator[tuple[int, str]]:
         """(position, text) of each history, a batch at a time, longest first: what does not fit into
         memory shows at once, and the time that is left is overestimated rather than under."""
-        prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
+        prompts = self._prompts(histories)
         order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
+        # A CPU gains nothing from batches that its caches cannot hold.
+        budget = min(self.tokens_per_batch, 8192) if self.model.device.type == "cpu" else self.tokens_per_batch
         while order:
-            size = max(1, self.tokens_per_batch // (len(prompts[order[-1]]) + self.max_completion_length))
+            size = max(1, budget // (len(prompts[order[-1]]) + self.max_completion_length))
             rows, order = order[-size:], order[:-size]
             _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature)
             yield from zip(rows, self._decode(completion_ids_NT), strict=True)
+
+    def _prompts(self, histories: Sequence[UserHistory]) -> list[list[int]]:
+        """Token ids of every prompt: all at once, and only those cut to the window that do not fit it."""
+        prompts = encode(self.tokenizer, [summarizer_messages(h, self.instruction) for h in histories], generate=True)
+        for row, ids in enumerate(prompts):
+            if len(ids) > self.max_prompt_length:
+                (prompts[row],) = encode(self.tokenizer, [self.messages(histories[row])], generate=True)
+        return prompts
 
     def reference(self) -> PreTrainedModel:
         """A frozen copy of the model as it is now: what the KL term is measured against."""
@@ -86,8 +96,7 @@ class LanguageModelSummarizer:
         """G samples per history for `train/loop.py`: texts_N, logprobs_NT (with gradient),
         reference_logprobs_NT and mask_NT (1 up to and including the end token), N = P*G. Each
         history is read once, not G times, wherever the model can (`models/sharing.py`)."""
-        prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
-        prompts = [ids for ids in prompts for _ in range(num_generations)]  # N lists
+        prompts = [ids for ids in self._prompts(histories) for _ in range(num_generations)]  # N lists
         batch, completion_ids_NT = self._generate(prompts, temperature=1.0)
         ended_NT = (completion_ids_NT == self.tokenizer.eos_token_id).long()
         mask_NT = (ended_NT.cumsum(1) - ended_NT == 0).long()  # (N, T): up to and including the first end token
