@@ -13,12 +13,13 @@ import time
 import warnings
 from pathlib import Path
 
-from plus.evaluate import speed
+from plus.evaluate import speed, speed_report
+from plus.evaluate.speed_setup import Setup
 
 
-def peak(name: str, context: int) -> int:
+def peak(name: str, context: int, device: str) -> int:
     """Bytes at the peak of one step in a process of its own."""
-    command = [sys.executable, __file__, "--peak", name, "--contexts", str(context)]
+    command = [sys.executable, __file__, "--peak", name, "--contexts", str(context), "--device", device]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
@@ -41,21 +42,21 @@ def main() -> None:
     contexts = args.contexts or ([1024] if args.quick else [1024, 8192] if cuda else [1024, 4096])
     with tempfile.TemporaryDirectory() as folder:
         if args.peak:
-            print(speed.peak_memory(args.peak, speed.Setup(contexts[0]), Path(folder)))
+            print(speed.peak_memory(args.peak, Setup(contexts[0], device=args.device), Path(folder)))
             return
-        result = {"device": speed.card(args.device), "date": time.strftime("%Y-%m-%d"), "contexts": {}}
+        result = {"device": speed_report.card(args.device), "date": time.strftime("%Y-%m-%d"), "contexts": {}}
         for context in contexts:
-            setup = speed.Setup(context, device=args.device)
+            setup = Setup(context, device=args.device)
             row = speed.measure(setup, (2 if args.quick else 5) if context <= 1024 or cuda else 2, Path(folder))
-            if not cuda and context == min(contexts):
-                row["peak_bytes"] = {name: peak(name, context) for name in ("stock", "ours")}
+            if cuda or context == min(contexts):
+                row["peak_bytes"] = {name: peak(name, context, args.device) for name in ("stock", "ours")}
                 row["memory_ratio"] = row["peak_bytes"]["stock"] / row["peak_bytes"]["ours"]
             result["contexts"][str(context)] = row
-            print(speed.table(context, row), file=sys.stderr, flush=True)
+            print(speed_report.table(context, row), file=sys.stderr, flush=True)
         if not args.quick:
             result |= speed.growth(max(contexts), args.device, Path(folder))
     result["seconds"] = time.perf_counter() - started
-    print(json.dumps(result, indent=2) if args.json else speed.markdown(result))
+    print(json.dumps(result, indent=2) if args.json else speed_report.markdown(result))
 
 
 if __name__ == "__main__":
