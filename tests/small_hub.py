@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._json({"id": repo, "sha": COMMIT, "siblings": siblings, "private": True, "tags": []})
         return self._file(parts)
 
-    do_HEAD = do_GET  # noqa: N815
+    do_HEAD = do_GET
 
     def _file(self, parts: list[str]) -> None:
         content = self.server.repos.get("/".join(parts[:2]), {}).get("/".join(parts[4:]))

@@ -141,6 +141,7 @@ def test_a_file_of_choices_becomes_summaries(demo, tmp_path):
     assert "1 x lines that are no JSON object (first: choices.jsonl line 4)" in done.stderr
     assert "1 x rows whose chosen answer equals the rejected one (first: choices.jsonl line 6)" in done.stderr
     (row,) = map(json.loads, out.read_text().splitlines())
+    assert len(row.pop("read")) == 32, "a hash of what was read, by which --resume skips"
     assert row == {"user_id": "ann", "summary": "The user likes cats best."}
     again = plus("summarize", demo["run"], file, "--output", out)
     assert again.returncode == 2

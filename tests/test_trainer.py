@@ -9,7 +9,7 @@ import torch
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from plus.models.language_model import completion_logprobs
+from plus.models.logprobs import completion_logprobs
 from plus.models.text import encode
 from plus.sources import pets
 from plus.train import loop

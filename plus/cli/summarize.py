@@ -1,19 +1,23 @@
-"""`plus summarize`: write a summary for every user of a file of choices."""
+"""`plus summarize`: write a summary for every user of a file of choices, however many there are."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from plus.cli.show import loading, notes, say
+from plus.cli.show import loading, say
+from plus.types import UserHistory
 
 
 def summarize(
-    run: Annotated[Path, typer.Argument(help="A run folder.")],
+    run: Annotated[
+        str, typer.Argument(help="A run folder, or the base URL of an OpenAI-compatible endpoint, with --model.")
+    ],
     choices: Annotated[
         Path,
         typer.Argument(
@@ -21,6 +25,13 @@ def summarize(
         ),
     ],
     output: Annotated[Path | None, typer.Option(help="JSONL to write; a new file. Default: stdout.")] = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume", help="Go on with an --output that is there: users whose history has not changed are skipped."
+        ),
+    ] = False,
+    model: Annotated[str | None, typer.Option(help="The endpoint's name for its model.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object {user_id: summary} on stdout instead of lines.")
     ] = False,
@@ -30,28 +41,80 @@ def summarize(
     Example: plus summarize runs/demo choices.jsonl --output summaries.jsonl
     """
     from plus.errors import RunError
+    from plus.models.bulk import SummaryFile
     from plus.sources.choices import read_histories
 
-    if output is not None and output.exists():
-        raise RunError(f"{output} exists and nothing is overwritten; give another --output")
+    if output is not None and output.exists() and not resume:
+        raise RunError(
+            f"{output} exists and nothing is overwritten; give another --output, or --resume to go on with this one"
+        )
     histories, dropped = read_histories(sys.stdin if str(choices) == "-" else choices)
     for line in dropped.lines():
         say(f"left out: {line}")
-    with loading("loading the run"):
+    maker, start = _engine(run, model)
+    file = SummaryFile(output) if output is not None else None
+    todo = [history for history in histories.values() if file is None or not file.unchanged(history, maker)]
+    if len(todo) < len(histories):
+        say(f"{len(histories) - len(todo):,} users are unchanged since their summary was written")
+    summaries = _write(todo, start, file, maker, lines=output is None and not as_json) if todo else {}
+    if file is not None:
+        file.close()
+        summaries = file.summaries
+        say(f"{len(summaries):,} summaries in {output}")
+    if as_json:
+        ordered = {user: summaries[user] for user in histories if user in summaries}
+        print(json.dumps(ordered, ensure_ascii=False, indent=2))
+
+
+def _write(todo: Sequence[UserHistory], start: Callable, file, maker: str, lines: bool) -> dict[str, str]:
+    """Summarize with progress; each text goes to the file or to stdout as soon as it is there."""
+    from plus.cli.show import bar
+    from plus.models.bulk import written
+
+    with loading("loading the model"):
+        engine = start()
+    summaries: dict[str, str] = {}
+    with bar("users") as show:
+        for history, text in written(todo, engine):
+            summaries[history.user_id] = text
+            if file is not None:
+                file.add(history, text, maker)
+            elif lines:
+                print(json.dumps({"user_id": history.user_id, "summary": text}, ensure_ascii=False), flush=True)
+            show(len(summaries), len(todo), {})
+    for why, count in getattr(engine, "failed", {}).items():
+        say(f"left out: {count:,} users for whom the endpoint gave {why}; --resume tries them again")
+    for what, count in engine.cut.items():
+        say(f"cut: {count:,} {what}")
+    return summaries
+
+
+def _engine(run: str, model: str | None) -> tuple[str, Callable]:
+    """Who writes, as part of each line's hash, and how to start it: only when there is something to write."""
+    from plus.errors import ModelError
+    from plus.models.bulk import fingerprint
+    from plus.prompts import INSTRUCTION
+
+    if run.startswith(("http://", "https://")):
+        if model is None:
+            raise ModelError(f"{run} may serve several models; say which with --model")
+
+        def connect():
+            from plus.models.endpoint import Endpoint
+
+            return Endpoint(run, model)
+
+        return repr((run, model, INSTRUCTION)), connect
+
+    def open_run():
         from plus.models.run import load
 
-        loaded = load(run)
-    with notes.status(f"summarizing {len(histories):,} users"):
-        texts = loaded.summarizer.summarize(list(histories.values()))
-    summaries = dict(zip(histories, texts, strict=True))
-    if as_json:
-        print(json.dumps(summaries, ensure_ascii=False, indent=2))
-        return
-    lines = "".join(
-        json.dumps({"user_id": user, "summary": text}, ensure_ascii=False) + "\n" for user, text in summaries.items()
-    )
-    if output is None:
-        sys.stdout.write(lines)
-    else:
-        output.write_text(lines, encoding="utf-8")
-        say(f"{len(summaries):,} summaries in {output}")
+        return load(run).summarizer
+
+    folder = Path(run)
+    config = folder / "config.json"
+    if not (folder / "summarizer").is_dir() or not config.exists():
+        open_run()  # which says what is wrong
+    settings = json.loads(config.read_text(encoding="utf-8"))
+    windows = [settings.get(key) for key in ("max_prompt_length", "max_completion_length")]
+    return fingerprint(folder / "summarizer", *windows, INSTRUCTION), open_run

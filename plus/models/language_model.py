@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,9 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from plus.errors import WindowError
 from plus.models.loading import load_model, load_tokenizer, window
+from plus.models.sharing import Sharing
 from plus.models.text import encode, fit_history
-from plus.prompts import INSTRUCTION
+from plus.prompts import INSTRUCTION, summarizer_messages
 from plus.types import Message, UserHistory
 
 
@@ -47,6 +48,7 @@ class LanguageModelSummarizer:
         self.tokens_per_batch, self.seed = tokens_per_batch, seed
         self.cut: Counter[str] = Counter()
         self.sampled: tuple[torch.Tensor, torch.Tensor] | None = None  # ids_NL, attention_NL of the newest sample
+        self.sharing = Sharing(model)
 
     @classmethod
     def from_pretrained(
@@ -73,18 +75,33 @@ class LanguageModelSummarizer:
 
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
         """One text per history, in order; batches of similar length, whatever the input's order."""
-        prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
-        order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
-        texts = [""] * len(prompts)
+        texts = [""] * len(histories)
         with torch.random.fork_rng():  # Training that goes on around us must not notice.
             torch.manual_seed(self.seed)
-            while order:
-                size = max(1, self.tokens_per_batch // (len(prompts[order[-1]]) + self.max_completion_length))
-                rows, order = order[-size:], order[:-size]
-                _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature)
-                for row, text in zip(rows, self._decode(completion_ids_NT), strict=True):
-                    texts[row] = text
+            for row, text in self.stream(histories):
+                texts[row] = text
         return texts
+
+    def stream(self, histories: Sequence[UserHistory]) -> Iterator[tuple[int, str]]:
+        """(position, text) of each history, a batch at a time, longest first: what does not fit into
+        memory shows at once, and the time that is left is overestimated rather than under."""
+        prompts = self._prompts(histories)
+        order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
+        # A CPU gains nothing from batches that its caches cannot hold.
+        budget = min(self.tokens_per_batch, 8192) if self.model.device.type == "cpu" else self.tokens_per_batch
+        while order:
+            size = max(1, budget // (len(prompts[order[-1]]) + self.max_completion_length))
+            rows, order = order[-size:], order[:-size]
+            _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature)
+            yield from zip(rows, self._decode(completion_ids_NT), strict=True)
+
+    def _prompts(self, histories: Sequence[UserHistory]) -> list[list[int]]:
+        """Token ids of every prompt: all at once, and only those cut to the window that do not fit it."""
+        prompts = encode(self.tokenizer, [summarizer_messages(h, self.instruction) for h in histories], generate=True)
+        for row, ids in enumerate(prompts):
+            if len(ids) > self.max_prompt_length:
+                (prompts[row],) = encode(self.tokenizer, [self.messages(histories[row])], generate=True)
+        return prompts
 
     def reference(self) -> PreTrainedModel:
         """A frozen copy of the model as it is now: what the KL term is measured against."""
@@ -92,9 +109,9 @@ class LanguageModelSummarizer:
 
     def sample(self, histories: Sequence[UserHistory], num_generations: int, reference: PreTrainedModel):
         """G samples per history for `train/loop.py`: texts_N, logprobs_NT (with gradient),
-        reference_logprobs_NT and mask_NT (1 up to and including the end token), N = P*G."""
-        prompts = encode(self.tokenizer, [self.messages(history) for history in histories], generate=True)
-        prompts = [ids for ids in prompts for _ in range(num_generations)]  # N lists
+        reference_logprobs_NT and mask_NT (1 up to and including the end token), N = P*G. Each
+        history is read once, not G times, wherever the model can (`models/sharing.py`)."""
+        prompts = [ids for ids in self._prompts(histories) for _ in range(num_generations)]  # N lists
         batch, completion_ids_NT = self._generate(prompts, temperature=1.0)
         ended_NT = torch.isin(
             completion_ids_NT, torch.tensor(self.eos_token_ids, device=completion_ids_NT.device)
@@ -103,10 +120,11 @@ class LanguageModelSummarizer:
         ids_NL = torch.cat([batch["input_ids"], completion_ids_NT], dim=1)  # (N, L)
         attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)  # (N, L)
         self.sampled = ids_NL, attention_NL
-        logprobs_NT, _ = completion_logprobs(self.model, ids_NL, attention_NL, completion_ids_NT.shape[1])
+        length = completion_ids_NT.shape[1]
+        logprobs_NT, _ = self.sharing.logprobs(self.model, ids_NL, attention_NL, length, entropy=False)
         with torch.no_grad():
-            reference_logprobs_NT, _ = completion_logprobs(reference, ids_NL, attention_NL, completion_ids_NT.shape[1])
-        return self._decode(completion_ids_NT), logprobs_NT, reference_logprobs_NT, mask_NT
+            reference_NT, _ = self.sharing.logprobs(reference, ids_NL, attention_NL, length, entropy=False)
+        return self._decode(completion_ids_NT), logprobs_NT, reference_NT, mask_NT
 
     @torch.no_grad()
     def _generate(
@@ -122,28 +140,13 @@ class LanguageModelSummarizer:
             eos_token_id=self.eos_token_ids, pad_token_id=self.tokenizer.pad_token_id,
             **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}),
         )  # fmt: skip
+        self.sharing.start(prompts)
         training = self.model.training
         self.model.eval()
-        ids = self.model.generate(**batch, generation_config=config)
+        with self.sharing.generation():
+            ids = self.model.generate(**batch, generation_config=config)
         self.model.train(training)
         return batch, ids[:, batch["input_ids"].shape[1] :]
 
     def _decode(self, completion_ids_NT: torch.Tensor) -> list[str]:
         return [text.strip() for text in self.tokenizer.batch_decode(completion_ids_NT, skip_special_tokens=True)]
-
-
-def completion_logprobs(
-    model: PreTrainedModel, ids_NL: torch.Tensor, attention_NL: torch.Tensor, length: int, temperature: float = 1.0
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """log pi(token | everything before it) of the last `length` tokens of each row, and the entropy
-    (in nats, without gradient) of the distribution each was drawn from: (N, T) both.
-
-    The vocabulary is projected at those positions only.
-    """
-    positions_NL = (attention_NL.cumsum(1) - 1).clamp(min=0)  # Left padding must not shift absolute positions.
-    logits_NTV = model(
-        input_ids=ids_NL, attention_mask=attention_NL, position_ids=positions_NL, logits_to_keep=length + 1
-    ).logits[:, :-1]
-    all_NTV = (logits_NTV / temperature).log_softmax(-1)
-    entropy_NT = -(all_NTV.detach().exp() * all_NTV.detach()).sum(-1)
-    return all_NTV.gather(-1, ids_NL[:, -length:].unsqueeze(-1)).squeeze(-1), entropy_NT

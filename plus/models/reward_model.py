@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from plus.errors import ModelError
+from plus.models.batching import by_length, tight
 from plus.models.loading import load_model, load_tokenizer, window
 from plus.models.text import encode, fit_answer
 from plus.prompts import scorer_messages
@@ -92,7 +93,15 @@ class RewardModel:
         return encoded
 
     def forward(self, sequences: Sequence[list[int]]) -> torch.Tensor:
-        """Rewards (B,) of token id lists, right-padded, with gradients when enabled."""
+        """Rewards (B,) of token id lists, with gradients when enabled; those of similar length share
+        a pass, so that little of it is padding."""
+        groups = tight([len(ids) for ids in sequences])
+        rewards_B = torch.cat([self._padded([sequences[row] for row in rows]) for rows in groups])
+        place = {row: number for number, row in enumerate(row for rows in groups for row in rows)}
+        return rewards_B[[place[row] for row in range(len(sequences))]]
+
+    def _padded(self, sequences: Sequence[list[int]]) -> torch.Tensor:
+        """Rewards (B,) of one right-padded batch."""
         length = max(map(len, sequences))
         device = self.model.device
         ids_BL = torch.full((len(sequences), length), self.model.config.pad_token_id, device=device)  # (B, L)
@@ -116,7 +125,7 @@ class RewardModel:
         )
         self.made_equal.update(pair for pair, a, b in zip(pairs, chosen, rejected, strict=True) if a == b)
         lengths = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
-        for rows in _by_length(lengths, self.tokens_per_batch // 2):
+        for rows in by_length(lengths, self.tokens_per_batch // 2):
             rewards = self.forward([chosen[row] for row in rows] + [rejected[row] for row in rows])  # (2B,)
             yield rows, rewards[: len(rows)] - rewards[len(rows) :]  # (B,)
 
@@ -126,7 +135,7 @@ class RewardModel:
         unique = list(dict.fromkeys(triples))
         sequences = self.encode(unique)
         value: dict[tuple[str, Prompt, str], float] = {}
-        for rows in _by_length([len(ids) for ids in sequences], self.tokens_per_batch):
+        for rows in by_length([len(ids) for ids in sequences], self.tokens_per_batch):
             scores = self.forward([sequences[row] for row in rows]).double().tolist()
             value.update({unique[row]: score for row, score in zip(rows, scores, strict=True)})
         return [value[triple] for triple in triples]
@@ -149,15 +158,3 @@ def _refuse_several_labels(name_or_path: str | Path, shared: dict) -> None:
         raise ModelError(
             f"the reward model {name_or_path} has {config.num_labels} labels and a reward is one number; give a model with num_labels=1, or the language model it was made from"
         )
-
-
-def _by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Row numbers in batches of at most `budget` padded tokens (at least one row), shortest first."""
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-        if batch and lengths[row] * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch

@@ -19,12 +19,12 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 
-from plus.models.language_model import completion_logprobs
 from plus.models.reward_model import RewardModel
 from plus.train import ranks
 from plus.train.coadapt import CoAdaptation
+from plus.train.read_once import ReadOnceTrainer
 from plus.train.rows import in_training_order
 
 
@@ -74,6 +74,10 @@ class PLUSConfig(GRPOConfig):
     pairs_per_user: int = field(
         default=2, metadata={"help": "Choices of a user that test each of their summaries in one update."}
     )
+    share_prefix: bool = field(
+        default=True,
+        metadata={"help": "Read each history once for all its summaries, exactly; false reads it once per summary."},
+    )
     separate_pairs: bool = field(
         default=False, metadata={"help": "Reward and reward-model loss never share a pair: less memorising, slower."}
     )
@@ -85,7 +89,7 @@ class PLUSConfig(GRPOConfig):
     )
 
 
-class PLUSTrainer(GRPOTrainer):
+class PLUSTrainer(ReadOnceTrainer):
     """Trains a summarizer and the reward model that rewards it.
 
     `train_dataset` and `eval_dataset` hold the columns of `train/rows.py`. Rows run in an order
@@ -117,27 +121,6 @@ class PLUSTrainer(GRPOTrainer):
         )  # fmt: skip
         reward_model.model.to(self.accelerator.device)
         ranks.same_start(reward_model.model)
-
-    def _get_per_token_logps_and_entropies(
-        self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **kwargs
-    ):
-        """On a CPU TRL projects every prompt position through the vocabulary; here only the
-        completion's are, as on a GPU. Images and mixtures of experts take TRL's way."""
-        if self.accelerator.device.type != "cpu" or any(
-            value is not None and value is not False for value in kwargs.values()
-        ):
-            return super()._get_per_token_logps_and_entropies(
-                model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
-            )
-        size = batch_size or len(input_ids)
-        parts = [
-            completion_logprobs(
-                model, input_ids[row : row + size], attention_mask[row : row + size], logits_to_keep, self.temperature
-            )
-            for row in range(0, len(input_ids), size)
-        ]
-        logprobs_NT, entropy_NT = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
-        return logprobs_NT, entropy_NT if compute_entropy else None, None
 
     def _save_checkpoint(self, model, trial) -> None:
         """The reward model goes first: `trainer_state.json`, TRL's last file, then marks the
