@@ -68,13 +68,18 @@ def summarizer_messages(history: UserHistory, instruction: str = INSTRUCTION) ->
     return [{"role": "user", "content": f"{events}\n\n{instruction}" if events else instruction}]
 
 
+def profile_message(summary: str) -> str:
+    """The summary as data about the user, for a system or developer message."""
+    return f"{ABOUT_USER}{escape(summary.strip())}"
+
+
 def scorer_messages(summary: str, prompt: Prompt, answer: str) -> list[Message]:
     """What the reward model reads: the summary as data about the user, the prompt, one answer.
 
     A prompt of several turns stays several turns, and the summary opens the user's first one. An
     empty summary leaves the bare conversation, which is what plain Bradley-Terry reads.
     """
-    about = f"{ABOUT_USER}{escape(summary.strip())}\n\n" if summary.strip() else ""
+    about = f"{profile_message(summary)}\n\n" if summary.strip() else ""
     turns = (Turn("user", prompt),) if isinstance(prompt, str) else prompt
     first = next((number for number, turn in enumerate(turns) if turn.role == "user"), 0)
     messages: list[Message] = [

@@ -25,7 +25,7 @@ app.add_typer(data.app, name="data")
 
 
 def main() -> None:
-    """Run a verb; what a person can mend is one line on stderr and exit status 2."""
+    """Run a verb; what a person can mend is one line on stderr and exit status 2 (or the error's own)."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # Nothing is sent that no command says.
@@ -37,7 +37,7 @@ def main() -> None:
     try:
         app(args=[word for word in arguments if word != "--debug"])
     except PlusError as error:
-        _fail(error, debug, 2, str(error))
+        _fail(error, debug, error.status, str(error))
     except KeyboardInterrupt as error:
         _fail(error, debug, 130, "interrupted; a training run continues with --resume_from_checkpoint")
     except OSError as error:

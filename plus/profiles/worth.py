@@ -1,0 +1,175 @@
+"""What a summary is worth on the user's own held-out choices, as a whole and sentence by sentence."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from plus.measures import accuracy, mean
+from plus.profiles.edits import without
+from plus.profiles.store import Store
+from plus.profiles.versions import Version
+from plus.types import Event, Preference, Scorer
+
+Z = 1.959964  # two-sided 95 %
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy with Wilson's interval, and the mean log-likelihood in nats a choice with a bootstrap
+    interval, both 95 %. Over `choices` held-out choices of one user."""
+
+    choices: int
+    accuracy: float
+    accuracy_interval: tuple[float, float]
+    log_likelihood: float
+    log_likelihood_interval: tuple[float, float]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, rounded to what is meant."""
+        return {
+            key: [round(v, 6) for v in value] if isinstance(value, tuple) else round(value, 6)
+            for key, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A choice that one text predicts right and the other wrong."""
+
+    event_id: str
+    pair: Preference
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What one sentence adds: the mean log-likelihood with it minus without it, in nats a choice.
+
+    `events` are the choices that it was written from, with what the sentence alone adds to each.
+    """
+
+    id: str
+    text: str
+    worth: float
+    origin: str
+    since: int
+    events: tuple[tuple[str, float], ...]
+
+
+def held_out(store: Store, user_id: str, version: Version | None = None) -> list[Event]:
+    """The user's choices that no summarizer has read: what a summary is scored on."""
+    read = set()
+    if version is not None:
+        read = {event for ids in store.evidence(version).values() for event in ids}
+    events = store.events(user_id, held_out=True)
+    return [event for event in events if isinstance(event.content, Preference) and event.id not in read]
+
+
+def score(log_likelihoods: Sequence[float]) -> Score:
+    """The score of a text from its log-likelihood on each choice; at least one is needed."""
+    n, share = len(log_likelihoods), accuracy(log_likelihoods)
+    return Score(n, share, wilson(share, n), mean(log_likelihoods), bootstrap(log_likelihoods))
+
+
+def read(scorer: Scorer, text: str, events: Sequence[Event]) -> list[float]:
+    """log P of each choice, given the text."""
+    pairs = _pairs(events)
+    return scorer.log_likelihood([text] * len(pairs), pairs)
+
+
+def flips(events: Sequence[Event], before: Sequence[float], after: Sequence[float]) -> list[Flip]:
+    """The choices that change sides (an undecided one is on neither)."""
+    return [
+        Flip(event.id, pair, one, two)
+        for event, pair, one, two in zip(events, _pairs(events), before, after, strict=True)
+        if accuracy([one]) != accuracy([two])
+    ]
+
+
+def why(
+    scorer: Scorer, version: Version, events: Sequence[Event], sources: dict[int, Sequence[Event]] | None = None
+) -> list[Worth]:
+    """Each sentence's worth by leaving it out, the worthiest first.
+
+    `sources` are the events that each version was written from: a sentence's own are those of the
+    version that first had it.
+    """
+    sentences = version.sentences
+    texts = [version.text, *(without(version, [sentence.id]) for sentence in sentences)]
+    whole, *others = _means(scorer, texts, _pairs(events))
+    found = [
+        Worth(s.id, s.text, whole - other, s.origin, s.since, _support(scorer, s.text, (sources or {}).get(s.since, ())))
+        for s, other in zip(sentences, others, strict=True)
+    ]
+    return sorted(found, key=lambda worth: -worth.worth)
+
+
+def choose(
+    scorer: Scorer,
+    version: Version,
+    events: Sequence[Event],
+    tokens: Callable[[str], int],
+    max_tokens: int,
+    locked: Collection[str] = (),
+) -> tuple[str, float | None]:
+    """The sentences worth most that fit `max_tokens` together, in their order, and the share of the
+    text's predictive value that they keep (None where the whole text predicts no better than none).
+
+    Locked sentences come first. Without held-out choices to judge by, the first sentences stay.
+    """
+    if tokens(version.text) <= max_tokens:
+        return version.text, 1.0
+    worth = {found.id: found.worth for found in why(scorer, version, events)} if events else {}
+    order = sorted(version.sentences, key=lambda s: (s.text not in locked, -worth.get(s.id, 0.0)))
+    dropped = {sentence.id for sentence in order}
+    for sentence in order:
+        if tokens(without(version, dropped - {sentence.id})) <= max_tokens:
+            dropped -= {sentence.id}
+    text = without(version, dropped)
+    if not events:
+        return text, None
+    whole, kept, empty = _means(scorer, [version.text, text, ""], _pairs(events))
+    return text, (kept - empty) / (whole - empty) if whole > empty else None
+
+
+def wilson(share: float, n: int) -> tuple[float, float]:
+    """Wilson's 95 % interval of a share of `n` (Wilson 1927): sensible for few choices, and at 0 and 1."""
+    if n == 0:
+        return 0.0, 1.0
+    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def bootstrap(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean, from `DRAWS` draws with replacement, the same each time."""
+    rng = random.Random(0)
+    means = sorted(mean(rng.choices(values, k=len(values))) for _ in range(DRAWS))
+    return means[round(0.025 * (DRAWS - 1))], means[round(0.975 * (DRAWS - 1))]
+
+
+def _means(scorer: Scorer, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
+    """The mean log-likelihood of all pairs under each text, in one scoring pass."""
+    n = len(pairs)
+    values = scorer.log_likelihood([text for text in texts for _ in pairs], [*pairs] * len(texts))
+    return [mean(values[place * n : (place + 1) * n]) for place in range(len(texts))]
+
+
+def _support(scorer: Scorer, sentence: str, events: Sequence[Event]) -> tuple[tuple[str, float], ...]:
+    """The choices among `events`, those first whose likelihood the sentence alone raises most."""
+    choices = [event for event in events if isinstance(event.content, Preference)]
+    pairs = _pairs(choices)
+    alone = scorer.log_likelihood([sentence] * len(pairs), pairs)
+    empty = scorer.log_likelihood([""] * len(pairs), pairs)
+    gains = [(event.id, a - b) for event, a, b in zip(choices, alone, empty, strict=True)]
+    return tuple(sorted(gains, key=lambda gain: -gain[1]))
+
+
+def _pairs(events: Sequence[Event]) -> list[Preference]:
+    return [event.content for event in events if isinstance(event.content, Preference)]
