@@ -17,10 +17,10 @@ WAIT = 120.0  # seconds that a writer waits for the others; a batch takes well u
 _MAGIC = b"SQLite format 3\x00"
 
 
-def connect(path: Path, create: bool = True) -> sqlite3.Connection:
-    """A connection to the store at `path`, brought to the newest schema; a new file is readable by its owner only.
+def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
+    """A connection to the store at `path`, brought to the newest schema, and whether it can be written.
 
-    A file that cannot be written is opened for reading. Raises ProfileError when there is none and `create` is
+    A new file is readable by its owner only; one that cannot be written is opened for reading. Raises ProfileError when there is none and `create` is
     false, when it is another program's, of a newer plus, or damaged.
     """
     if not path.exists() and not create:
@@ -41,7 +41,7 @@ def connect(path: Path, create: bool = True) -> sqlite3.Connection:
         except BaseException:
             connection.close()
             raise
-    return connection
+    return connection, writable
 
 
 @contextmanager
@@ -55,13 +55,17 @@ def explained(path: Path) -> Iterator[None]:
         if name.startswith("SQLITE_FULL"):
             line = f"the disk is full: {said}; nothing was changed; make room and try again"
         elif name.startswith("SQLITE_IOERR"):
-            line = f"the disk would not take or give the data: {said}; nothing was changed; look at its space and health"
+            line = (
+                f"the disk would not take or give the data: {said}; nothing was changed; look at its space and health"
+            )
         elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
             line = f"this store cannot be written: {said}; copy it where you may write, or give another --store"
         elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
             line = f"another process has been writing to {path} for {WAIT:.0f} s; nothing was changed; try again when it has ended"
         elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            line = f"this store is damaged: {said}; put a copy back, or save what can be read with: sqlite3 FILE .recover"
+            line = (
+                f"this store is damaged: {said}; put a copy back, or save what can be read with: sqlite3 FILE .recover"
+            )
         else:
             raise
         raise ProfileError(line) from error

@@ -19,9 +19,7 @@ class Edit:
     gone: tuple[str, ...]
 
 
-def edit(
-    version: Version | None, replaced: Mapping[str, str], added: Sequence[str], removed: Collection[str]
-) -> Edit:
+def edit(version: Version | None, replaced: Mapping[str, str], added: Sequence[str], removed: Collection[str]) -> Edit:
     """Reword sentences by id, add new ones at the end, remove others. Raises ProfileError for an unknown id."""
     text = version.text if version else ""
     for name in (*replaced, *removed):

@@ -54,5 +54,7 @@ def valid(text: str, what: str) -> str:
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise ProfileError(f"{what} is no valid Unicode at character {error.start}; mend it at its source") from None
+            raise ProfileError(
+                f"{what} is no valid Unicode at character {error.start}; mend it at its source"
+            ) from None
     return text

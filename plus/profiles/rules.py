@@ -47,9 +47,7 @@ def same_exactly(sentence: str, forbidden: str) -> bool:
     return normalized(sentence) == normalized(forbidden)
 
 
-def compose(
-    written: str, current: Sequence[Sentence], rules: Rules, similar: Similar | None = None
-) -> Composed:
+def compose(written: str, current: Sequence[Sentence], rules: Rules, similar: Similar | None = None) -> Composed:
     """What a model wrote, under what people fixed: theirs first and word for word, then the rest of the model's.
 
     The model's older sentences are not kept beside its newer ones: later events win over earlier ones.
@@ -59,7 +57,8 @@ def compose(
     kept = [sentence.text for sentence in current if sentence.origin == "user" or sentence.text in locked]
     kept += [text for text in rules.lock if text not in kept]
     spans = split(written)
-    new, blocked = [], []
+    new: list[str] = []
+    blocked: list[str] = []
     already = {normalized(text) for text in kept}
     for start, end in spans:
         sentence = written[start:end]

@@ -35,10 +35,14 @@ def save_model(
         user = store.user(user_id)
         there = {row[0] for row in connection.execute("SELECT event_id FROM events WHERE user = ?", (user.number,))}
         if user.number != reading.number or not there.issuperset(evidence):
-            raise ForgottenError(f"what this summary of {user_id!r} was written from has been forgotten; summarize again")
+            raise ForgottenError(
+                f"what this summary of {user_id!r} was written from has been forgotten; summarize again"
+            )
         current = store.current(user_id)
         composed = compose(text, current.sentences if current else (), store.rules(user_id), similar)
-        connection.execute("UPDATE users SET read_upto = max(read_upto, ?) WHERE number = ?", (reading.upto, user.number))
+        connection.execute(
+            "UPDATE users SET read_upto = max(read_upto, ?) WHERE number = ?", (reading.upto, user.number)
+        )
         if current and current.text == composed.text:
             return current, composed
         new = Version(user_id, 0, composed.text, (), "model", model, run, _now(), evidence)
@@ -68,7 +72,11 @@ def save_user(
         user = store.user(user_id)
         current = store.current(user_id)
         if user.current != base:
-            changed = versions.diff(store.version(user_id, base) if base else None, current.text if current else "", f"version {user.current}")
+            changed = versions.diff(
+                store.version(user_id, base) if base else None,
+                current.text if current else "",
+                f"version {user.current}",
+            )
             raise ConflictError(
                 f"{user_id!r} was changed meanwhile: version {user.current} is there, your edit was made from {base}; nothing was written, look at the change and edit again",
                 changed,
@@ -76,7 +84,15 @@ def save_user(
         if current and current.text == text:
             return current
         _obey(connection, store, user, current.sentences if current else (), text)
-        return _insert(connection, store, user, Version(user_id, 0, text, (), "user", "", "", _now(), (), None, note), current, keep, gone)
+        return _insert(
+            connection,
+            store,
+            user,
+            Version(user_id, 0, text, (), "user", "", "", _now(), (), None, note),
+            current,
+            keep,
+            gone,
+        )
 
 
 def restore(store: Store, user_id: str, number: int) -> Version:
@@ -87,7 +103,9 @@ def restore(store: Store, user_id: str, number: int) -> Version:
         if current and current.text == old.text:
             return current
         _obey(connection, store, user, current.sentences if current else (), old.text)
-        new = Version(user_id, user.newest + 1, old.text, old.spans, "user", "", "", _now(), (), None, f"version {number} again")
+        new = Version(
+            user_id, user.newest + 1, old.text, old.spans, "user", "", "", _now(), (), None, f"version {number} again"
+        )
         return _write(connection, user, new, user.next_sentence)
 
 
@@ -106,9 +124,7 @@ def set_rule(store: Store, user_id: str, kind: str, text: str, on: bool = True) 
             connection.execute("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", (user.number, kind, text))
 
 
-def _obey(
-    connection: sqlite3.Connection, store: Store, user: User, before: Sequence[Sentence], text: str
-) -> None:
+def _obey(connection: sqlite3.Connection, store: Store, user: User, before: Sequence[Sentence], text: str) -> None:
     """Hold a person's own text to their locks and bans, and remember what they took out."""
     user_id = connection.execute("SELECT user_id FROM users WHERE number = ?", (user.number,)).fetchone()[0]
     rules = store.rules(user_id)
@@ -117,10 +133,14 @@ def _obey(
     lost = next((locked for locked in rules.lock if locked not in words), None)
     if lost is not None:
         name = next((sentence.id for sentence in before if sentence.text == lost), "it")
-        raise ProfileError(f"{name} of {user_id!r} is locked; unlock it first with plus profile lock {user_id} {name} --off")
+        raise ProfileError(
+            f"{name} of {user_id!r} is locked; unlock it first with plus profile lock {user_id} {name} --off"
+        )
     banned = next((ban for ban in rules.forbid if normalized(ban) in said), None)
     if banned is not None:
-        raise ProfileError(f"{banned!r} is forbidden for {user_id!r}; allow it first with plus profile forbid {user_id} TEXT --off")
+        raise ProfileError(
+            f"{banned!r} is forbidden for {user_id!r}; allow it first with plus profile forbid {user_id} TEXT --off"
+        )
     removed = [(user.number, "removed", s.text) for s in before if normalized(s.text) not in said]
     back = [(user.number, text) for text in rules.removed if normalized(text) in said]
     connection.executemany("INSERT OR IGNORE INTO rules VALUES (?, ?, ?)", removed)

@@ -72,7 +72,7 @@ CREATE TABLE exports(
     path     TEXT NOT NULL,
     partial  TEXT NOT NULL,
     process  INTEGER NOT NULL,
-    users    TEXT NOT NULL,  -- JSON list, or '' for all
+    users    TEXT NOT NULL,  -- JSON list of their hashes, or '' for all
     started  REAL NOT NULL,
     finished REAL
 );

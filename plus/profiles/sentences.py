@@ -22,7 +22,29 @@ _BREAK = re.compile(
     r"|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d\uff09]*"  # full-width marks need no space
 )
 _SHORT = frozenset(
-    "e.g. i.e. etc. cf. vs. approx. dr. mr. mrs. ms. prof. st. no. fig. jr. sr. z.b. d.h. bzw. usw. ca.".split()
+    [
+        "e.g.",
+        "i.e.",
+        "etc.",
+        "cf.",
+        "vs.",
+        "approx.",
+        "dr.",
+        "mr.",
+        "mrs.",
+        "ms.",
+        "prof.",
+        "st.",
+        "no.",
+        "fig.",
+        "jr.",
+        "sr.",
+        "z.b.",
+        "d.h.",
+        "bzw.",
+        "usw.",
+        "ca.",
+    ]
 )
 _SIMILAR = 0.6  # two wordings of one sentence share at least this much
 

@@ -80,7 +80,7 @@ class Store:
 
     def __init__(self, path: str | Path, create: bool = True) -> None:
         self.path = Path(path)
-        self.connection = database.connect(self.path, create)
+        self.connection, self.writable = database.connect(self.path, create)
         self._depth = 0
         self._salt: bytes | None = None
 
@@ -96,25 +96,21 @@ class Store:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All or nothing of what is done inside; inside another transaction, a part of that."""
+        """All or nothing of what is done inside; inside another transaction, a part of that which can fail alone."""
+        depth, self._depth = self._depth, self._depth + 1
         with database.explained(self.path):
-            if self._depth == 0:
-                self.connection.execute("BEGIN IMMEDIATE")
-            self._depth += 1
             try:
+                self.connection.execute(f"SAVEPOINT part{depth}" if depth else "BEGIN IMMEDIATE")
                 yield self.connection
+                self.connection.execute(f"RELEASE part{depth}" if depth else "COMMIT")
             except BaseException:
-                self._depth -= 1
-                if self._depth == 0:
+                if not depth:
                     database.rollback(self.connection)
+                elif self.connection.in_transaction:  # A full disk undoes everything at once.
+                    self.connection.execute(f"ROLLBACK TO part{depth}")
                 raise
-            self._depth -= 1
-            if self._depth == 0:
-                try:
-                    self.connection.execute("COMMIT")
-                except BaseException:
-                    database.rollback(self.connection)
-                    raise
+            finally:
+                self._depth = depth
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Rows of a query, as they come."""
@@ -135,7 +131,8 @@ class Store:
     def user(self, user_id: str) -> User:
         """A user's row. Raises UnknownUserError with the nearest ids, or ForgottenError."""
         found = self.row(
-            "SELECT number, current, newest, next_sentence, last_event, read_upto FROM users WHERE user_id = ?", (user_id,)
+            "SELECT number, current, newest, next_sentence, last_event, read_upto FROM users WHERE user_id = ?",
+            (user_id,),
         )
         if found is not None:
             return User(*found)
@@ -164,9 +161,7 @@ class Store:
 
     def is_forgotten(self, kind: str, *names: str) -> bool:
         """Whether a tombstone stands for it."""
-        found = self.row(
-            "SELECT 1 FROM tombstones WHERE kind = ? AND hash = ?", (kind, self.fingerprint(kind, *names))
-        )
+        found = self.row("SELECT 1 FROM tombstones WHERE kind = ? AND hash = ?", (kind, self.fingerprint(kind, *names)))
         return found is not None
 
     def refuse_forgotten(self, kind: str, *names: str) -> None:
@@ -211,7 +206,9 @@ class Store:
             rows.append(
                 (numbers[user_id], encoding.valid(event_id, "an event's id"), session_id, event.kind, event.time, event.source, content, held_out)
             )  # fmt: skip
-        (before,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'").fetchone()
+        (before,) = connection.execute(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
+        ).fetchone()
         added = connection.executemany(
             "INSERT INTO events(user, event_id, session_id, kind, time, source, content, held_out) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -313,9 +310,7 @@ class Store:
     def evidence(self, version: Version) -> dict[int, tuple[str, ...]]:
         """version number -> ids of the events it was written from, for each version that a sentence is from."""
         since = {sentence.since for sentence in version.sentences} | {version.version}
-        found = self.rows(
-            "SELECT version, evidence FROM versions WHERE user = ?", (self.user(version.user_id).number,)
-        )
+        found = self.rows("SELECT version, evidence FROM versions WHERE user = ?", (self.user(version.user_id).number,))
         return {number: tuple(json.loads(ids)) for number, ids in found if number in since}
 
     def rules(self, user_id: str) -> Rules:

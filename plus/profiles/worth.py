@@ -32,7 +32,7 @@ class Score:
     def as_dict(self) -> dict[str, Any]:
         """Plain values, rounded to what is meant."""
         return {
-            key: [round(v, 6) for v in value] if isinstance(value, tuple) else round(value, 6)
+            key: [round(v, 4) for v in value] if isinstance(value, tuple) else round(value, 4)
             for key, value in asdict(self).items()
         }
 
@@ -104,7 +104,9 @@ def why(
     texts = [version.text, *(without(version, [sentence.id]) for sentence in sentences)]
     whole, *others = _means(scorer, texts, _pairs(events))
     found = [
-        Worth(s.id, s.text, whole - other, s.origin, s.since, _support(scorer, s.text, (sources or {}).get(s.since, ())))
+        Worth(
+            s.id, s.text, whole - other, s.origin, s.since, _support(scorer, s.text, (sources or {}).get(s.since, ()))
+        )
         for s, other in zip(sentences, others, strict=True)
     ]
     return sorted(found, key=lambda worth: -worth.worth)

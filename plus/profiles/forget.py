@@ -1,0 +1,284 @@
+"""Forgetting a user or a conversation, with proof.
+
+One transaction takes everything out of the store and leaves a tombstone; a line in `unfinished` says
+which run folders are still to be cleaned, so that a crash only postpones it. Then the file is rewritten
+(VACUUM) and its log emptied: deleted rows would otherwise linger in the slack of SQLite's pages, secure
+delete or not (notebooks/LOG.md). Last, the bytes on disk are searched for what was forgotten.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from plus.errors import UnknownUserError
+from plus.profiles import database, run_files
+from plus.profiles.rebuild import rebuild
+from plus.profiles.store import Store
+
+CHECKPOINT_WAIT = 60.0  # seconds for readers that still use the old log
+_SHORTEST = 8  # characters: a shorter text is found everywhere and proves nothing
+
+
+@dataclass
+class Receipt:
+    """What was done, without a name in it: whoever holds the id and the store can check `subject`."""
+
+    kind: str
+    subject: str
+    time: float
+    removed: dict[str, int] = field(default_factory=dict)
+    rebuilt: int = 0
+    runs: dict[str, dict[str, int]] = field(default_factory=dict)
+    runs_not_found: list[str] = field(default_factory=list)
+    retrain: list[str] = field(default_factory=list)
+    exports: list[str] = field(default_factory=list)
+    rewritten: bool = False
+    searched: dict[str, int] = field(default_factory=dict)
+    found: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values and the hash over all of them."""
+        values = asdict(self)
+        canonical = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
+        return {**values, "sha256": hashlib.sha256(canonical).hexdigest()}
+
+
+def forget_user(store: Store, user_id: str, runs: Iterable[Path] = ()) -> Receipt:
+    """Forget everything of a user. A second time it only cleans what is left, such as another run folder.
+
+    Raises UnknownUserError when neither store nor run folders know the user.
+    """
+    folders = [*store.runs(), *(run.resolve() for run in runs)]
+    known = store.row("SELECT number FROM users WHERE user_id = ?", (user_id,))
+    if (
+        not known
+        and not store.is_forgotten("user", user_id)
+        and not any(run_files.listed(f, {user_id}) for f in folders)
+    ):
+        store.user(user_id)  # Raises, with the nearest ids.
+    receipt = Receipt("user", store.fingerprint("user", user_id), round(time.time(), 3))
+    texts = {user_id}
+    with store.transaction() as connection:
+        _tombstone(connection, "user", receipt.subject, receipt.time)
+        if known:
+            number = connection.execute("SELECT number FROM users WHERE user_id = ?", (user_id,)).fetchone()
+            receipt.removed = _remove_user(connection, number[0], texts) if number else {}
+        _begin(connection, receipt, [user_id], folders)
+    _exports(store, receipt, [user_id])
+    return _finish(store, receipt, texts, folders)
+
+
+def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()) -> Receipt:
+    """Forget a conversation: its events, and every version and sentence that was written from them.
+
+    What is left of a summary is shown; `plus summarize --update` writes it anew from the other events. Raises
+    UnknownUserError when the store holds no such conversation.
+    """
+    folders = [*store.runs(), *(run.resolve() for run in runs)]
+    receipt = Receipt("conversation", store.fingerprint("conversation", session_id), round(time.time(), 3))
+    texts = {session_id}
+    with store.transaction() as connection:
+        found = connection.execute(
+            "SELECT e.user, u.user_id, e.event_id, e.content FROM events e JOIN users u ON u.number = e.user WHERE e.session_id = ? AND e.session_id <> ''",
+            (session_id,),
+        ).fetchall()  # fmt: skip
+        if not found and not store.is_forgotten("conversation", session_id):
+            raise UnknownUserError(f"the store holds no event of a conversation {session_id!r}; nothing was changed")
+        _tombstone(connection, "conversation", receipt.subject, receipt.time)
+        users: dict[int, tuple[str, list[str]]] = {}
+        for number, user_id, event_id, content in found:
+            users.setdefault(number, (user_id, []))[1].append(event_id)
+            _tombstone(connection, "event", store.fingerprint("event", user_id, event_id), receipt.time)
+            texts |= {event_id, *_texts(content)}
+        connection.execute("DELETE FROM events WHERE session_id = ? AND session_id <> ''", (session_id,))
+        versions = 0
+        for number, (user_id, event_ids) in users.items():
+            gone, sentences, again = rebuild(connection, store, number, user_id, set(event_ids))
+            versions, receipt.rebuilt = versions + gone, receipt.rebuilt + again
+            texts |= sentences
+        receipt.removed = {"events": len(found), "versions": versions, "users": 0}
+        names = [user_id for user_id, _ in users.values()]
+        _begin(connection, receipt, names, folders)
+    _exports(store, receipt, names)
+    return _finish(store, receipt, texts, folders)
+
+
+def finish_interrupted(store: Store) -> int:
+    """Complete what a crash left: clean run folders, rewrite the file. Returns how many were left."""
+    left = [json.loads(work) for (work,) in store.rows("SELECT work FROM unfinished ORDER BY number")]
+    if left or store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
+        _clean(store, Receipt("", "", 0.0))
+        rewrite(store)
+    return len(left)
+
+
+def lift(store: Store, user_id: str) -> bool:
+    """Let a forgotten user's id be used again; False where it was not forgotten. What was forgotten stays so."""
+    with store.transaction() as connection:
+        found = connection.execute(
+            "DELETE FROM tombstones WHERE kind = 'user' AND hash = ?", (store.fingerprint("user", user_id),)
+        )
+        return found.rowcount > 0
+
+
+def rewrite(store: Store) -> bool:
+    """Write the file anew and empty its log; False while some reader still holds the old log open."""
+    with database.explained(store.path):
+        store.connection.execute("VACUUM")
+        if not _truncate(store.connection):
+            return False
+        with store.transaction() as connection:
+            connection.execute("DELETE FROM meta WHERE key = 'rewrite'")
+        return _truncate(store.connection)
+
+
+def _truncate(connection: sqlite3.Connection) -> bool:
+    deadline = time.monotonic() + CHECKPOINT_WAIT
+    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _tombstone(connection: sqlite3.Connection, kind: str, fingerprint: str, now: float) -> None:
+    connection.execute("INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)", (kind, fingerprint, now))
+
+
+def _remove_user(connection: sqlite3.Connection, number: int, texts: set[str]) -> dict[str, int]:
+    """Delete a user's rows, collecting the texts to look for afterwards."""
+    for event_id, content in connection.execute("SELECT event_id, content FROM events WHERE user = ?", (number,)):
+        texts |= {event_id, *_texts(content)}
+    for table in ("versions", "rules"):
+        texts |= {text for (text,) in connection.execute(f"SELECT text FROM {table} WHERE user = ?", (number,))}
+    removed = {
+        table: connection.execute(f"DELETE FROM {table} WHERE user = ?", (number,)).rowcount
+        for table in ("events", "versions", "rules")
+    }
+    return {**removed, "users": connection.execute("DELETE FROM users WHERE number = ?", (number,)).rowcount}
+
+
+def _begin(connection: sqlite3.Connection, receipt: Receipt, users: Sequence[str], folders: Sequence[Path]) -> None:
+    """Journal what is left to do, in the transaction that forgets."""
+    work = {"users": list(users), "runs": [str(f) for f in folders], "subject": receipt.subject, "time": receipt.time}
+    connection.execute("INSERT INTO unfinished(work) VALUES (?)", (json.dumps(work),))
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('rewrite', 1)")
+
+
+def _finish(store: Store, receipt: Receipt, texts: set[str], folders: Sequence[Path]) -> Receipt:
+    _clean(store, receipt)
+    receipt.rewritten = rewrite(store)
+    _search(store, receipt, texts, folders)
+    return receipt
+
+
+def _clean(store: Store, receipt: Receipt) -> None:
+    """Clean the run folders of everything unfinished, and cross it off."""
+    for number, work in list(store.rows("SELECT number, work FROM unfinished ORDER BY number")):
+        left = json.loads(work)
+        for folder in dict.fromkeys(map(Path, left["runs"])):
+            if not folder.is_dir():
+                receipt.runs_not_found.append(str(folder))
+                continue
+            removed = run_files.forget(folder, set(left["users"]), left["subject"], left["time"])
+            if removed:
+                receipt.runs[str(folder)] = removed
+                receipt.retrain += run_files.weights(folder)
+        with store.transaction() as connection:
+            connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
+
+
+def _exports(store: Store, receipt: Receipt, users: Collection[str]) -> None:
+    """Name the exported files that may hold the user, and remove what killed exports left behind."""
+    rows = list(store.rows("SELECT number, path, partial, process, users, finished FROM exports"))
+    for number, path, partial, process, names, finished in rows:
+        if finished is None and not _alive(process):
+            _remove(Path(partial))
+            with store.transaction() as connection:
+                connection.execute("DELETE FROM exports WHERE number = ?", (number,))
+        elif finished is not None and Path(path).exists():
+            hashes = {store.fingerprint("user", user) for user in users}
+            if not names or hashes & set(json.loads(names)):
+                receipt.exports.append(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _texts(content: str) -> set[str]:
+    """The texts in an event's JSON, as they stand there and as they read."""
+    found: set[str] = set()
+
+    def walk(value: Any) -> None:
+        if isinstance(value, str):
+            found.update((value, json.dumps(value, ensure_ascii=False)[1:-1]))
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                walk(item)
+
+    walk(json.loads(content))
+    return found
+
+
+def _search(store: Store, receipt: Receipt, texts: Collection[str], folders: Sequence[Path]) -> None:
+    """Look for the forgotten texts in the bytes of the store, its log and the run folders' rows.
+
+    A text that somebody else's row holds too ("Tell me about music.") is theirs to keep.
+    """
+    wanted = {text: text.encode() for text in texts if len(text) >= _SHORTEST}
+    rows = [path for folder in folders if folder.is_dir() for path in folder.rglob("*.json*") if path.is_file()]
+    places = [store.path, store.path.with_name(f"{store.path.name}-wal"), *rows]
+    hits: dict[str, list[Path]] = {}
+    for path in places:
+        for text in _contained(path, wanted):
+            hits.setdefault(text, []).append(path)
+    shared = {text for text in hits if _is_somebodys(store, text)}
+    for path in rows:
+        shared |= run_files.texts_with_owner(path, {text for text in hits if text not in shared})
+    receipt.found = sorted({str(path) for text, paths in hits.items() if text not in shared for path in paths})
+    receipt.searched = {"texts": len(wanted), "shared_with_others": len(shared), "files": len(places)}
+
+
+def _is_somebodys(store: Store, text: str) -> bool:
+    """Whether a row that is still there holds the text."""
+    return store.row(
+        "SELECT 1 WHERE EXISTS (SELECT 1 FROM versions WHERE instr(text, ?1)) OR EXISTS (SELECT 1 FROM events WHERE instr(content, ?1) "
+        "OR instr(event_id, ?1) OR instr(session_id, ?1)) OR EXISTS (SELECT 1 FROM users WHERE instr(user_id, ?1)) "
+        "OR EXISTS (SELECT 1 FROM rules WHERE instr(text, ?1)) OR EXISTS (SELECT 1 FROM runs WHERE instr(folder, ?1)) "
+        "OR EXISTS (SELECT 1 FROM exports WHERE instr(users, ?1) OR instr(path, ?1))", (text,),
+    ) is not None  # fmt: skip
+
+
+def _contained(path: Path, texts: dict[str, bytes]) -> list[str]:
+    """Which of the texts stand in the bytes of a file."""
+    if not path.is_file() or not path.stat().st_size:
+        return []
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return [text for text, needle in texts.items() if content.find(needle) >= 0]
