@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from plus.cli import data, demo, evaluate, summarize, train
+from plus.cli import data, demo, evaluate, export, forget, profile, prove, summarize, train
 from plus.errors import PlusError
 
 app = typer.Typer(
@@ -22,6 +22,13 @@ app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknow
 app.command(context_settings=EITHER)(summarize.summarize)
 app.command(context_settings=EITHER)(evaluate.evaluate)
 app.add_typer(data.app, name="data")
+profile.app.command(context_settings=EITHER)(prove.score)
+profile.app.command(context_settings=EITHER)(prove.why)
+app.add_typer(profile.app, name="profile")
+app.command(context_settings=EITHER)(export.export)
+app.command("import", context_settings=EITHER)(export.import_)
+app.command(context_settings=EITHER)(forget.forget)
+app.command(context_settings=EITHER)(forget.doctor)
 
 
 def main() -> None:

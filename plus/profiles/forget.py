@@ -193,6 +193,7 @@ def _clean(store: Store, receipt: Receipt) -> None:
             removed = run_files.forget(folder, set(left["users"]), left["subject"], left["time"])
             if removed:
                 receipt.runs[str(folder)] = removed
+            if run_files.noted(folder, left["subject"]):
                 receipt.retrain += run_files.weights(folder)
         with store.transaction() as connection:
             connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))

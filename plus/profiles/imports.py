@@ -22,7 +22,7 @@ from plus.profiles.store import Store
 from plus.sources.population import Dropped
 
 BATCH = 500  # profiles a transaction
-_KINDS = {"lock": "locked", "forbid": "forbidden", "removed": "removed"}
+_KINDS = ("lock", "forbid", "removed")
 
 
 @dataclass
@@ -134,8 +134,9 @@ def _edit(store: Store, profile: Profile, current: versions.Version, receipt: Im
 
 
 def _same_rules(store: Store, profile: Profile) -> bool:
+    """Whether the file fixes what the store does; what was removed follows from the text."""
     here = store.rules(profile.version.user_id)
-    return all(set(getattr(here, kind)) == set(getattr(profile.rules, kind)) for kind in _KINDS)
+    return set(here.lock) == set(profile.rules.lock) and set(here.forbid) == set(profile.rules.forbid)
 
 
 def _set_rules(store: Store, user_id: str, before: Rules, after: Rules) -> None:

@@ -63,6 +63,12 @@ def forget(folder: Path, users: Collection[str], fingerprint: str, time: float) 
     return removed
 
 
+def noted(folder: Path, fingerprint: str) -> bool:
+    """Whether somebody with this fingerprint was taken out of the run before."""
+    path = folder / NOTE
+    return path.is_file() and fingerprint in path.read_text(encoding="utf-8")
+
+
 def texts_with_owner(path: Path, texts: Collection[str]) -> set[str]:
     """Which of the texts stand in a line that belongs to some user."""
     found: set[str] = set()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from plus.errors import ConflictError, ForgottenError, ProfileError
 from plus.profiles import encoding, versions
+from plus.profiles.edits import without
 from plus.profiles.rules import Composed, Similar, compose
 from plus.profiles.sentences import Sentence, carry, normalized, split
 from plus.profiles.store import Reading, Store, User
@@ -179,3 +182,26 @@ def _write(connection: sqlite3.Connection, user: User, version: Version, next_se
 def _now() -> float:
     """Now, in whole milliseconds, which every format can hold."""
     return round(time.time(), 3)
+
+
+def set_score(store: Store, version: Version, score: Mapping[str, Any]) -> None:
+    """Keep with a version what it scored; a version that has gone meanwhile takes none."""
+    with store.transaction() as connection:
+        connection.execute(
+            "UPDATE versions SET score = ? WHERE version = ? AND user = (SELECT number FROM users WHERE user_id = ?)",
+            (json.dumps(score), version.version, version.user_id),
+        )
+
+
+def forbid(store: Store, user_id: str, text: str) -> Version | None:
+    """Ban a statement, and take it out of the current version if it is there. Raises ProfileError if it is locked."""
+    with store.transaction():
+        current = store.current(user_id)
+        said = [s.id for s in current.sentences if normalized(s.text) == normalized(text)] if current else []
+        if current and said:
+            current = save_user(
+                store, user_id, without(current, said), current.version, gone=said, note="a statement was forbidden"
+            )
+            set_rule(store, user_id, "removed", text, False)  # The ban says it already.
+        set_rule(store, user_id, "forbid", text)
+    return current

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -93,7 +93,7 @@ def flips(events: Sequence[Event], before: Sequence[float], after: Sequence[floa
 
 
 def why(
-    scorer: Scorer, version: Version, events: Sequence[Event], sources: dict[int, Sequence[Event]] | None = None
+    scorer: Scorer, version: Version, events: Sequence[Event], sources: Mapping[int, Sequence[Event]] | None = None
 ) -> list[Worth]:
     """Each sentence's worth by leaving it out, the worthiest first.
 

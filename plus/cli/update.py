@@ -1,0 +1,85 @@
+"""`plus summarize --update`: new choices into the store, newer summaries out of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from plus.cli.show import loading, notes, say
+from plus.cli.stores import open_store
+
+if TYPE_CHECKING:
+    from plus.profiles.rules import Similar
+    from plus.profiles.store import Entry
+    from plus.types import UserHistory
+
+ALIKE = 0.85  # cosine similarity from which two sentences say the same (notebooks/LOG.md)
+
+
+def update_store(run: Path, choices: Path | None, store: Path | None, held_out: float) -> dict[str, str]:
+    """Add the choices, summarize whoever has new ones, and report; returns user_id -> summary of those."""
+    from plus.profiles import update
+    from plus.profiles.run_files import run_hash
+    from plus.sources.choices import read_histories
+
+    with open_store(store, create=True) as opened:
+        if choices is not None:
+            histories, dropped = read_histories(sys.stdin if str(choices) == "-" else choices)
+            for line in dropped.lines():
+                say(f"left out: {line}")
+            added = opened.add_events(_entries(histories), held_out)
+            say(f"{added.added:,} new events, {added.known:,} known, {added.refused:,} refused (forgotten)")
+        waiting = update.stale(opened)
+        if not waiting:
+            say("nobody has new choices")
+            return {}
+        with loading("loading the run"):
+            from plus.models.run import load
+        loaded = load(run)
+        opened.add_run(run, run_hash(run), run.name)
+        receipt = update.Receipt()
+        with notes.status(f"summarizing {len(waiting):,} users"):
+            done = list(update.update(opened, loaded.summarizer, receipt, run.name, run_hash(run), _similar()))
+            report = update.against_anew(opened, loaded.reward_model, done)
+    say(
+        f"{receipt.updated:,} summaries updated, {receipt.unchanged:,} unchanged, {receipt.blocked:,} sentences kept out, {receipt.forgotten:,} users forgotten meanwhile"
+    )
+    if receipt.own:
+        say(f"our own summaries were taken out of {receipt.own:,} events: they are no evidence")
+    if report["choices"]:
+        say(
+            f"on {report['choices']:,} held-out choices: accuracy {report['accuracy_updated']:.3f} as updated, {report['accuracy_anew']:.3f} summarized anew without edits"
+        )
+    return {one.user_id: one.text for one in done}
+
+
+def _entries(histories: dict[str, UserHistory]) -> Iterator[Entry]:
+    from plus.profiles.store import Entry
+
+    for user_id, history in histories.items():
+        for event in history.events:
+            yield Entry(user_id, event)
+
+
+def _similar() -> Similar | None:
+    """Whether two sentences say the same, by their embeddings; None where `embed` is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("sentence_transformers") is None:
+        return None
+
+    @cache
+    def model():
+        from sentence_transformers import SentenceTransformer
+
+        return SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2", device="cpu")
+
+    @cache
+    def similar(sentence: str, forbidden: str) -> bool:
+        one, two = model().encode([sentence, forbidden], normalize_embeddings=True, show_progress_bar=False)
+        return float(one @ two) >= ALIKE
+
+    return similar
