@@ -33,24 +33,29 @@ def cases(users: int, irrelevant: int, choices: int, seed: int) -> Iterator[tupl
         yield Version(f"u{number}", 1, text, as_spans(spans)), matters, events
 
 
-def share_found(scorer: Scorer, users: int, irrelevant: int, choices: int, seed: int = 0) -> float:
-    """The share of users whose sentence that matters comes first, ahead of every other."""
-    found = 0
+def share_found(scorer: Scorer, users: int, irrelevant: int, choices: int, seed: int = 0) -> tuple[float, float, float]:
+    """Shares of users: the sentence that matters comes first; it would by leaving out alone; the whole text is read."""
+    first = by_leaving_out = read = 0
     for version, matters, events in cases(users, irrelevant, choices, seed):
-        first, second, *_ = worth.why(scorer, version, events)
-        found += first.text == matters and first.worth > second.worth
-    return found / users
+        found = worth.why(scorer, version, events)
+        first += found.sentences[0].text == matters
+        by_leaving_out += max(found.sentences, key=lambda one: one.worth).text == matters
+        read += found.reads_whole
+    return first / users, by_leaving_out / users, read / users
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run")
-    parser.add_argument("--users", type=int, default=300)
+    parser.add_argument("--users", type=int, default=200)
     args = parser.parse_args()
     scorer = load(args.run).reward_model
     for irrelevant in (3, 4, 5):
-        shares = [share_found(scorer, args.users, irrelevant, choices) for choices in (1, 4, 10, 20)]
-        print(f"{irrelevant} irrelevant:", " ".join(f"{share:.3f}" for share in shares), "with 1, 4, 10, 20 choices")
+        for choices in (1, 4, 10):
+            first, by_leaving_out, read = share_found(scorer, args.users, irrelevant, choices)
+            print(
+                f"{irrelevant} irrelevant, {choices} choices: first {first:.3f}, by leaving out alone {by_leaving_out:.3f}, whole text read {read:.3f}"
+            )
 
 
 if __name__ == "__main__":

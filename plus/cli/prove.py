@@ -61,7 +61,7 @@ def why(
     output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
-    """Each sentence's worth: held-out log-likelihood with it minus without it, and the choices that it came from.
+    """Each sentence's worth: held-out log-likelihood with it minus without it, what it says alone, and the choices it came from.
 
     Example: plus profile why ann
     """
@@ -86,7 +86,7 @@ def why(
             "id": one.id, "worth": round(one.worth, 4) if full else f"{one.worth:+.3f}", "sentence": one.text, "by": one.origin,
             "since": one.since, "from": [{"event": e, "gain": round(g, 4)} for e, g in one.events] if full else _from(one.events),
         }
-        for one in found
+        for one in found.sentences
     ]  # fmt: skip
     print_rows(
         rows,
@@ -94,7 +94,13 @@ def why(
         f"{user}: log-likelihood of {len(events)} held-out choices, with the sentence minus without",
         "sentences",
     )
-    if shape == "table" and (idle := [one.id for one in found if abs(one.worth) < 0.001]):
+    if not found.reads_whole:
+        say(
+            "this reward model predicts worse from the whole summary than from one sentence of it: it was trained on shorter ones, so sentences are ranked by what each says alone"
+        )
+    if shape == "table" and (
+        idle := [one.id for one in found.sentences if max(abs(one.worth), abs(one.alone)) < 0.001]
+    ):
         say(f"{', '.join(idle)}: changes nothing that can be measured here")
 
 

@@ -114,7 +114,8 @@ def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()
 
 
 def finish_interrupted(store: Store) -> int:
-    """Complete what a crash left: clean run folders, rewrite the file. Returns how many were left."""
+    """Complete what a crash left: partial exports, run folders, the rewriting. Returns how many forgets were left."""
+    sweep(store)
     left = [json.loads(work) for (work,) in store.rows("SELECT work FROM unfinished ORDER BY number")]
     if left or store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
         _clean(store, Receipt("", "", 0.0))
@@ -176,6 +177,7 @@ def _begin(connection: sqlite3.Connection, receipt: Receipt, users: Sequence[str
 
 
 def _finish(store: Store, receipt: Receipt, texts: set[str], folders: Sequence[Path]) -> Receipt:
+    sweep(store)
     _clean(store, receipt)
     receipt.rewritten = rewrite(store)
     _search(store, receipt, texts, folders)
@@ -199,18 +201,23 @@ def _clean(store: Store, receipt: Receipt) -> None:
             connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
 
 
+def sweep(store: Store) -> int:
+    """Remove the partial files of exports that were killed; returns how many there were."""
+    rows = list(store.rows("SELECT number, partial, process FROM exports WHERE finished IS NULL"))
+    dead = [(number, Path(partial)) for number, partial, process in rows if not _alive(process)]
+    for number, partial in dead:
+        _remove(partial)
+        with store.transaction() as connection:
+            connection.execute("DELETE FROM exports WHERE number = ?", (number,))
+    return len(dead)
+
+
 def _exports(store: Store, receipt: Receipt, users: Collection[str]) -> None:
-    """Name the exported files that may hold the user, and remove what killed exports left behind."""
-    rows = list(store.rows("SELECT number, path, partial, process, users, finished FROM exports"))
-    for number, path, partial, process, names, finished in rows:
-        if finished is None and not _alive(process):
-            _remove(Path(partial))
-            with store.transaction() as connection:
-                connection.execute("DELETE FROM exports WHERE number = ?", (number,))
-        elif finished is not None and Path(path).exists():
-            hashes = {store.fingerprint("user", user) for user in users}
-            if not names or hashes & set(json.loads(names)):
-                receipt.exports.append(path)
+    """Name the exported files that may hold the users."""
+    hashes = {store.fingerprint("user", user) for user in users}
+    for path, names in store.rows("SELECT path, users FROM exports WHERE finished IS NOT NULL"):
+        if Path(path).exists() and (not names or hashes & set(json.loads(names))):
+            receipt.exports.append(path)
 
 
 def _remove(path: Path) -> None:

@@ -16,6 +16,7 @@ from plus.types import Event, Preference, Scorer
 
 Z = 1.959964  # two-sided 95 %
 DRAWS = 1000
+TOLERANCE = 0.05  # nats a choice by which the whole text may fall behind its best sentence
 
 
 @dataclass(frozen=True)
@@ -49,17 +50,35 @@ class Flip:
 
 @dataclass(frozen=True)
 class Worth:
-    """What one sentence adds: the mean log-likelihood with it minus without it, in nats a choice.
+    """What one sentence adds, in nats a choice.
 
-    `events` are the choices that it was written from, with what the sentence alone adds to each.
+    `worth`: the mean log-likelihood of the whole text minus that without the sentence. `alone`: that of the
+    sentence by itself minus that of no text. `events` are the choices that it was written from, with what
+    the sentence alone adds to each.
     """
 
     id: str
     text: str
     worth: float
+    alone: float
     origin: str
     since: int
     events: tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Why:
+    """Every sentence's worth, the worthiest first.
+
+    `reads_whole` is false where the reward model predicts worse from the whole text than from one of its
+    sentences: it has met no text so long, so what leaving a sentence out changes is noise, and the sentences
+    are ranked by what each says alone.
+    """
+
+    sentences: tuple[Worth, ...]
+    whole: float
+    empty: float
+    reads_whole: bool
 
 
 def held_out(store: Store, user_id: str, version: Version | None = None) -> list[Event]:
@@ -94,22 +113,24 @@ def flips(events: Sequence[Event], before: Sequence[float], after: Sequence[floa
 
 def why(
     scorer: Scorer, version: Version, events: Sequence[Event], sources: Mapping[int, Sequence[Event]] | None = None
-) -> list[Worth]:
-    """Each sentence's worth by leaving it out, the worthiest first.
+) -> Why:
+    """What each sentence is worth on these choices.
 
     `sources` are the events that each version was written from: a sentence's own are those of the
     version that first had it.
     """
     sentences = version.sentences
-    texts = [version.text, *(without(version, [sentence.id]) for sentence in sentences)]
-    whole, *others = _means(scorer, texts, _pairs(events))
+    without_it = [without(version, [sentence.id]) for sentence in sentences]
+    texts = [version.text, "", *without_it, *(sentence.text for sentence in sentences)]
+    whole, empty, *others = _means(scorer, texts, _pairs(events))
+    left, alone = others[: len(sentences)], others[len(sentences) :]
     found = [
-        Worth(
-            s.id, s.text, whole - other, s.origin, s.since, _support(scorer, s.text, (sources or {}).get(s.since, ()))
-        )
-        for s, other in zip(sentences, others, strict=True)
-    ]
-    return sorted(found, key=lambda worth: -worth.worth)
+        Worth(s.id, s.text, whole - rest, own - empty, s.origin, s.since, _support(scorer, s.text, (sources or {}).get(s.since, ())))
+        for s, rest, own in zip(sentences, left, alone, strict=True)
+    ]  # fmt: skip
+    reads_whole = whole >= max(alone, default=whole) - TOLERANCE
+    order = sorted(found, key=lambda one: (-one.worth, -one.alone) if reads_whole else (-one.alone, -one.worth))
+    return Why(tuple(order), whole, empty, reads_whole)
 
 
 def choose(
@@ -127,8 +148,9 @@ def choose(
     """
     if tokens(version.text) <= max_tokens:
         return version.text, 1.0
-    worth = {found.id: found.worth for found in why(scorer, version, events)} if events else {}
-    order = sorted(version.sentences, key=lambda s: (s.text not in locked, -worth.get(s.id, 0.0)))
+    ranked = [one.id for one in why(scorer, version, events).sentences] if events else []
+    ids = ranked or [sentence.id for sentence in version.sentences]
+    order = sorted(version.sentences, key=lambda s: (s.text not in locked, ids.index(s.id)))
     dropped = {sentence.id for sentence in order}
     for sentence in order:
         if tokens(without(version, dropped - {sentence.id})) <= max_tokens:
