@@ -11,6 +11,7 @@ import os
 import random
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from plus.errors import ConflictError, ForgottenError, UnknownUserError
@@ -38,10 +39,8 @@ class Worker:
     def step(self, kinds: list[str]) -> None:
         self.count += 1
         kind, user = self.rng.choice(kinds), self.rng.choice(self.users)
-        try:
+        with suppress(ForgottenError, UnknownUserError):  # Somebody else forgot this user: that is the right answer.
             getattr(self, kind)(user, f"{self.seed}x{self.count}")
-        except (ForgottenError, UnknownUserError):
-            pass  # Somebody else forgot this user: that is the right answer.
 
     def ingest(self, user: str, name: str) -> None:
         events = [

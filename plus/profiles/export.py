@@ -28,6 +28,7 @@ from plus.prompts import escape, profile_message
 from plus.sources.export import as_row
 from plus.types import Preference
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 TABLE = ("user_id", "text", "version", "origin", "model", "run", "created", "sentences", "evidence", "flags")
 
 
@@ -172,7 +173,7 @@ def _jsonl(store: Store, found: Rows, path: Path, stdout: BinaryIO | None, count
         for profile in found:
             row = to_row(profile)
             _note(counts, row)
-            yield json.dumps(row, ensure_ascii=False) + "\n"
+            yield _encode(row) + "\n"
 
     _lines(lines(), path, stdout)
 
@@ -237,7 +238,7 @@ def _openai(store: Store, found: Rows, path: Path, stdout: BinaryIO | None, coun
             _note(counts, to_row(profile))
             message = {"role": "developer", "content": profile_message(profile.version.text)}
             row = {"user_id": profile.version.user_id, "messages": [message]}
-            yield json.dumps(row, ensure_ascii=False) + "\n"
+            yield _encode(row) + "\n"
 
     _lines(lines(), path, stdout)
 
@@ -257,7 +258,7 @@ def _trl(store: Store, found: Rows, path: Path, stdout: BinaryIO | None, counts:
                 row = as_row(user_id, event, None)
                 row["prompt"] = [{"role": "system", "content": profile_message(profile.version.text)}, *row["prompt"]]
                 counts.rows += 1
-                yield json.dumps(row, ensure_ascii=False) + "\n"
+                yield _encode(row) + "\n"
 
     _lines(lines(), path, stdout)
 

@@ -202,13 +202,14 @@ def _clean(store: Store, receipt: Receipt) -> None:
 
 
 def sweep(store: Store) -> int:
-    """Remove the partial files of exports that were killed; returns how many there were."""
-    rows = list(store.rows("SELECT number, partial, process FROM exports WHERE finished IS NULL"))
-    dead = [(number, Path(partial)) for number, partial, process in rows if not _alive(process)]
-    for number, partial in dead:
-        _remove(partial)
-        with store.transaction() as connection:
-            connection.execute("DELETE FROM exports WHERE number = ?", (number,))
+    """Remove what exports that were killed left beside their output; returns how many there were."""
+    rows = list(store.rows("SELECT number, partial, process, finished FROM exports"))
+    dead = [row for row in rows if not _alive(row[2]) and (row[3] is None or Path(row[1]).exists())]
+    for number, partial, _, finished in dead:
+        _remove(Path(partial))
+        if finished is None:
+            with store.transaction() as connection:
+                connection.execute("DELETE FROM exports WHERE number = ?", (number,))
     return len(dead)
 
 

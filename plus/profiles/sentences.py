@@ -186,7 +186,7 @@ def _goes_on(text: str, start: int, found: re.Match[str]) -> bool:
     word = before[-1].lower().lstrip("(\"'") if before else ""
     if word in _SHORT or re.fullmatch(r"\w\.", word):
         return True
-    return text[start : found.start()].strip().isdigit()
+    return found.start() - start < 12 and text[start : found.start()].strip().isdigit()
 
 
 def _stripped(text: str, start: int, end: int) -> Iterator[Span]:
