@@ -53,13 +53,13 @@ def test_sentences_put_together_are_the_same_sentences(text):
 
 
 def test_a_megabyte_is_split_and_carried_in_seconds():
-    text = "Ab. " * 200_000 + "a. " * 100_000
+    text = "Likes cats. " * 50_000 + "a. " * 100_000
     started = time.process_time()
     one, number = carry(text, (), 1, "model", 1)
     two, _ = carry(f"New. {text}", one, number, "user", 2)
-    assert time.process_time() - started < 8
-    assert (len(one), len(two)) == (200_001, 200_002)
-    assert two[0].id == "s200002"
+    assert time.process_time() - started < 4
+    assert (len(one), len(two)) == (50_001, 50_002)
+    assert two[0].id == "s50002"
     assert [s.id for s in two[1:]] == [s.id for s in one]
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from plus.errors import ProfileError
 from plus.types import Event, Preference, Reaction, Turn
 
-
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode  # one for all: json.dumps makes one a call
 
 

@@ -145,11 +145,15 @@ def rewrite(store: Store) -> bool:
 
 def _truncate(connection: sqlite3.Connection) -> bool:
     deadline = time.monotonic() + CHECKPOINT_WAIT
-    while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
+    connection.execute("PRAGMA busy_timeout = 50")  # The deadline is ours.
+    try:
+        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * database.WAIT)}")
 
 
 def _tombstone(connection: sqlite3.Connection, kind: str, fingerprint: str, now: float) -> None:

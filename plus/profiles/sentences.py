@@ -66,11 +66,12 @@ def split(text: str) -> list[Span]:
     spans: list[Span] = []
     start = 0
     for found in _BREAK.finditer(text):
-        if text[found.start()] in ".\u2026" and _goes_on(text, start, found):
+        end = found.end()
+        if found.group() == "." and _goes_on(text, start, end - 1):
             continue
-        spans.extend(_stripped(text, start, found.end()))
-        start = found.end()
-    spans.extend(_stripped(text, start, len(text)))
+        _add(spans, text, start, end)
+        start = end
+    _add(spans, text, start, len(text))
     return spans
 
 
@@ -178,19 +179,18 @@ def _neighbours(
     return (previous, following) == (now_previous, now_following)
 
 
-def _goes_on(text: str, start: int, found: re.Match[str]) -> bool:
-    """Whether a full stop belongs to an abbreviation, an initial, or the number of a list."""
-    if found.group() != ".":
-        return False
-    before = text[max(start, found.start() - 12) : found.end()].split()
+def _goes_on(text: str, start: int, stop: int) -> bool:
+    """Whether the full stop at `stop` belongs to an abbreviation, an initial, or the number of a list."""
+    before = text[max(start, stop - 11) : stop + 1].split()
     word = before[-1].lower().lstrip("(\"'") if before else ""
-    if word in _SHORT or re.fullmatch(r"\w\.", word):
+    if word in _SHORT or (len(word) == 2 and word[0].isalnum()):
         return True
-    return found.start() - start < 12 and text[start : found.start()].strip().isdigit()
+    return stop - start < 12 and text[start:stop].strip().isdigit()
 
 
-def _stripped(text: str, start: int, end: int) -> Iterator[Span]:
+def _add(spans: list[Span], text: str, start: int, end: int) -> None:
+    """The span without the white space around it, if there is anything else."""
     piece = text[start:end]
-    if not piece or piece.isspace():
-        return
-    yield start + len(piece) - len(piece.lstrip()), end - len(piece) + len(piece.rstrip())
+    left = len(piece.lstrip())
+    if left:
+        spans.append((end - left, start + len(piece.rstrip())))
