@@ -28,6 +28,9 @@ _ROLE = re.compile(
 )
 _LINE_BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
+# Without one of these there is nothing to escape; most texts have none.
+_ANY_MARK = re.compile(r"[<\[:\uff1a\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
 
 def escape(text: str) -> str:
     """Keep `text` readable but unable to forge a chat turn or a line of a history.
@@ -36,6 +39,8 @@ def escape(text: str) -> str:
     opens a line loses its colon ("Assistant: x" becomes "Assistant - x"). Applying it twice
     changes nothing more.
     """
+    if not _ANY_MARK.search(text):
+        return text
     text = _LINE_BREAKS.sub("\n", text)
     while _TOKEN.search(text):
         # Repeated, because removing one token may join the halves of another.

@@ -36,7 +36,7 @@ def test_an_edit_is_a_new_version_and_the_older_one_stays(store):
     saved = save_user(store, "ann", change.text, 1, change.keep, change.gone)
     assert (saved.version, saved.origin, saved.text) == (2, "user", "Likes dogs. Talks of music. No lists.")
     assert texts(store) == [("s1", "Likes dogs."), ("s2", "Talks of music."), ("s4", "No lists.")]
-    assert [v.text for v in store.history("ann")][0] == "Likes cats. Talks of music. Short answers."
+    assert store.history("ann")[0].text == "Likes cats. Talks of music. Short answers."
     assert set(store.rules("ann").removed) == {"Likes cats.", "Short answers."}
     assert save_user(store, "ann", change.text, 2).version == 2, "the same text again is no new version"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -43,7 +44,7 @@ def test_spans_hold_all_but_white_space_in_order(text):
     spans = split(text)
     assert "".join("".join(words(text)).split()) == "".join(text.split())
     assert all(start < end for start, end in spans)
-    assert all(one[1] <= two[0] for one, two in zip(spans, spans[1:], strict=False))
+    assert all(one[1] <= two[0] for one, two in pairwise(spans))
     assert all(word == word.strip() for word in words(text))
 
 

@@ -89,7 +89,7 @@ def test_a_failed_batch_leaves_nothing_and_a_failed_part_only_itself(path):
         assert list(store.users()) == []
         with store.transaction() as connection:
             store.add_events([Entry("ann", choice(1))])
-            with pytest.raises(ZeroDivisionError), store.transaction():
+            with pytest.raises(ZeroDivisionError), store.transaction():  # noqa: PT012
                 connection.execute("INSERT INTO users(user_id) VALUES ('half')")
                 raise ZeroDivisionError
         assert list(store.users()) == ["ann"]
@@ -101,7 +101,7 @@ def test_a_failed_batch_leaves_nothing_and_a_failed_part_only_itself(path):
 def test_an_unknown_user_and_the_nearest_ids(path):
     with Store(path) as store:
         store.add_events([Entry(name, choice(1)) for name in ("anna", "anne", "bob")])
-        with pytest.raises(UnknownUserError, match="no user 'annn'; did you mean ann[ae], ann[ae]"):
+        with pytest.raises(UnknownUserError, match=r"no user 'annn'; did you mean ann[ae], ann[ae]"):
             store.user("annn")
         with pytest.raises(UnknownUserError, match="plus profile list shows"):
             store.user("zzzzzzzzzzzzz")
@@ -152,10 +152,9 @@ def not_ours(folder: Path) -> dict[str, tuple[Path, str]]:
 def test_a_file_that_is_not_ours_is_refused_and_left_as_it_is(tmp_path, name):
     file, said = not_ours(tmp_path)[name]
     before = file.read_bytes() if file.is_file() else b""
-    with pytest.raises(ProfileError) as caught:  # noqa: PT012
-        with Store(file) as store:
-            list(store.users())
-            store.events("u400")
+    with pytest.raises(ProfileError) as caught, Store(file) as store:  # noqa: PT012
+        list(store.users())
+        store.events("u400")
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     if file.is_file():
