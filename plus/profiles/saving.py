@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from plus.errors import ConflictError, ForgottenError, ProfileError
@@ -163,8 +164,7 @@ def _insert(
     number = user.newest + 1
     before = current.sentences if current else ()
     sentences, next_sentence = carry(new.text, before, user.next_sentence, new.origin, number, keep, gone)
-    fields = {**vars(new), "version": number, "spans": versions.as_spans(sentences)}
-    return _write(connection, user, Version(**fields), next_sentence)
+    return _write(connection, user, replace(new, version=number, spans=versions.as_spans(sentences)), next_sentence)
 
 
 def _write(connection: sqlite3.Connection, user: User, version: Version, next_sentence: int) -> Version:
