@@ -79,6 +79,13 @@ def test_later_choices_win_over_earlier_ones(store):
     assert [s.id for s in store.current("ann").sentences] == ["s3", "s2"], "what was said before keeps its id"
 
 
+def test_only_the_newest_events_are_read_where_the_summarizer_learned_on_few(store):
+    add(store, 3, 4)
+    list(updating.update(store, Counting(), updating.Receipt(), past_events=2))
+    assert store.current("ann").evidence == ("e3", "e4")
+    assert updating.stale(store) == []
+
+
 def test_the_same_events_again_summarize_nobody(store):
     add(store, 0, 1, 2, animal="cats")
     assert updating.stale(store) == []

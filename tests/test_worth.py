@@ -137,10 +137,14 @@ def test_on_the_demo_a_wrong_favourite_drops_the_score_and_the_right_one_restore
 
 
 def edits_on_the_demo(run: str) -> None:
-    """Every one of fifty users never met: the summary, its edit to a wrong animal, and the edit back."""
+    """Sixty users never met, ten choices each: the summary, its edit to a wrong animal, and the edit back.
+
+    The log-likelihood drops for everyone. Accuracy does for most: a wrong favourite says nothing of
+    choices between two other animals, and ten undecided ones may all come out right.
+    """
     scorer, rng = plus.load(run).reward_model, random.Random(0)
-    population = pets.load(0)
-    for example in population.split("test")[:50]:
+    right_before, right_spoilt, dropped = 0.0, 0.0, 0
+    for example in pets.load(0).split("test")[:60]:
         ((_, right),) = pets.favourite_of(example.history)
         wrong = rng.choice([animal for animal in pets.ANIMALS if animal != right])
         events = held_out(rng, right, 10)
@@ -148,9 +152,13 @@ def edits_on_the_demo(run: str) -> None:
         spoilt = version(edit(own, {"s1": pets.PERSONA.format(animal=wrong)}, [], []).text)
         back = edit(spoilt, {"s1": pets.PERSONA.format(animal=right)}, [], []).text
         before, worse, after = (worth.score(worth.read(scorer, text, events)) for text in (own.text, spoilt.text, back))
-        assert worse.accuracy < before.accuracy, example.history.user_id
-        assert worse.log_likelihood < before.log_likelihood - 0.1
+        assert worse.log_likelihood < before.log_likelihood, example.history.user_id
         assert after == before
+        right_before, right_spoilt = right_before + before.accuracy / 60, right_spoilt + worse.accuracy / 60
+        dropped += worse.accuracy < before.accuracy
+    assert right_before >= 0.95
+    assert right_spoilt <= 0.6
+    assert dropped >= 54
 
 
 def test_on_the_demo_why_names_the_sentence_that_matters(demo):

@@ -144,11 +144,15 @@ def _change(
 
 def _moment(since: str | None) -> float | None:
     from plus.errors import ProfileError
+    from plus.sources.messages import UnusableError
     from plus.sources.timestamps import seconds
 
     if since is None:
         return None
-    moment, _ = seconds(since)
+    try:
+        moment, _ = seconds(since)
+    except UnusableError:
+        moment = None
     if moment is None:
         raise ProfileError(f"--since is {since!r}; give a date such as 2026-11-01, or seconds since 1970")
     return moment

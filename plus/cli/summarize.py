@@ -38,6 +38,13 @@ def summarize(
             max=0.9,
         ),
     ] = 0.2,
+    past_events: Annotated[
+        int | None,
+        typer.Option(
+            help="With --update: how many of a user's newest choices are read. Default: as many as the run learned on.",
+            min=1,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object {user_id: summary} on stdout instead of lines.")
     ] = False,
@@ -54,7 +61,7 @@ def summarize(
     if output is not None and output.exists():
         raise RunError(f"{output} exists and nothing is overwritten; give another --output")
     if update:
-        summaries = update_store(run, choices, store, held_out)
+        summaries = update_store(run, choices, store, held_out, past_events)
         _write(summaries, output, as_json)
         return
     if choices is None:

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 ALIKE = 0.85  # cosine similarity from which two sentences say the same (notebooks/LOG.md)
 
 
-def update_store(run: Path, choices: Path | None, store: Path | None, held_out: float) -> dict[str, str]:
+def update_store(
+    run: Path, choices: Path | None, store: Path | None, held_out: float, past_events: int | None
+) -> dict[str, str]:
     """Add the choices, summarize whoever has new ones, and report; returns user_id -> summary of those."""
     from plus.profiles import update
     from plus.profiles.run_files import run_hash
+    from plus.profiles.runs import events_read
     from plus.sources.choices import read_histories
 
     with open_store(store, create=True) as opened:
@@ -41,8 +44,13 @@ def update_store(run: Path, choices: Path | None, store: Path | None, held_out: 
         loaded = load(run)
         opened.add_run(run, run_hash(run), run.name)
         receipt = update.Receipt()
+        past_events = past_events or events_read(run)
+        if past_events:
+            say(f"reads the newest {past_events} events of each user")
         with notes.status(f"summarizing {len(waiting):,} users"):
-            done = list(update.update(opened, loaded.summarizer, receipt, run.name, run_hash(run), _similar()))
+            done = list(
+                update.update(opened, loaded.summarizer, receipt, run.name, run_hash(run), _similar(), past_events)
+            )
             report = update.against_anew(opened, loaded.reward_model, done)
     say(
         f"{receipt.updated:,} summaries updated, {receipt.unchanged:,} unchanged, {receipt.blocked:,} sentences kept out, {receipt.forgotten:,} users forgotten meanwhile"

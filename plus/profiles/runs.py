@@ -52,6 +52,16 @@ def read_summaries(folder: Path) -> dict[str, str]:
     return {row["user_id"]: row["summary"] for row in rows}
 
 
+def events_read(folder: Path) -> int | None:
+    """How many events the users of a run had at most: what its summarizer learned to read. None where it does not say."""
+    path = folder / "summaries.jsonl"
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8", newline="\n") as file:
+        counts = [json.loads(line).get("events") for line in file if line.strip()]
+    return max((count for count in counts if isinstance(count, int)), default=0) or None
+
+
 def _entries(population: Population) -> Iterator[Entry]:
     for user_id, history in population.histories.items():
         for event in history.events:

@@ -202,6 +202,8 @@ def forbid(store: Store, user_id: str, text: str) -> Version | None:
             current = save_user(
                 store, user_id, without(current, said), current.version, gone=said, note="a statement was forbidden"
             )
-            set_rule(store, user_id, "removed", text, False)  # The ban says it already.
+            for words in store.rules(user_id).removed:
+                if normalized(words) == normalized(text):
+                    set_rule(store, user_id, "removed", words, False)  # The ban says it already.
         set_rule(store, user_id, "forbid", text)
     return current

@@ -54,14 +54,18 @@ def update(
     model: str = "",
     run: str = "",
     similar: Similar | None = None,
+    past_events: int | None = None,
 ) -> Iterator[Updated]:
     """Summarize every user with new events, oldest event first, and save; yields each as it is saved.
 
-    Interrupted, it goes on where it stopped when called again. A user who is forgotten meanwhile is left alone.
+    Of each user the newest `past_events` are read: a summarizer that learned on three says little that is
+    true of thirty, and later events are to win. None reads all. Interrupted, it goes on where it stopped when called again. A user who is forgotten meanwhile is left alone.
     """
     users = iter(stale(store))
     while batch := list(islice(users, BATCH)):
-        readings = [reading for user_id in batch if (reading := _read(store, user_id, receipt)) is not None]
+        readings = [
+            reading for user_id in batch if (reading := _read(store, user_id, receipt, past_events)) is not None
+        ]
         texts = summarizer.summarize([reading.history for reading in readings])
         for reading, text in zip(readings, texts, strict=True):
             try:
@@ -93,8 +97,8 @@ def against_anew(store: Store, scorer: Scorer, updated: Sequence[Updated]) -> di
     return report
 
 
-def _read(store: Store, user_id: str, receipt: Receipt) -> Reading | None:
-    """What may be read of a user: our own earlier texts are no evidence. None once they are forgotten."""
+def _read(store: Store, user_id: str, receipt: Receipt, past_events: int | None) -> Reading | None:
+    """What is to be read of a user, the newest events: our own earlier texts are no evidence. None once they are forgotten."""
     try:
         reading = store.read(user_id)
         texts = {version.text for version in store.history(user_id)}
@@ -103,4 +107,5 @@ def _read(store: Store, user_id: str, receipt: Receipt) -> Reading | None:
         return None
     events, touched = without_own(reading.history.events, texts)
     receipt.own += touched
+    events = events if past_events is None else events[-past_events:]
     return Reading(reading.number, UserHistory(user_id, tuple(events)), reading.upto, reading.current)
