@@ -144,7 +144,7 @@ def forbid(
     store: StoreFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ban a statement: it is taken out, and no model writes it again (nor its like, where `embed` is installed).
+    """Ban a statement: it is taken out, and no model writes it again (nor a close rewording, where `embed` is installed).
 
     Example: plus profile forbid ann "The user likes fish best."
     """

@@ -12,11 +12,14 @@ from plus.cli.show import loading, notes, say
 from plus.cli.stores import open_store
 
 if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
     from plus.profiles.rules import Similar
     from plus.profiles.store import Entry
     from plus.types import UserHistory
 
-ALIKE = 0.85  # cosine similarity from which two sentences say the same (notebooks/LOG.md)
+EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
+ALIKE = 0.85  # cosine similarity from which two sentences say the same: close rewordings only (notebooks/LOG.md)
 
 
 def update_store(
@@ -73,21 +76,31 @@ def _entries(histories: dict[str, UserHistory]) -> Iterator[Entry]:
 
 
 def _similar() -> Similar | None:
-    """Whether two sentences say the same, by their embeddings; None where `embed` is not installed."""
+    """Whether two sentences say the same, by their embeddings; None where `embed` is not installed.
+
+    The model is loaded when the first ban meets the first sentence. Where it cannot be had, only equal
+    words are kept out, and that is said.
+    """
     from importlib.util import find_spec
 
     if find_spec("sentence_transformers") is None:
         return None
 
     @cache
-    def model():
+    def model() -> SentenceTransformer | None:
         from sentence_transformers import SentenceTransformer
 
-        return SentenceTransformer("sentence-transformers/all-MiniLM-L6-v2", device="cpu")
+        try:
+            return SentenceTransformer(EMBEDDER, device="cpu")
+        except (OSError, ValueError, RuntimeError):
+            say(f"{EMBEDDER} cannot be loaded: forbidden statements are kept out by their words only")
+            return None
 
     @cache
     def similar(sentence: str, forbidden: str) -> bool:
-        one, two = model().encode([sentence, forbidden], normalize_embeddings=True, show_progress_bar=False)
+        if (embed := model()) is None:
+            return False
+        one, two = embed.encode([sentence, forbidden], normalize_embeddings=True, show_progress_bar=False)
         return float(one @ two) >= ALIKE
 
     return similar
