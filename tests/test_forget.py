@@ -170,6 +170,11 @@ def test_a_forget_that_was_cut_short_is_completed_later(store, run, tmp_path, mo
     assert list(store.rows("SELECT * FROM unfinished")) == []
 
 
+def test_another_store_in_a_run_folder_is_named(store, run):
+    Store(run / "profiles.db").close()
+    assert forget_user(store, "ann-a").other_stores == [str(run / "profiles.db")]
+
+
 def test_exports_that_may_hold_the_user_are_named(store, tmp_path):
     export(store, "jsonl", tmp_path / "all.jsonl")
     export(store, "jsonl", tmp_path / "bob.jsonl", ["bob-b"])

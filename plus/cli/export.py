@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plus.cli.show import notes, print_json, say
-from plus.cli.stores import AsJson, RunFolder, StoreFile, add_run, load_run, open_store
+from plus.cli.stores import AsJson, Output, RunFolder, StoreFile, add_run, load_run, open_store, print_facts, shape_of
 
 if TYPE_CHECKING:
     from plus.profiles.export import Change
@@ -74,6 +74,7 @@ def import_(
         str, typer.Argument(help="JSONL, a Markdown file or a folder of them, a run folder; - is JSONL on stdin.")
     ],
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """Read profiles back: what a file changes becomes a new version, written by the user.
@@ -101,8 +102,10 @@ def import_(
         "unchanged": receipt.unchanged,
         "forgotten": receipt.forgotten,
     }
-    if as_json:
-        print_json({**counts, "conflicts": [line for line, _ in receipt.conflicts], "dropped": dict(receipt.dropped)})
+    shape = shape_of(output, as_json)
+    if shape != "table":
+        facts = {**counts, "conflicts": [line for line, _ in receipt.conflicts], "dropped": dict(receipt.dropped)}
+        print_facts(facts, shape)
     else:
         say(
             ", ".join(f"{count:,} {name}" for name, count in counts.items()) + f", {len(receipt.conflicts):,} conflicts"

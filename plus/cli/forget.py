@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from plus.cli.show import notes, print_json, results, say
-from plus.cli.stores import AsJson, StoreFile, open_store
+from plus.cli.show import notes, results, say
+from plus.cli.stores import AsJson, Output, StoreFile, open_store, print_facts, print_rows, shape_of
 
 
 def forget(
@@ -21,6 +21,7 @@ def forget(
         bool, typer.Option("--lift", help="Nothing is forgotten: these forgotten ids may be used again.")
     ] = False,
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """Forget users or conversations: in the store, its log, and the run folders it knows; with a hashed receipt.
@@ -43,11 +44,12 @@ def forget(
         with notes.status("forgetting"):
             receipts = [forgetting.forget_user(opened, user, folders) for user in users or ()]
             receipts += [forgetting.forget_conversation(opened, name, folders) for name in conversation or ()]
-    if as_json:
-        print_json({"receipts": [receipt.as_dict() for receipt in receipts]})
-    else:
+    shape = shape_of(output, as_json)
+    if shape == "table":
         for receipt in receipts:
             _print(receipt.as_dict())
+    else:
+        print_rows([receipt.as_dict() for receipt in receipts], shape, name="receipts")
     if any(receipt.found for receipt in receipts):
         raise typer.Exit(1)
 
@@ -57,6 +59,7 @@ def doctor(
         bool, typer.Option("--check_only", help="Complete nothing that an interrupted forget left.")
     ] = False,
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """Check the store's file and every summary in it; complete an interrupted forget. Exit status 2 for a fault.
@@ -67,8 +70,9 @@ def doctor(
 
     with open_store(store) as opened, notes.status("looking"):
         found = examine(opened, not check_only)
-    if as_json:
-        print_json(found.as_dict())
+    shape = shape_of(output, as_json)
+    if shape != "table":
+        print_facts(found.as_dict(), shape)
     else:
         results.print(
             f"{found.path}: " + ", ".join(f"{count:,} {name}" for name, count in found.counts.items()), markup=False
@@ -97,6 +101,7 @@ def _print(receipt: dict[str, Any]) -> None:
     lines += [f"not found, so not cleaned: {folder}" for folder in receipt["runs_not_found"]]
     lines += [f"trained with it, train again: {folder}" for folder in receipt["retrain"]]
     lines += [f"exported, yours to delete: {path}" for path in receipt["exports"]]
+    lines += [f"another store, forget there too with --store: {path}" for path in receipt["other_stores"]]
     searched = receipt["searched"]
     lines.append(
         f"searched {searched['files']} files for {searched['texts']} texts ({searched['shared_with_others']} are other users' too): "

@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plus.cli.show import print_json, results, say
-from plus.cli.stores import STATUSES, AsJson, Output, StoreFile, User, open_store, print_rows, shape_of
+from plus.cli.show import results, say
+from plus.cli.stores import (
+    STATUSES,
+    AsJson,
+    Output,
+    Shape,
+    StoreFile,
+    User,
+    open_store,
+    print_facts,
+    print_rows,
+    shape_of,
+)
 
 if TYPE_CHECKING:
     from plus.profiles.store import Store
@@ -54,13 +65,7 @@ def show(
     """
     with open_store(store) as opened:
         found = _version(opened, user, version)
-        shape = shape_of(output, as_json)
-        if shape == "table":
-            _print_profile(opened, found)
-        elif shape == "md":
-            print(found.text)
-        else:
-            print_rows([_facts(opened, found)], "jsonl") if shape == "jsonl" else print_json(_facts(opened, found))
+        _changed(opened, found, shape_of(output, as_json))
 
 
 def history(user: User, store: StoreFile = None, output: Output = "table", as_json: AsJson = False) -> None:
@@ -83,6 +88,7 @@ def diff(
     older: Annotated[int | None, typer.Argument(help="Default: the version before.")] = None,
     newer: Annotated[int | None, typer.Argument(help="Default: the current version.")] = None,
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """What changed between two versions, a sentence a line.
@@ -96,8 +102,11 @@ def diff(
         before = [found for found in opened.history(user) if found.version < two.version]
         one = opened.version(user, older) if older is not None else before[-1] if before else None
         text = versions.diff(one, two.text, f"version {two.version}")
-    if as_json:
-        print_json({"user_id": user, "older": one.version if one else 0, "newer": two.version, "diff": text})
+    shape = shape_of(output, as_json)
+    if shape in ("json", "jsonl"):
+        print_facts({"user_id": user, "older": one.version if one else 0, "newer": two.version, "diff": text}, shape)
+    elif shape == "md":
+        print(f"```diff\n{text}\n```")
     else:
         results.print(text or "no difference", markup=False, soft_wrap=True)
 
@@ -106,6 +115,7 @@ def restore(
     user: User,
     version: Annotated[int, typer.Argument(help="The version to show again.")],
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """Show an older version again, as a new one; nothing is taken out of the history.
@@ -115,7 +125,7 @@ def restore(
     from plus.profiles import saving
 
     with open_store(store) as opened:
-        _changed(opened, saving.restore(opened, user, version), as_json)
+        _changed(opened, saving.restore(opened, user, version), shape_of(output, as_json))
 
 
 def lock(
@@ -123,6 +133,7 @@ def lock(
     sentence: Annotated[str, typer.Argument(help="Its id, such as s2.")],
     off: Annotated[bool, typer.Option("--off", help="Lift the lock.")] = False,
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """Keep a sentence word for word, whatever a model writes later.
@@ -134,7 +145,7 @@ def lock(
     with open_store(store) as opened, opened.transaction():
         current = _version(opened, user, None)
         saving.set_rule(opened, user, "lock", edits.find(current, sentence).text, not off)
-        _changed(opened, current, as_json)
+        _changed(opened, current, shape_of(output, as_json))
 
 
 def forbid(
@@ -142,6 +153,7 @@ def forbid(
     statement: Annotated[str, typer.Argument(help="A sentence's id, or the statement in words.")],
     off: Annotated[bool, typer.Option("--off", help="Allow it again.")] = False,
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """Ban a statement: it is taken out, and no model writes it again (nor a close rewording, where `embed` is installed).
@@ -163,7 +175,7 @@ def forbid(
                 raise ProfileError(f"{text!r} is not forbidden for {user!r}; plus profile show {user} lists what is")
             for ban in banned:
                 saving.set_rule(opened, user, "forbid", ban, False)
-        _changed(opened, current, as_json)
+        _changed(opened, current, shape_of(output, as_json))
 
 
 def edit(
@@ -179,6 +191,7 @@ def edit(
     ] = None,
     new: Annotated[bool, typer.Option("--new", help="The store may not know the user yet.")] = False,
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """Change a summary: by sentence, from a file, or, without an option, in $EDITOR. `plus profile score` says what it does.
@@ -219,7 +232,7 @@ def edit(
             raise type(error)(f"{error}{f'; your text is in {kept}' if kept else ''}") from None
         if kept is not None:
             kept.unlink()
-        _changed(opened, saved, as_json)
+        _changed(opened, saved, shape_of(output, as_json))
 
 
 def _version(store: Store, user: str, number: int | None) -> Version:
@@ -233,13 +246,15 @@ def _version(store: Store, user: str, number: int | None) -> Version:
     return found
 
 
-def _changed(store: Store, version: Version | None, as_json: bool) -> None:
+def _changed(store: Store, version: Version | None, shape: Shape) -> None:
     if version is None:
         say("done; there is no summary yet")
-    elif as_json:
-        print_json(_facts(store, version))
-    else:
+    elif shape == "table":
         _print_profile(store, version)
+    elif shape == "md":
+        print(version.text)
+    else:
+        print_facts(_facts(store, version), shape)
 
 
 def _facts(store: Store, version: Version) -> dict[str, Any]:

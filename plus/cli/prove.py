@@ -6,8 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from plus.cli.show import print_json, results, say
-from plus.cli.stores import AsJson, Output, RunFolder, StoreFile, User, load_run, open_store, print_rows, shape_of
+from plus.cli.show import results, say
+from plus.cli.stores import (
+    AsJson,
+    Output,
+    RunFolder,
+    Shape,
+    StoreFile,
+    User,
+    load_run,
+    open_store,
+    print_facts,
+    print_rows,
+    shape_of,
+)
 
 
 def score(
@@ -15,6 +27,7 @@ def score(
     against: Annotated[int | None, typer.Option(help="A version to compare with. Default: the one before.")] = None,
     run: RunFolder = None,
     store: StoreFile = None,
+    output: Output = "table",
     as_json: AsJson = False,
 ) -> None:
     """Accuracy and log-likelihood of the summary on the user's held-out choices; after an edit: before, after, what flipped.
@@ -48,10 +61,11 @@ def score(
             ]  # fmt: skip
         if opened.writable:
             saving.set_score(opened, current, found["score"])
-    if as_json:
-        print_json(found)
+    shape = shape_of(output, as_json)
+    if shape in ("json", "jsonl"):
+        print_facts(found, shape)
     else:
-        _print(found)
+        _print(found, shape)
 
 
 def why(
@@ -108,10 +122,10 @@ def _from(events: tuple[tuple[str, float], ...]) -> str:
     return ", ".join(f"{name} ({gain:+.2f})" for name, gain in events[:3])
 
 
-def _print(found: dict[str, Any]) -> None:
+def _print(found: dict[str, Any], shape: Shape) -> None:
     before = found.get("before")
     rows = [] if before is None else [_row(before)]
-    print_rows([*rows, _row(found)], "table", f"{found['user_id']}: {found['score']['choices']} held-out choices")
+    print_rows([*rows, _row(found)], shape, f"{found['user_id']}: {found['score']['choices']} held-out choices")
     for flip in found.get("flipped", ()):
         results.print(
             f"flipped to {'right' if flip['after'] > flip['before'] else 'wrong'}: {flip['prompt']} chose: {flip['chosen']} over: {flip['rejected']}",

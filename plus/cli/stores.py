@@ -42,7 +42,7 @@ User = Annotated[str, typer.Argument(help="The user's id.")]
 
 def store_path(store: Path | None) -> Path:
     """The file of the store that is meant."""
-    from plus.profiles.runs import STORE
+    from plus.profiles.run_files import STORE
 
     if store is None:
         from platformdirs import user_data_path
@@ -98,6 +98,17 @@ def print_rows(rows: Iterable[Mapping[str, Any]], shape: Shape, title: str = "",
         _print_markdown(rows)
     else:
         _print_table(rows, title)
+
+
+def print_facts(facts: Mapping[str, Any], shape: Shape) -> None:
+    """One result for programs (json, jsonl) or as a Markdown list; tables are drawn by who knows their columns."""
+    if shape == "json":
+        print_json(facts)
+    elif shape == "jsonl":
+        print(json.dumps(facts, ensure_ascii=False))
+    else:
+        for key, value in facts.items():
+            print(f"- {key}: {' '.join(cell(value).split())}")
 
 
 def shape_of(output: Shape, as_json: bool) -> Shape:

@@ -42,6 +42,7 @@ class Receipt:
     runs_not_found: list[str] = field(default_factory=list)
     retrain: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
+    other_stores: list[str] = field(default_factory=list)
     rewritten: bool = False
     searched: dict[str, int] = field(default_factory=dict)
     found: list[str] = field(default_factory=list)
@@ -196,6 +197,9 @@ def _clean(store: Store, receipt: Receipt) -> None:
             if not folder.is_dir():
                 receipt.runs_not_found.append(str(folder))
                 continue
+            other = folder / run_files.STORE
+            if other.exists() and not other.samefile(store.path):
+                receipt.other_stores.append(str(other))
             removed = run_files.forget(folder, set(left["users"]), left["subject"], left["time"])
             if removed:
                 receipt.runs[str(folder)] = removed

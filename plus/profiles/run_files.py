@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 WEIGHTS = ("summarizer", "reward_model", "bradley_terry", "untrained", "oracle")
+STORE = "profiles.db"  # a run's own store of its users
 NOTE = "forgotten.jsonl"  # part of the run's manifest, beside config.json
 
 
@@ -49,7 +50,7 @@ def forget(folder: Path, users: Collection[str], fingerprint: str, time: float) 
             continue
         if count:
             removed[str(path.relative_to(folder))] = count
-    for leftover in folder.rglob(".*.partial"):
+    for leftover in folder.rglob(".*.partial*"):
         leftover.unlink(missing_ok=True)  # Of a process that was killed; it may hold anybody's lines.
     if removed:
         note = {

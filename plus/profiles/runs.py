@@ -14,7 +14,6 @@ from plus.profiles.store import Entry, Store
 from plus.sources.population import Population
 from plus.types import Event
 
-STORE = "profiles.db"  # the store beside a run's other files
 BATCH = 500  # users a transaction
 
 
