@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from plus.profiles import forget as forgetting
+from plus.profiles import scrub
 from plus.profiles.doctor import examine
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_user, set_rule
@@ -78,4 +79,4 @@ def test_what_a_crash_left_is_completed_unless_only_asked(store, tmp_path, monke
     assert found.faults == []
     assert not partial.exists()
     assert not any(b"Likes cats" in path.read_bytes() for path in Path(tmp_path).iterdir())
-    assert forgetting._alive(os.getpid())
+    assert scrub.alive(os.getpid())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from plus.errors import ProfileError, UnknownUserError
 from plus.profiles import export as exporting
-from plus.profiles import forget as forgetting
+from plus.profiles import scrub
 from plus.profiles.export import FORMATS, export
 from plus.profiles.forget import finish_interrupted, forget_user
 from plus.profiles.imports import Imported, add, read
@@ -183,11 +183,13 @@ def test_since_users_and_masks(store, tmp_path):
     with pytest.raises(UnknownUserError, match="did you mean bob"):
         export(store, "jsonl", tmp_path / "c", users=["bobb"])
     found: Counter[str] = Counter()
-    export(store, "jsonl", tmp_path / "d", ["bob"], change=lambda p: p.with_text(redact(p.version.text, found)))
+    forbid(store, "bob", "Mail eve@example.org.")
+    export(store, "jsonl", tmp_path / "d", ["bob"], change=lambda p: p.masked(lambda text: redact(text, found)))
     (row,) = lines(tmp_path / "d")
+    assert "eve@example.org" not in (tmp_path / "d").read_text()
     assert row["text"] == "Mail [email], call [phone]. Likes cats."
     assert row["reduced"] is True
-    assert found == Counter(email=1, phone=1)
+    assert found == Counter(email=2, phone=1)
     receipt = add(store, read(tmp_path / "d", Dropped()), Imported())
     assert receipt.edited == 0
     assert "no edit of the full text" in next(iter(receipt.dropped))
@@ -211,7 +213,7 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(store, tmp_path, monkey
 def test_who_is_forgotten_while_an_export_runs_is_not_in_it(store, tmp_path, monkeypatch):
     for user in ("carl", "dora", "eve"):
         save_user(store, user, f"{user} likes cats.", 0)
-    monkeypatch.setattr(forgetting, "CHECKPOINT_WAIT", 0.0)
+    monkeypatch.setattr(scrub, "CHECKPOINT_WAIT", 0.0)
     receipts = []
 
     def change(profile):

@@ -105,11 +105,16 @@ def test_flips_name_the_choices_that_change_sides():
 def test_a_budget_keeps_the_sentences_worth_most_and_says_what_is_kept():
     text = version("The user talked about music. The user likes dogs best. The user likes cats best.")
     events, words = choices("cats", "cats", "dogs"), lambda text: len(text.split())
-    assert worth.choose(Reader(), text, events, words, 100) == (text.text, 1.0)
-    kept, share = worth.choose(Reader(), text, events, words, 5)
-    assert (kept, share) == ("The user likes cats best.", pytest.approx(2 / 3))
-    kept, share = worth.choose(Reader(), text, events, words, 10)
-    assert (kept, share) == ("The user likes dogs best. The user likes cats best.", pytest.approx(1.0))
+    assert worth.choose(Reader(), text, events, words, 100) == (text.text, None)
+    kept, value = worth.choose(Reader(), text, events, words, 5)
+    assert (kept, value.share) == ("The user likes cats best.", pytest.approx(2 / 3))
+    assert (value.whole, value.empty) == (pytest.approx(SURE), pytest.approx(COIN))
+    kept, value = worth.choose(Reader(), text, events, words, 10)
+    assert (kept, value.share) == ("The user likes dogs best. The user likes cats best.", pytest.approx(1.0))
+    kept, value = worth.choose(Reader(longest=6), text, events, words, 5)
+    assert (kept, value.share) == ("The user likes cats best.", None), (
+        "a whole text that is not read has no value to keep"
+    )
     kept, _ = worth.choose(Reader(), text, events, words, 5, locked=["The user talked about music."])
     assert kept == "The user talked about music."
     assert worth.choose(Reader(), text, [], words, 5) == ("The user talked about music.", None)

@@ -31,7 +31,7 @@ def export(
         bool,
         typer.Option(
             "--redact_pii",
-            help="Mask e-mail, phone, card, account, IP numbers and links by their shape; names it cannot.",
+            help="Mask e-mail, phone, card, account, IP numbers and links by their shape; names it cannot, and user ids stay.",
         ),
     ] = False,
     max_tokens: Annotated[
@@ -139,7 +139,7 @@ def _change(
             profile = profile.with_text(text)
             kept.extend([share] if share is not None else [])
         if redact_pii:
-            profile = profile.with_text(redact(profile.version.text, masked))
+            profile = profile.masked(lambda text: redact(text, masked))
         return profile
 
     return change

@@ -142,9 +142,10 @@ def lock(
     """
     from plus.profiles import edits, saving
 
-    with open_store(store) as opened, opened.transaction():
-        current = _version(opened, user, None)
-        saving.set_rule(opened, user, "lock", edits.find(current, sentence).text, not off)
+    with open_store(store) as opened:
+        with opened.transaction():
+            current = _version(opened, user, None)
+            saving.set_rule(opened, user, "lock", edits.find(current, sentence).text, not off)
         _changed(opened, current, shape_of(output, as_json))
 
 

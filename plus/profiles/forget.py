@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
-import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Collection, Iterable, Sequence
@@ -21,12 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import UnknownUserError
-from plus.profiles import database, run_files
+from plus.profiles import run_files
 from plus.profiles.rebuild import rebuild
+from plus.profiles.scrub import rewrite, search, sweep
 from plus.profiles.store import Store
-
-CHECKPOINT_WAIT = 60.0  # seconds for readers that still use the old log
-_SHORTEST = 8  # characters: a shorter text is found everywhere and proves nothing
 
 
 @dataclass
@@ -133,30 +128,6 @@ def lift(store: Store, user_id: str) -> bool:
         return found.rowcount > 0
 
 
-def rewrite(store: Store) -> bool:
-    """Write the file anew and empty its log; False while some reader still holds the old log open."""
-    with database.explained(store.path):
-        store.connection.execute("VACUUM")
-        if not _truncate(store.connection):
-            return False
-        with store.transaction() as connection:
-            connection.execute("DELETE FROM meta WHERE key = 'rewrite'")
-        return _truncate(store.connection)
-
-
-def _truncate(connection: sqlite3.Connection) -> bool:
-    deadline = time.monotonic() + CHECKPOINT_WAIT
-    connection.execute("PRAGMA busy_timeout = 50")  # The deadline is ours.
-    try:
-        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {int(1000 * database.WAIT)}")
-
-
 def _tombstone(connection: sqlite3.Connection, kind: str, fingerprint: str, now: float) -> None:
     connection.execute("INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)", (kind, fingerprint, now))
 
@@ -185,7 +156,7 @@ def _finish(store: Store, receipt: Receipt, texts: set[str], folders: Sequence[P
     sweep(store)
     _clean(store, receipt)
     receipt.rewritten = rewrite(store)
-    _search(store, receipt, texts, folders)
+    receipt.found, receipt.searched = search(store, texts, folders)
     return receipt
 
 
@@ -209,41 +180,12 @@ def _clean(store: Store, receipt: Receipt) -> None:
             connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
 
 
-def sweep(store: Store) -> int:
-    """Remove what exports that were killed left beside their output; returns how many there were."""
-    rows = list(store.rows("SELECT number, partial, process, finished FROM exports"))
-    dead = [row for row in rows if not _alive(row[2]) and (row[3] is None or Path(row[1]).exists())]
-    for number, partial, _, finished in dead:
-        _remove(Path(partial))
-        if finished is None:
-            with store.transaction() as connection:
-                connection.execute("DELETE FROM exports WHERE number = ?", (number,))
-    return len(dead)
-
-
 def _exports(store: Store, receipt: Receipt, users: Collection[str]) -> None:
     """Name the exported files that may hold the users."""
     hashes = {store.fingerprint("user", user) for user in users}
     for path, names in store.rows("SELECT path, users FROM exports WHERE finished IS NOT NULL"):
         if Path(path).exists() and (not names or hashes & set(json.loads(names))):
             receipt.exports.append(path)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
 
 
 def _texts(content: str) -> set[str]:
@@ -262,40 +204,3 @@ def _texts(content: str) -> set[str]:
 
     walk(json.loads(content))
     return found
-
-
-def _search(store: Store, receipt: Receipt, texts: Collection[str], folders: Sequence[Path]) -> None:
-    """Look for the forgotten texts in the bytes of the store, its log and the run folders' rows.
-
-    A text that somebody else's row holds too ("Tell me about music.") is theirs to keep.
-    """
-    wanted = {text: text.encode() for text in texts if len(text) >= _SHORTEST}
-    rows = [path for folder in folders if folder.is_dir() for path in folder.rglob("*.json*") if path.is_file()]
-    places = [store.path, store.path.with_name(f"{store.path.name}-wal"), *rows]
-    hits: dict[str, list[Path]] = {}
-    for path in places:
-        for text in _contained(path, wanted):
-            hits.setdefault(text, []).append(path)
-    shared = {text for text in hits if _is_somebodys(store, text)}
-    for path in rows:
-        shared |= run_files.texts_with_owner(path, {text for text in hits if text not in shared})
-    receipt.found = sorted({str(path) for text, paths in hits.items() if text not in shared for path in paths})
-    receipt.searched = {"texts": len(wanted), "shared_with_others": len(shared), "files": len(places)}
-
-
-def _is_somebodys(store: Store, text: str) -> bool:
-    """Whether a row that is still there holds the text."""
-    return store.row(
-        "SELECT 1 WHERE EXISTS (SELECT 1 FROM versions WHERE instr(text, ?1)) OR EXISTS (SELECT 1 FROM events WHERE instr(content, ?1) "
-        "OR instr(event_id, ?1) OR instr(session_id, ?1)) OR EXISTS (SELECT 1 FROM users WHERE instr(user_id, ?1)) "
-        "OR EXISTS (SELECT 1 FROM rules WHERE instr(text, ?1)) OR EXISTS (SELECT 1 FROM runs WHERE instr(folder, ?1)) "
-        "OR EXISTS (SELECT 1 FROM exports WHERE instr(users, ?1) OR instr(path, ?1))", (text,),
-    ) is not None  # fmt: skip
-
-
-def _contained(path: Path, texts: dict[str, bytes]) -> list[str]:
-    """Which of the texts stand in the bytes of a file."""
-    if not path.is_file() or not path.stat().st_size:
-        return []
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return [text for text, needle in texts.items() if content.find(needle) >= 0]

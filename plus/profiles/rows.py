@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,6 +37,12 @@ class Profile:
         )
         version = replace(self.version, text=text, spans=versions.as_spans(sentences))
         return replace(self, version=version, reduced=True)
+
+    def masked(self, mask: Callable[[str], str]) -> Profile:
+        """The same with every text of the user masked, those of rules too; ids stay."""
+        rules = Rules(*(tuple(map(mask, texts)) for texts in (self.rules.lock, self.rules.forbid, self.rules.removed)))
+        masked = self.with_text(mask(self.version.text))
+        return masked if rules == self.rules else replace(masked, rules=rules, reduced=True)
 
 
 def profiles(store: Store, users: Collection[str] | None = None, since: float | None = None) -> Iterator[Profile]:

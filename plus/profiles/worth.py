@@ -81,6 +81,20 @@ class Why:
     reads_whole: bool
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Mean log-likelihood of the held-out choices, in nats: with the whole text, with what was kept of it, with none."""
+
+    whole: float
+    kept: float
+    empty: float
+
+    @property
+    def share(self) -> float | None:
+        """The part of the whole text's predictive value that is kept; None where that has none."""
+        return (self.kept - self.empty) / (self.whole - self.empty) if self.whole > self.empty else None
+
+
 def held_out(store: Store, user_id: str, version: Version | None = None) -> list[Event]:
     """The user's choices that no summarizer has read: what a summary is scored on."""
     read = set()
@@ -140,14 +154,14 @@ def choose(
     tokens: Callable[[str], int],
     max_tokens: int,
     locked: Collection[str] = (),
-) -> tuple[str, float | None]:
-    """The sentences worth most that fit `max_tokens` together, in their order, and the share of the
-    text's predictive value that they keep (None where the whole text predicts no better than none).
+) -> tuple[str, Kept | None]:
+    """The sentences worth most that fit `max_tokens` together, in their order, and what that keeps.
 
-    Locked sentences come first. Without held-out choices to judge by, the first sentences stay.
+    Locked sentences come first. None is judged of a text that fits, or without held-out choices, where
+    the first sentences stay.
     """
     if tokens(version.text) <= max_tokens:
-        return version.text, 1.0
+        return version.text, None
     ranked = [one.id for one in why(scorer, version, events).sentences] if events else []
     ids = ranked or [sentence.id for sentence in version.sentences]
     order = sorted(version.sentences, key=lambda s: (s.text not in locked, ids.index(s.id)))
@@ -156,10 +170,7 @@ def choose(
         if tokens(without(version, dropped - {sentence.id})) <= max_tokens:
             dropped -= {sentence.id}
     text = without(version, dropped)
-    if not events:
-        return text, None
-    whole, kept, empty = _means(scorer, [version.text, text, ""], _pairs(events))
-    return text, (kept - empty) / (whole - empty) if whole > empty else None
+    return text, Kept(*_means(scorer, [version.text, text, ""], _pairs(events))) if events else None
 
 
 def wilson(share: float, n: int) -> tuple[float, float]:
