@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from plus.profiles.export import Change
     from plus.profiles.rows import Profile
     from plus.profiles.store import Store
+    from plus.profiles.worth import Kept
 
 FORMATS = "jsonl, markdown (a folder, a file a user), csv, parquet, openai (developer messages), trl (choices with the summary as system message)"
 
@@ -50,7 +51,7 @@ def export(
 
     with open_store(store) as opened:
         masked: Counter[str] = Counter()
-        kept: list[float] = []
+        kept: list[Kept] = []
         change = _change(opened, redact_pii, masked, max_tokens, kept, run)
         moment = _moment(since)
         if dry_run:
@@ -60,13 +61,13 @@ def export(
         found = write(opened, form, Path(output), users, moment, change, stdout)
     facts: dict[str, Any] = {
         "path": found.path, "users": found.users, "rows": found.rows, "bytes": found.bytes, "flagged": dict(found.flagged),
-        "left_out": dict(found.left_out), "masked": dict(masked), "value_kept": sum(kept) / len(kept) if kept else None,
+        "left_out": dict(found.left_out), "masked": dict(masked), "value_kept": _value(kept),
     }  # fmt: skip
     if as_json and stdout is None:
         print_json(facts)
         return
     say(f"{found.users:,} users, {found.rows:,} rows, {found.bytes:,} bytes in {found.path}")
-    _notes(facts, max_tokens, len(kept))
+    _notes(facts, max_tokens)
 
 
 def import_(
@@ -115,7 +116,7 @@ def import_(
 
 
 def _change(
-    store: Store, redact_pii: bool, masked: Counter[str], max_tokens: int | None, kept: list[float], run: Path | None
+    store: Store, redact_pii: bool, masked: Counter[str], max_tokens: int | None, kept: list[Kept], run: Path | None
 ) -> Change | None:
     """What each profile goes through on its way out."""
     if not redact_pii and max_tokens is None:
@@ -133,11 +134,11 @@ def _change(
         if loaded is not None and max_tokens is not None:
             user_id = profile.version.user_id
             events = worth.held_out(store, user_id, profile.version)
-            text, share = worth.choose(
+            text, value = worth.choose(
                 loaded.reward_model, profile.version, events, tokens, max_tokens, profile.rules.lock
             )
             profile = profile.with_text(text)
-            kept.extend([share] if share is not None else [])
+            kept.extend([value] if value is not None else [])
         if redact_pii:
             profile = profile.masked(lambda text: redact(text, masked))
         return profile
@@ -173,7 +174,7 @@ def _dry_run(store: Store, users: list[str] | None, since: float | None, change:
     print_json({"users": count, "first": to_row(first) if first else None, "written": False})
 
 
-def _notes(facts: dict[str, Any], max_tokens: int | None, judged: int) -> None:
+def _notes(facts: dict[str, Any], max_tokens: int | None) -> None:
     for flag, count in facts["flagged"].items():
         say(f"look at them: {count:,} summaries with {flag.replace('_', ' ')} in the text (kept as text)")
     for reason, count in facts["left_out"].items():
@@ -181,10 +182,29 @@ def _notes(facts: dict[str, Any], max_tokens: int | None, judged: int) -> None:
     if facts["masked"]:
         say("masked: " + ", ".join(f"{count:,} {kind}" for kind, count in facts["masked"].items()))
     if max_tokens is not None:
-        share = facts["value_kept"]
-        value = (
-            f"{share:.1%} of their predictive value kept, mean of {judged:,} users"
-            if share is not None
-            else "their value was not judged: no held-out choices, or no better than no summary"
-        )
-        say(f"at most {max_tokens} tokens a summary: {value}")
+        say(f"at most {max_tokens} tokens a summary: {_value_line(facts['value_kept'])}")
+
+
+def _value(kept: list[Kept]) -> dict[str, Any] | None:
+    """Means over the shortened summaries that could be judged."""
+    from plus.measures import mean
+    from plus.profiles.worth import Kept
+
+    if not kept:
+        return None
+    means = Kept(mean(k.whole for k in kept), mean(k.kept for k in kept), mean(k.empty for k in kept))
+    return {"users": len(kept), "whole": means.whole, "kept": means.kept, "empty": means.empty, "share": means.share}
+
+
+def _value_line(value: dict[str, Any] | None) -> str:
+    if value is None:
+        return "none was shortened, or none has held-out choices to judge the loss by"
+    share = (
+        f"{value['share']:.1%} of the predictive value kept"
+        if value["share"]
+        else "the whole texts predict no better than none"
+    )
+    return (
+        f"{share} (log-likelihood a choice of {value['users']:,} shortened: "
+        f"{value['kept']:.3f} kept, {value['whole']:.3f} whole, {value['empty']:.3f} none)"
+    )

@@ -99,6 +99,7 @@ def _remove(path: Path) -> None:
 
 
 def alive(process: int) -> bool:
+    """Whether a process with this number runs on this machine."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
