@@ -173,7 +173,9 @@ def forbid(
         else:
             banned = [ban for ban in opened.rules(user).forbid if normalized(ban) == normalized(text)]
             if not banned:
-                raise ProfileError(f"{text!r} is not forbidden for {user!r}; plus profile show {user} lists what is")
+                raise ProfileError(
+                    f"that statement is not forbidden for {user!r}; plus profile show {user} lists what is"
+                )
             for ban in banned:
                 saving.set_rule(opened, user, "forbid", ban, False)
         _changed(opened, current, shape_of(output, as_json))

@@ -72,7 +72,7 @@ def save_user(
     with store.transaction() as connection:
         if base == 0:
             store.refuse_forgotten("user", user_id)
-            store._number(connection, user_id)
+            store.enrol(connection, user_id)
         user = store.user(user_id)
         current = store.current(user_id)
         if user.current != base:
@@ -140,10 +140,9 @@ def _obey(connection: sqlite3.Connection, store: Store, user: User, before: Sequ
         raise ProfileError(
             f"{name} of {user_id!r} is locked; unlock it first with plus profile lock {user_id} {name} --off"
         )
-    banned = next((ban for ban in rules.forbid if normalized(ban) in said), None)
-    if banned is not None:
+    if any(normalized(ban) in said for ban in rules.forbid):  # The statement itself stays out of the message.
         raise ProfileError(
-            f"{banned!r} is forbidden for {user_id!r}; allow it first with plus profile forbid {user_id} TEXT --off"
+            f"the text holds a statement that is forbidden for {user_id!r}; plus profile show {user_id} lists those, plus profile forbid {user_id} TEXT --off allows one"
         )
     removed = [(user.number, "removed", s.text) for s in before if normalized(s.text) not in said]
     back = [(user.number, text) for text in rules.removed if normalized(text) in said]

@@ -201,7 +201,7 @@ class Store:
                 refused += 1
                 continue
             if user_id not in numbers:
-                numbers[user_id] = self._number(connection, user_id)
+                numbers[user_id] = self.enrol(connection, user_id)
             if held_out is None:
                 held_out = event.kind == "choice" and encoding.is_held_out(event_id, share)
             rows.append(
@@ -230,7 +230,8 @@ class Store:
             or (session_id != "" and self.is_forgotten("conversation", session_id))
         )
 
-    def _number(self, connection: sqlite3.Connection, user_id: str) -> int:
+    def enrol(self, connection: sqlite3.Connection, user_id: str) -> int:
+        """The number of a user, who is made known if need be; whoever calls this has looked for a tombstone."""
         found = connection.execute("SELECT number FROM users WHERE user_id = ?", (user_id,)).fetchone()
         if found:
             return found[0]
