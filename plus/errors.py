@@ -2,7 +2,9 @@
 
 
 class PlusError(ValueError):
-    """What was found, what is needed and the remedy, in one line."""
+    """What was found, what is needed and the remedy, in one line. `status` is the command's exit status."""
+
+    status = 2
 
 
 class SourceError(PlusError):
@@ -31,3 +33,29 @@ class EvidenceError(PlusError):
 
 class EndpointError(PlusError):
     """A model behind an address cannot be reached or refuses."""
+
+
+class ProfileError(PlusError):
+    """A profile store, or a file of profiles, cannot be used as asked."""
+
+
+class ConflictError(ProfileError):
+    """Somebody else changed a summary meanwhile: nothing was written. `diff` shows their change."""
+
+    status = 3
+
+    def __init__(self, message: str, diff: str = "") -> None:
+        super().__init__(message)
+        self.diff = diff
+
+
+class UnknownUserError(ProfileError):
+    """The store holds no such user."""
+
+    status = 4
+
+
+class ForgottenError(ProfileError):
+    """The user or conversation was forgotten; nothing of it may be written again."""
+
+    status = 5

@@ -33,6 +33,9 @@ _ROLE = re.compile(
 _ANSWER = re.compile(r"^([^\S\n]*answer [ab])[^\S\n]*[:\uff1a]", re.IGNORECASE | re.MULTILINE)
 _LINE_BREAKS = re.compile(r"\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
+# Without one of these there is nothing to escape; most texts have none.
+_ANY_MARK = re.compile(r"[<\[:\uff1a\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
 
 def escape(text: str) -> str:
     """Keep `text` readable but unable to forge a chat turn or a line of a history.
@@ -41,6 +44,8 @@ def escape(text: str) -> str:
     opens a line loses its colon ("Assistant: x" becomes "Assistant - x"). Applying it twice
     changes nothing more.
     """
+    if not _ANY_MARK.search(text):
+        return text
     text = _LINE_BREAKS.sub("\n", text)
     while _TOKEN.search(text):
         # Repeated, because removing one token may join the halves of another.
@@ -73,13 +78,18 @@ def summarizer_messages(history: UserHistory, instruction: str = INSTRUCTION) ->
     return [{"role": "user", "content": f"{events}\n\n{instruction}" if events else instruction}]
 
 
+def profile_message(summary: str) -> str:
+    """The summary as data about the user, for a system or developer message."""
+    return f"{ABOUT_USER}{escape(summary.strip())}"
+
+
 def scorer_messages(summary: str, prompt: Prompt, answer: str) -> list[Message]:
     """What the reward model reads: the summary as data about the user, the prompt, one answer.
 
     A prompt of several turns stays several turns, and the summary opens the user's first one. An
     empty summary leaves the bare conversation, which is what plain Bradley-Terry reads.
     """
-    about = f"{ABOUT_USER}{escape(summary.strip())}\n\n" if summary.strip() else ""
+    about = f"{profile_message(summary)}\n\n" if summary.strip() else ""
     turns = (Turn("user", prompt),) if isinstance(prompt, str) else prompt
     first = next((number for number, turn in enumerate(turns) if turn.role == "user"), 0)
     messages: list[Message] = [

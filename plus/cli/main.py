@@ -7,7 +7,20 @@ import sys
 
 import typer
 
-from plus.cli import audit, benchmark, data, demo, evaluate, push, summarize, train
+from plus.cli import (
+    audit,
+    benchmark,
+    data,
+    demo,
+    evaluate,
+    export,
+    forget,
+    profile,
+    prove,
+    push,
+    summarize,
+    train,
+)
 from plus.errors import PlusError
 
 app = typer.Typer(
@@ -25,10 +38,17 @@ app.command(context_settings=EITHER)(audit.audit)
 app.command(context_settings=EITHER)(benchmark.benchmark)
 app.command(context_settings=EITHER)(push.push)
 app.add_typer(data.app, name="data")
+profile.app.command(context_settings=EITHER)(prove.score)
+profile.app.command(context_settings=EITHER)(prove.why)
+app.add_typer(profile.app, name="profile")
+app.command(context_settings=EITHER)(export.export)
+app.command("import", context_settings=EITHER)(export.import_)
+app.command(context_settings=EITHER)(forget.forget)
+app.command(context_settings=EITHER)(forget.doctor)
 
 
 def main() -> None:
-    """Run a verb; what a person can mend is one line on stderr and exit status 2."""
+    """Run a verb; what a person can mend is one line on stderr and exit status 2 (or the error's own)."""
     arguments = sys.argv[1:]
     debug = "--debug" in arguments
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # Nothing is sent that no command says.
@@ -40,7 +60,7 @@ def main() -> None:
     try:
         app(args=[word for word in arguments if word != "--debug"])
     except PlusError as error:
-        _fail(error, debug, 2, str(error))
+        _fail(error, debug, error.status, str(error))
     except KeyboardInterrupt as error:
         _fail(error, debug, 130, "interrupted; a training run continues with --resume_from_checkpoint")
     except OSError as error:

@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from plus.cli.show import loading, say
+from plus.cli.stores import StoreFile
+from plus.cli.update import update_store
 from plus.types import UserHistory
 
 
@@ -19,11 +21,11 @@ def summarize(
         str, typer.Argument(help="A run folder, or the base URL of an OpenAI-compatible endpoint, with --model.")
     ],
     choices: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            help="JSONL of past choices: user_id, prompt, chosen, rejected (or completion, label); - reads stdin."
+            help="JSONL of past choices: user_id, prompt, chosen, rejected (or completion, label); - reads stdin. --update can do without."
         ),
-    ],
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="JSONL to write; a new file. Default: stdout.")] = None,
     resume: Annotated[
         bool,
@@ -32,11 +34,35 @@ def summarize(
         ),
     ] = False,
     model: Annotated[str | None, typer.Option(help="The endpoint's name for its model.")] = None,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update", help="Keep choices and summaries in the store: summarize anew whoever has new choices."
+        ),
+    ] = False,
+    store: StoreFile = None,
+    held_out: Annotated[
+        float,
+        typer.Option(
+            help="With --update: share of the new choices that no summary reads, for plus profile score.",
+            min=0,
+            max=0.9,
+        ),
+    ] = 0.2,
+    past_events: Annotated[
+        int | None,
+        typer.Option(
+            help="With --update: how many of a user's newest choices are read. Default: as many as the run learned on.",
+            min=1,
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object {user_id: summary} on stdout instead of lines.")
     ] = False,
 ) -> None:
     """Write {user_id, summary} for every user, from their past choices, oldest first.
+
+    With --update what people edited, locked or forbade stays, and the same choice twice changes nothing.
 
     Example: plus summarize runs/demo choices.jsonl --output summaries.jsonl
     """
@@ -44,10 +70,16 @@ def summarize(
     from plus.models.bulk import SummaryFile
     from plus.sources.choices import read_histories
 
-    if output is not None and output.exists() and not resume:
+    if output is not None and output.exists() and (update or not resume):
         raise RunError(
             f"{output} exists and nothing is overwritten; give another --output, or --resume to go on with this one"
         )
+    if update:
+        texts = update_store(Path(run), choices, store, held_out, past_events)
+        _store_written(texts, output, as_json)
+        return
+    if choices is None:
+        raise RunError("a file of choices is missing; give one, or --update to read the store's")
     histories, dropped = read_histories(sys.stdin if str(choices) == "-" else choices)
     for line in dropped.lines():
         say(f"left out: {line}")
@@ -118,3 +150,16 @@ def _engine(run: str, model: str | None) -> tuple[str, Callable]:
     settings = json.loads(config.read_text(encoding="utf-8"))
     windows = [settings.get(key) for key in ("max_prompt_length", "max_completion_length")]
     return fingerprint(folder / "summarizer", *windows, INSTRUCTION), open_run
+
+
+def _store_written(texts: dict[str, str], output: Path | None, as_json: bool) -> None:
+    """What an update wrote, where it was asked for beside the store."""
+    if as_json:
+        print(json.dumps(texts, ensure_ascii=False, indent=2))
+        return
+    rows = [json.dumps({"user_id": user, "summary": text}, ensure_ascii=False) + "\n" for user, text in texts.items()]
+    if output is None:
+        sys.stdout.writelines(rows)
+    else:
+        output.write_text("".join(rows), encoding="utf-8")
+        say(f"{len(texts):,} summaries in {output}")

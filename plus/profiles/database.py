@@ -1,0 +1,158 @@
+"""Opening the store's SQLite file safely, and saying plainly why it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from plus.errors import ProfileError
+from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION
+
+WAIT = 120.0  # seconds that a writer waits for the others; a batch takes well under one
+_MAGIC = b"SQLite format 3\x00"
+
+
+def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
+    """A connection to the store at `path`, brought to the newest schema, and whether it can be written.
+
+    A new file is readable by its owner only; one that cannot be written is opened for reading. Raises ProfileError when there is none and `create` is
+    false, when it is another program's, of a newer plus, or damaged.
+    """
+    if not path.exists() and not create:
+        raise ProfileError(
+            f"there is no profile store at {path}; give --store or set PLUS_STORE, or start one with plus import or plus summarize --update"
+        )
+    with explained(path):
+        _refuse_foreign(path)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        connection = _open(path, writable)
+        try:
+            _check(connection, path)
+            if writable:
+                _prepare(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection, writable
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite says about the file into a ProfileError that names the remedy."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        name = getattr(error, "sqlite_errorname", "")
+        said = f"{path} ({error})"
+        if name.startswith("SQLITE_FULL"):
+            line = f"the disk is full: {said}; nothing was changed; make room and try again"
+        elif name.startswith("SQLITE_IOERR"):
+            line = (
+                f"the disk would not take or give the data: {said}; nothing was changed; look at its space and health"
+            )
+        elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+            line = f"this store cannot be written: {said}; copy it where you may write, or give another --store"
+        elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
+            line = f"another process has been writing to {path} for {WAIT:.0f} s; nothing was changed; try again when it has ended"
+        elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            line = (
+                f"this store is damaged: {said}; put a copy back, or save what can be read with: sqlite3 FILE .recover"
+            )
+        else:
+            raise
+        raise ProfileError(line) from error
+    except PermissionError as error:
+        raise ProfileError(f"no permission for {error.filename or path}; give another --store") from error
+
+
+def _open(path: Path, writable: bool) -> sqlite3.Connection:
+    # Without a log beside it a file on a read-only disk is complete, and SQLite may be told so.
+    complete = not path.with_name(f"{path.name}-wal").exists()
+    options = "" if writable else "?mode=ro&immutable=1" if complete else "?mode=ro"
+    return sqlite3.connect(f"{path.resolve().as_uri()}{options}", uri=True, timeout=WAIT, isolation_level=None)
+
+
+def _refuse_foreign(path: Path) -> None:
+    if path.is_dir():
+        raise ProfileError(f"{path} is a folder; a profile store is a file")
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            start = file.read(16)
+        if start != _MAGIC:
+            raise ProfileError(f"{path} is no profile store, it begins with {start[:8]!r}; give another --store")
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    """Refuse another program's file and a newer schema before anything is written to it."""
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if application != APPLICATION_ID:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' LIMIT 4")]
+        if tables or application:
+            raise ProfileError(
+                f"{path} is a SQLite file of another program (tables: {', '.join(tables) or 'none'}); give another --store"
+            )
+    elif version > VERSION:
+        raise ProfileError(
+            f"{path} was written by a newer plus (schema {version}, this one knows {VERSION}); update plus, nothing was changed"
+        )
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    _set_wal(connection)
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA synchronous = FULL")  # What is acknowledged survives a power cut.
+    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()  # Somebody may have been faster.
+        for step in MIGRATIONS[version:]:
+            for statement in _statements(step):
+                connection.execute(statement)
+        if version == 0:
+            connection.execute("INSERT INTO meta VALUES ('salt', ?)", (secrets.token_bytes(16),))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        rollback(connection)
+        raise
+
+
+def _set_wal(connection: sqlite3.Connection) -> None:
+    """Switch to write-ahead logging; SQLite does not wait here, so we do."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script one by one: executescript would end our transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def rollback(connection: sqlite3.Connection) -> None:
+    """Undo the open transaction, if SQLite has not already done so (as it does on a full disk)."""
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")

@@ -1,0 +1,172 @@
+"""Profiles back in: a JSONL file, Markdown files as people edited them, or a run folder.
+
+What a file changes in the store is a person's edit and becomes a new version; a file made from an older version
+is not written over the newer one, and whoever was forgotten stays so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from plus.errors import ConflictError, ForgottenError, ProfileError, UnknownUserError
+from plus.profiles import versions
+from plus.profiles.markdown import from_markdown
+from plus.profiles.rows import Profile, from_row
+from plus.profiles.rules import Rules
+from plus.profiles.saving import put, save_user, set_rule
+from plus.profiles.store import Store
+from plus.sources.population import Dropped
+
+BATCH = 500  # profiles a transaction
+_KINDS = ("lock", "forbid", "removed")
+
+
+@dataclass
+class Imported:
+    """What became of the profiles: new ones, edits of known ones, what was the same, and what was not written."""
+
+    new: int = 0
+    edited: int = 0
+    unchanged: int = 0
+    forgotten: int = 0
+    conflicts: list[tuple[str, str]] = field(default_factory=list)
+    dropped: Dropped = field(default_factory=Dropped)
+
+
+def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None) -> Iterator[Profile]:
+    """The profiles of a JSONL file (or stdin), a Markdown file, or a folder of those; broken ones are counted.
+
+    Raises ProfileError for anything else.
+    """
+    if stdin is not None:
+        yield from _jsonl(stdin, "stdin", dropped)
+    elif source.is_dir():
+        files = sorted(source.glob("*.md"))
+        if not files:
+            raise ProfileError(
+                f"{source} is neither a run folder nor one of Markdown files; give what plus export or plus train wrote"
+            )
+        for path in files:
+            yield from _markdown(path, dropped)
+    elif not source.is_file():
+        raise ProfileError(f"there is no file or folder {source}; give what plus export wrote, or a run folder")
+    elif source.suffix == ".md":
+        yield from _markdown(source, dropped)
+    elif source.suffix in (".parquet", ".csv"):
+        raise ProfileError(
+            f"{source}: {source.suffix[1:]} is for other programs and cannot come back; import JSONL or Markdown"
+        )
+    else:
+        with source.open("rb") as file:
+            yield from _jsonl(file, source.name, dropped)
+
+
+def add(store: Store, found: Iterator[Profile], receipt: Imported) -> Imported:
+    """Put profiles into the store, `BATCH` a transaction."""
+    done = False
+    while not done:
+        with store.transaction():
+            done = True
+            for number, profile in enumerate(found, start=1):
+                _add(store, profile, receipt)
+                if number == BATCH:
+                    done = False
+                    break
+    return receipt
+
+
+def _add(store: Store, profile: Profile, receipt: Imported) -> None:
+    new = profile.version
+    try:
+        current = store.current(new.user_id)
+    except UnknownUserError:
+        current = None
+    except ForgottenError:
+        receipt.forgotten += 1
+        return
+    try:
+        if current is None:
+            _put(store, profile, receipt)
+        elif current.text == new.text and _same_rules(store, profile):
+            receipt.unchanged += 1
+        else:
+            _edit(store, profile, current, receipt)
+    except ForgottenError:
+        receipt.forgotten += 1
+    except ConflictError as error:
+        receipt.conflicts.append((f"{new.user_id}: {error}", error.diff))
+    except ProfileError as error:
+        receipt.dropped.add(f"profiles that break a rule: {error}", new.user_id)
+
+
+def _put(store: Store, profile: Profile, receipt: Imported) -> None:
+    """A user the store does not know: the version as it is, number and all."""
+    new = replace(profile.version, version=max(1, profile.version.version))
+    if store.forgotten() and any(store.is_forgotten("event", new.user_id, event) for event in new.evidence):
+        raise ForgottenError("")
+    with store.transaction() as connection:
+        connection.execute("INSERT OR IGNORE INTO users(user_id) VALUES (?)", (new.user_id,))
+        put(connection, store.user(new.user_id), new, profile.next_sentence)
+        _set_rules(store, new.user_id, Rules(), profile.rules)
+    receipt.new += 1
+
+
+def _edit(store: Store, profile: Profile, current: versions.Version, receipt: Imported) -> None:
+    new = profile.version
+    if profile.reduced:
+        raise ProfileError(
+            "a file that was shortened or redacted (--max_tokens, --redact_pii) is no edit of the full text"
+        )
+    if new.version != current.version:
+        raise ConflictError(
+            f"the file was made from version {new.version or 'none'} and the store has {current.version}; nothing was written, export again or use plus profile edit --from",
+            versions.diff(current, new.text, "the file"),
+        )
+    before = store.rules(new.user_id)
+    with store.transaction():
+        _set_rules(store, new.user_id, before, replace(profile.rules, removed=before.removed))
+        save_user(store, new.user_id, new.text, current.version, note="edited in a file")
+    receipt.edited += 1
+
+
+def _same_rules(store: Store, profile: Profile) -> bool:
+    """Whether the file fixes what the store does; what was removed follows from the text."""
+    here = store.rules(profile.version.user_id)
+    return set(here.lock) == set(profile.rules.lock) and set(here.forbid) == set(profile.rules.forbid)
+
+
+def _set_rules(store: Store, user_id: str, before: Rules, after: Rules) -> None:
+    for kind in _KINDS:
+        old, new = set(getattr(before, kind)), set(getattr(after, kind))
+        for text in old ^ new:
+            set_rule(store, user_id, kind, text, text in new)
+
+
+def _markdown(path: Path, dropped: Dropped) -> Iterator[Profile]:
+    try:
+        yield from_row(from_markdown(path.read_bytes(), path.name), path.name)
+    except ProfileError as error:
+        dropped.add(str(error), str(path))
+
+
+def _jsonl(file: BinaryIO, name: str, dropped: Dropped) -> Iterator[Profile]:
+    for number, line in enumerate(file, start=1):
+        where = f"{name} line {number}"
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            dropped.add("lines that are no JSON object", where)
+            continue
+        if not isinstance(row, dict):
+            dropped.add("lines that are no JSON object", where)
+            continue
+        try:
+            yield from_row(row, where)
+        except ProfileError as error:
+            dropped.add(str(error), where)

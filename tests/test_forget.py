@@ -1,0 +1,226 @@
+"""Forgetting: nothing is left on disk, nothing comes back, and the receipt says so."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from plus.errors import UnknownUserError
+from plus.profiles import forget as forgetting
+from plus.profiles.export import export
+from plus.profiles.forget import finish_interrupted, forget_conversation, forget_user
+from plus.profiles.saving import forbid, save_model, save_user, set_rule
+from plus.profiles.store import Entry, Store
+from plus.types import Event, Preference
+
+SECRET = "xylophones at midnight"
+
+
+def event(user: str, number: int, text: str = "") -> Event:
+    return Event(
+        f"{user}-event-{number}",
+        "choice",
+        Preference("Tell me.", text or f"I saw {user} cats {number}.", "No."),
+        float(number),
+    )
+
+
+@pytest.fixture
+def run(tmp_path) -> Path:
+    folder = tmp_path / "run"
+    (folder / "summarizer").mkdir(parents=True)
+    (folder / "reward_model").mkdir()
+    (folder / "config.json").write_text('{"seed": 0}')
+    rows = [
+        {"user_id": user, "summary": f"The user likes {what}."} for user, what in (("ann-a", SECRET), ("bob-b", "cats"))
+    ]
+    (folder / "summaries.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "samples.jsonl").write_text(
+        "".join(json.dumps({**row, "step": n}) + "\n" for n in range(3) for row in rows)
+    )
+    (folder / "report.json").write_text(json.dumps({"accuracy": {"plus": 1.0}, "examples": rows}))
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path, run):
+    with Store(tmp_path / "profiles.db") as store:
+        store.add_run(run, "hash", "run")
+        for user in ("ann-a", "bob-b"):
+            store.add_events([Entry(user, event(user, n), f"{user}-talk-{n % 2}", False) for n in range(4)])
+            save_model(store, store.read(user), f"Likes {user} cats. Talks of music.")
+        store.add_events([Entry("ann-a", event("ann-a", 9, SECRET), "ann-a-talk-9", False)])
+        save_user(store, "ann-a", f"Likes {SECRET}. Talks of music.", 1)
+        yield store
+
+
+def hits(folder: Path, text: str) -> str:
+    """What `grep -c` counts, over everything under a folder."""
+    return subprocess.run(["grep", "-rca", text, folder], capture_output=True, text=True).stdout
+
+
+def none(counts: str) -> bool:
+    return bool(counts) and all(line.endswith(":0") for line in counts.splitlines())
+
+
+def test_grep_finds_nothing_in_store_log_and_run_folder(store, run, tmp_path):
+    assert not none(hits(tmp_path, SECRET)), "it is there before"
+    receipt = forget_user(store, "ann-a")
+    for text in (SECRET, "ann-a", "xylophones"):
+        assert none(hits(tmp_path, text)), hits(tmp_path, text)
+    assert receipt.removed == {"events": 5, "versions": 2, "rules": 1, "users": 1}
+    assert receipt.runs == {str(run): {"report.json": 1, "samples.jsonl": 3, "summaries.jsonl": 1}}
+    assert receipt.retrain == [str(run / "summarizer"), str(run / "reward_model")]
+    assert receipt.rewritten
+    assert receipt.found == []
+    assert receipt.searched["texts"] > 10
+    assert len(store.history("bob-b")) == 1
+    assert [json.loads(line)["user_id"] for line in (run / "summaries.jsonl").read_text().splitlines()] == ["bob-b"]
+    (note,) = map(json.loads, (run / "forgotten.jsonl").read_text().splitlines())
+    assert note["forgotten"] == store.fingerprint("user", "ann-a")
+
+
+def test_the_receipt_is_hashed_and_names_nobody(store):
+    receipt = forget_user(store, "ann-a").as_dict()
+    again = forgetting.Receipt(**{key: value for key, value in receipt.items() if key != "sha256"})
+    assert again.as_dict()["sha256"] == receipt["sha256"]
+    again.removed["events"] -= 1
+    assert again.as_dict()["sha256"] != receipt["sha256"]
+    text = json.dumps({**receipt, "runs": {}, "retrain": [], "exports": []})
+    assert "ann-a" not in text and SECRET not in text
+
+
+def test_a_text_that_somebody_else_has_too_is_theirs(store):
+    save_user(store, "bob-b", f"Likes {SECRET}.", 1)
+    receipt = forget_user(store, "ann-a")
+    assert receipt.found == []
+    assert receipt.searched["shared_with_others"] >= 1
+    assert store.current("bob-b").text == f"Likes {SECRET}."
+
+
+def test_a_residue_would_be_found(store, run):
+    """Planted: a line without an owner in the run folder still holds the text."""
+    (run / "metrics.jsonl").write_text(json.dumps({"step": 1, "last": SECRET}) + "\n")
+    receipt = forget_user(store, "ann-a")
+    assert receipt.found == [str(run / "metrics.jsonl")]
+
+
+def test_without_rewriting_the_file_deleted_text_can_linger(tmp_path, monkeypatch):
+    """Why VACUUM is needed although secure_delete is on: index pages that were split keep old cells."""
+    left = {}
+    for rewriting in (True, False):
+        if not rewriting:
+            monkeypatch.setattr(
+                forgetting,
+                "rewrite",
+                lambda store: store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0,
+            )
+        path = tmp_path / f"{rewriting}.db"
+        names = [f"somebody-{n * 7919 % 4001:05}" for n in range(1200)]
+        with Store(path) as store:
+            store.connection.execute("PRAGMA synchronous = OFF")
+            for name in names:
+                store.add_events(
+                    [Entry(name, Event(f"{name}-e{n}", "message", "x" * (n * 37 % 300))) for n in range(2)]
+                )
+            with store.transaction() as connection:
+                for name in names[::2]:
+                    (number,) = connection.execute("SELECT number FROM users WHERE user_id = ?", (name,)).fetchone()
+                    forgetting._remove_user(connection, number, set())
+            forgetting.rewrite(store)
+        content = path.read_bytes()
+        left[rewriting] = sum(name.encode() in content for name in names[::2])
+    assert left[True] == 0
+    assert left[False] > 0, "if this SQLite leaves nothing behind, the rewriting can go"
+
+
+def test_forgetting_twice_or_with_another_run_folder_only_cleans(store, tmp_path):
+    forget_user(store, "ann-a")
+    other = tmp_path / "older run"
+    other.mkdir()
+    (other / "config.json").write_text("{}")
+    (other / "summaries.jsonl").write_text(json.dumps({"user_id": "ann-a", "summary": SECRET}) + "\n")
+    receipt = forget_user(store, "ann-a", [other])
+    assert receipt.removed == {}
+    assert receipt.runs == {str(other): {"summaries.jsonl": 1}}
+    with pytest.raises(UnknownUserError, match="did you mean bob-b"):
+        forget_user(store, "bob-c")
+    with pytest.raises(UnknownUserError, match="no event of a conversation"):
+        forget_conversation(store, "nothing")
+
+
+@pytest.mark.parametrize("point", ["run_files.forget", "_clean", "rewrite", "search"])
+def test_a_forget_that_was_cut_short_is_completed_later(store, run, tmp_path, monkeypatch, point):
+    with monkeypatch.context() as patch:
+        module, _, name = point.rpartition(".")
+
+        def cut(*args, **kwargs):
+            raise KeyboardInterrupt
+
+        patch.setattr(getattr(forgetting, module) if module else forgetting, name, cut)
+        with pytest.raises(KeyboardInterrupt):
+            forget_user(store, "ann-a")
+    assert "ann-a" not in list(store.users()), "gone at once, whatever is still to be cleaned"
+    finish_interrupted(store)
+    for text in (SECRET, "ann-a"):
+        assert none(hits(tmp_path, text)), hits(tmp_path, text)
+    assert list(store.rows("SELECT * FROM unfinished")) == []
+
+
+def test_another_store_in_a_run_folder_is_named(store, run):
+    Store(run / "profiles.db").close()
+    assert forget_user(store, "ann-a").other_stores == [str(run / "profiles.db")]
+
+
+def test_exports_that_may_hold_the_user_are_named(store, tmp_path):
+    export(store, "jsonl", tmp_path / "all.jsonl")
+    export(store, "jsonl", tmp_path / "bob.jsonl", ["bob-b"])
+    export(store, "jsonl", tmp_path / "gone.jsonl")
+    (tmp_path / "gone.jsonl").unlink()
+    receipt = forget_user(store, "ann-a")
+    assert receipt.exports == [str(tmp_path / "all.jsonl")]
+    assert SECRET in (tmp_path / "all.jsonl").read_text(), "what was handed out is not ours to change"
+
+
+def test_a_conversation_goes_with_every_sentence_written_from_it(store, run, tmp_path):
+    store.add_events([Entry("bob-b", event("bob-b", 5, SECRET), "bob-b-talk-5", False)])
+    save_model(store, store.read("bob-b"), f"Likes bob-b cats. Talks of music. Likes {SECRET}.")
+    save_user(store, "bob-b", f"Likes bob-b cats. Talks of music. Likes {SECRET}. Short answers.", 2)
+    set_rule(store, "bob-b", "lock", f"Likes {SECRET}.")
+    forget_user(store, "ann-a")
+    receipt = forget_conversation(store, "bob-b-talk-5")
+    assert (receipt.removed["events"], receipt.removed["versions"], receipt.rebuilt) == (1, 2, 1)
+    current = store.current("bob-b")
+    assert current.text == "Likes bob-b cats. Talks of music. Short answers."
+    assert [(s.id, s.origin, s.since) for s in current.sentences] == [
+        ("s1", "model", 1),
+        ("s2", "model", 1),
+        ("s4", "user", 3),
+    ]
+    assert [version.version for version in store.history("bob-b")] == [1, 4]
+    assert store.rules("bob-b").lock == ()
+    for text in (SECRET, "bob-b-talk-5", "bob-b-event-5"):
+        assert none(hits(tmp_path, text)), hits(tmp_path, text)
+    assert store.add_events([Entry("bob-b", event("bob-b", 5, SECRET), "bob-b-talk-5")]).refused == 1
+
+
+def test_a_conversation_that_everything_came_from_leaves_no_summary(store):
+    forbid(store, "bob-b", "Likes fish.")
+    receipt = forget_conversation(store, "bob-b-talk-0")
+    assert receipt.rebuilt == 0
+    assert store.current("bob-b") is None
+    assert store.rules("bob-b").forbid == ("Likes fish.",), "the user's own words stay"
+    assert [event.id for event in store.events("bob-b")] == ["bob-b-event-1", "bob-b-event-3"]
+    user = store.user("bob-b")
+    assert user.last_event > user.read_upto, "the next update writes it anew"
+
+
+def test_several_users_of_one_conversation(store, tmp_path):
+    for user in ("ann-a", "bob-b"):
+        store.add_events([Entry(user, event(user, 20, f"{user} in the group"), "group-talk", False)])
+    receipt = forget_conversation(store, "group-talk")
+    assert receipt.removed["events"] == 2
+    assert none(hits(tmp_path, "in the group"))
