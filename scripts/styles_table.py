@@ -2,8 +2,8 @@
 
 Trains on `styles` (contexts are past choices) and `styles_unlabelled` (contexts are chats without a
 choice) and prints both beside the best possible accuracy, with intervals over users and seeds.
-Resumable: finished runs stay, an interrupted one continues. About 15 minutes on two cores, and as
-much again for the base, which is made where there is none.
+Resumable: finished runs stay, an interrupted one continues. Half an hour on one core, and a quarter
+of an hour for the base, which is made where there is none.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument(
         "--base", type=Path, help="A tiny base that knows styles; made in OUT/base where there is none."
     )
-    parser.add_argument("--max_steps", type=int, default=120)
+    parser.add_argument("--max_steps", type=int, default=100)
     given = parser.parse_args()
     base = given.base or given.out / "base"
     if not base.exists():
