@@ -69,13 +69,13 @@ def walk(commands: list[str], plus_here, monkeypatch) -> None:
     ]  # fmt: skip
     listed, one, why, edited, worse, exported, imported, diff, better, history, forgotten = texts
     assert "test-0-a" not in listed and "train-0" in listed
-    assert "The user likes fish best." in one
+    assert "The user likes hamsters best." in one
     assert "s1" in why
-    assert "The user likes cats best." in edited and "removed by hand: The user likes fish best." in edited
+    assert "The user likes cats best." in edited and "removed by hand: The user likes hamsters best." in edited
     assert "flipped to wrong" in worse or "log-likelihood" in worse
     assert "4,048 users" in exported
     assert "1 edited, 4,047 unchanged" in imported and "0 conflicts" in imported
-    assert "-The user likes cats best." in diff and "+The user likes fish best." in diff
+    assert "-The user likes cats best." in diff and "+The user likes hamsters best." in diff
     assert "1.000" in better
     assert history.count("user ") >= 2
     assert "0 found" in forgotten and "receipt" in forgotten
