@@ -19,9 +19,9 @@ def fit(
     weight_decay: float = 0.05,
     seed: int = 0,
     redraw: Callable[[Context], Context] = lambda context: context,
-    on_step: Callable[[int, float], bool | None] = lambda step, loss: None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> None:
-    """`max_steps` steps on `loss(batch, step)`; batches, `redraw` and `on_step` are those of `train/loop.py`."""
+    """`max_steps` steps on `loss(batch, step)`; batches and `redraw` are those of `train/loop.py`."""
     trained = list(parameters)
     optimizer = torch.optim.AdamW(trained, lr=learning_rate, weight_decay=weight_decay)
     batches = shuffled(contexts, users_per_step, seed)
@@ -31,5 +31,4 @@ def fit(
         value.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-        if on_step(number, value.item()):
-            break
+        on_step(number, value.item())

@@ -30,7 +30,7 @@ class LowRank:
     """b and q on any encoder, and one w for each of `users`."""
 
     def __init__(
-        self, encoder: Encoder, users: Iterable[str], rank: int = 8, hidden: int = 128, prior: float = 1.0
+        self, encoder: Encoder, users: Iterable[str], rank: int = 4, hidden: int = 128, prior: float = 5.0
     ) -> None:
         self.encoder, self.rank, self.prior = encoder, rank, prior
         self.places = {user: number for number, user in enumerate(dict.fromkeys(users))}

@@ -129,11 +129,11 @@ class People:
         validation = fold.population.split("validation")
         past, pairs = [e.history for e in validation], [e.target for e in validation]
 
-        def look(step: int, loss: float) -> bool:
+        def look(step: int, loss: float) -> None:
             if step % settings.look_every or not pairs:
-                return False
+                return
             values = torch.tensor(margins(past, pairs))
-            return best.look(step, -torch.nn.functional.logsigmoid(values).mean().item())
+            best.look(step, -torch.nn.functional.logsigmoid(values).mean().item())
 
         fit(
             model.parameters(), model.loss, _training(fold), settings.max_steps, settings.users_per_step,
@@ -190,15 +190,14 @@ class People:
         if name == "bradley_terry":
             return lambda histories: [""] * len(histories)
         if name == "in_context":
-            return in_context.texts
-        if kind == "random":
+            return partial(_once, in_context.texts)
+        if kind == "random":  # A draw for every choice, so that a test user's accuracy is the mean over draws.
             return partial(random_k.texts, k=int(k), rng=random.Random(f"random-{seed}"))
         if kind == "last":
-            return partial(last_k.texts, k=int(k))
+            return partial(_once, partial(last_k.texts, k=int(k)))
         if kind == "surprise":
-            return partial(surprise_k.texts, k=int(k), majority=_majority(fold))
-        untrained = ExtractiveSummarizer(self.embeddings, int(k))
-        return untrained.summarize
+            return partial(_once, partial(surprise_k.texts, k=int(k), majority=_majority(fold)))
+        return partial(_once, ExtractiveSummarizer(self.embeddings, int(k)).summarize)
 
     def _plus(self, k: int, coadaptation: CoAdaptation, fold: Fold, seed: int) -> Write:
         """The method itself: `train/loop.py`, with a summarizer that selects."""
@@ -207,6 +206,7 @@ class People:
         optimizer = torch.optim.AdamW(
             summarizer.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
+        write = partial(_once, summarizer.summarize)
         best = Best([*reader.model.parameters(), *summarizer.model.parameters()])
         rng = random.Random(f"uniform-{seed}")
 
@@ -216,19 +216,19 @@ class People:
         loop.train(
             summarizer.sample, optimizer, coadaptation, _training(fold), settings.max_steps, settings.users_per_step,
             settings.num_generations, beta=0.0, seed=seed, redraw=self._redraw(fold, seed),
-            on_step=lambda step, metrics: self._look(best, step, reader, summarizer.summarize, fold),
+            on_step=lambda step, metrics: self._look(best, step, reader, write, fold),
             also_read=uniform if settings.uniform else None,
         )  # fmt: skip
         best.restore()
-        return summarizer.summarize
+        return write
 
-    def _look(self, best: Best, step: int, reader: Any, write: Write, fold: Fold) -> bool:
-        """A look at the validation users every so often; whether there have been enough."""
+    def _look(self, best: Best, step: int, reader: Any, write: Write, fold: Fold) -> None:
+        """A look at the validation users every so often."""
         validation = fold.population.split("validation")
         if step % self.settings.look_every or not validation:
-            return False
-        texts = _once(write, [example.history for example in validation])
-        return best.look(step, -mean(reader.log_likelihood(texts, [example.target for example in validation])))
+            return
+        texts = write([example.history for example in validation])
+        best.look(step, -mean(reader.log_likelihood(texts, [example.target for example in validation])))
 
     def _redraw(self, fold: Fold, seed: int) -> Callable[[Context], Context]:
         rng, settings = random.Random(f"recut-{seed}"), self.settings
@@ -280,7 +280,7 @@ def _predictions(name: str, fold: Fold, seed: int, values: Sequence[float]) -> l
 
 def _margins(reader: EventReader, write: Write) -> Margins:
     def margins(histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> list[float]:
-        return [margin(value) for value in reader.log_likelihood(_once(write, histories), pairs)]
+        return [margin(value) for value in reader.log_likelihood(write(histories), pairs)]
 
     return margins
 

@@ -93,7 +93,7 @@ def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) 
 
 def worker_protocol(predictions: Sequence[Prediction], more_than: int = -1) -> list[float] | None:
     """[mean, low, high, folds]: accuracy of each user in each fold, their mean, then that of the folds,
-    with Student's t over the folds; only users with `more_than` choices in the other folds.
+    with Student's t over the folds; only users with more than `more_than` choices in the other folds.
 
     The protocol of Simpson & Gurevych (Machine Learning 2020) on UKPConvArg1. None below two folds.
     """

@@ -9,21 +9,18 @@ import torch
 
 
 class Best:
-    """Keeps a copy of `parameters` whenever the validation loss is the lowest so far; `patience`
-    looks in a row that are not are enough."""
+    """Keeps a copy of `parameters` whenever the validation loss is the lowest so far."""
 
-    def __init__(self, parameters: Iterable[torch.nn.Parameter], patience: int = 3) -> None:
-        self.parameters, self.patience = list(parameters), patience
-        self.loss, self.step, self.stale = math.inf, 0, 0
+    def __init__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        self.parameters = list(parameters)
+        self.loss, self.step = math.inf, 0
         self.kept: list[torch.Tensor] = []
 
-    def look(self, step: int, loss: float) -> bool:
-        """The validation loss after `step` updates; whether to stop."""
-        self.stale += 1
+    def look(self, step: int, loss: float) -> None:
+        """The validation loss after `step` updates."""
         if loss < self.loss:
-            self.loss, self.step, self.stale = loss, step, 0
+            self.loss, self.step = loss, step
             self.kept = [parameter.detach().clone() for parameter in self.parameters]
-        return self.stale >= self.patience
 
     @torch.no_grad()
     def restore(self) -> None:

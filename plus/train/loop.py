@@ -142,13 +142,12 @@ def train(
     num_generations: int = 4,
     beta: float = 0.02,
     seed: int = 0,
-    on_step: Callable[[int, dict[str, float]], bool | None] = lambda step, metrics: None,
+    on_step: Callable[[int, dict[str, float]], None] = lambda step, metrics: None,
     redraw: Callable[[Context], Context] = lambda context: context,
     also_read: Callable[[Sequence[UserHistory]], Sequence[str]] | None = None,
     objective: Objective | None = None,
 ) -> None:
-    """Run the method for `max_steps` updates; `on_step` receives each update's metrics, and may say
-    that it is enough by returning True.
+    """Run the method for `max_steps` updates; `on_step` receives each update's metrics.
 
     `redraw` may cut a user's events into context and targets anew each time they come up.
     """
@@ -159,8 +158,7 @@ def train(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if on_step(number + 1, metrics | {"loss": loss.item()}):
-            break
+        on_step(number + 1, metrics | {"loss": loss.item()})
 
 
 def shuffled(contexts: Sequence[Context], size: int, seed: int) -> Iterator[list[Context]]:

@@ -20,11 +20,11 @@ def train_reward_model(
     contexts: Sequence[Context],
     max_steps: int,
     users_per_step: int,
-    on_step: Callable[[int, float], bool | None] = lambda step, loss: None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
     redraw: Callable[[Context], Context] = lambda context: context,
 ) -> None:
     """`max_steps` Bradley-Terry steps with `texts[user_id]`, or with what `texts` writes of the
-    histories at each step; `on_step` receives each loss, and it and `redraw` are those of `train/loop.py`."""
+    histories at each step; `on_step` receives each loss, `redraw` is that of `train/loop.py`."""
     batches = shuffled(contexts, users_per_step, coadaptation.seed)
     for number in range(max_steps):
         batch = [redraw(context) for context in next(batches)]
@@ -33,5 +33,4 @@ def train_reward_model(
         rows = [Row(text, c.history.user_id, c.pairs) for text, c in zip(written, batch, strict=True)]
         items = [item for index, row in enumerate(rows) for item in coadaptation.items(index, row)]
         values = coadaptation.step(items)
-        if on_step(number + 1, -mean(v for v, item in zip(values, items, strict=True) if item.loss)):
-            break
+        on_step(number + 1, -mean(v for v, item in zip(values, items, strict=True) if item.loss))
