@@ -152,9 +152,13 @@ def fight(folder: Path, seconds: float, processes: int = 8) -> dict[str, int]:
     errors = [worker.communicate(timeout=seconds + 200)[1] for worker in workers]
     assert [error for error in errors if error] == []
     rows = logged(*logs)
-    gone = {row["user"] for row in rows if row.get("done") == "forget"}
+    acknowledged = {row["user"] for row in rows if row.get("done") == "forget"}
+    begun = {row["user"] for row in rows if row.get("begin") == "forget"}
     with Store(store_path) as store:
         whole(store)
+        # Where two forget the same user at once, one of them is told so, and nothing is acknowledged twice.
+        gone = {user for user in begun if store.is_forgotten("user", user)}
+        assert acknowledged <= gone
         events, edits = kept(store, rows, gone)
         for user in gone:
             assert store.is_forgotten("user", user)

@@ -40,7 +40,8 @@ def draw_targets(later: Sequence[Event], context: Sequence[Event], rng: Random, 
         count = len(liked) * len(disliked)
         for place in rng.sample(range(count), min(count, pairs)):
             chosen, rejected = liked[place // len(disliked)], disliked[place % len(disliked)]
-            if chosen != rejected:
-                found.append(Preference(prompt, chosen, rejected))
+            made = Preference(prompt, chosen, rejected)
+            if chosen != rejected and pair_key(made) not in compared:
+                found.append(made)
     found = list(dict.fromkeys(found))
     return tuple(rng.sample(found, min(pairs, len(found))))
