@@ -29,7 +29,6 @@ from plus.evaluate.controls import strangers
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin, mean
 from plus.models.embeddings import Embeddings
-from plus.models.encoders import FrozenEncoder
 from plus.models.event_reader import EventReader
 from plus.models.extractive import ExtractiveSummarizer
 from plus.sources.folds import Fold, answers, slice_of
@@ -114,16 +113,15 @@ class People:
     def fitted(self, name: str, fold: Fold, seed: int) -> list[Prediction]:
         """The baselines with a head of their own."""
         torch.manual_seed(seed)
-        encoder = FrozenEncoder(self.embeddings)
         self._embed(fold)
         margins: Margins
         model: DPL | VPL | LowRank
         if name.startswith("dpl"):
-            model = dpl = DPL(encoder, "mean_variance" if name == "dpl_mean_variance" else "categorical")
+            model = dpl = DPL(self.embeddings, "mean_variance" if name == "dpl_mean_variance" else "categorical")
             margins = lambda histories, pairs: dpl.margins(pairs)  # noqa: E731
         else:
             training = fold.population.users("train")
-            model = vpl = VPL(encoder, seed=seed) if name == "vpl" else LowRank(encoder, training)
+            model = vpl = VPL(self.embeddings, seed=seed) if name == "vpl" else LowRank(self.embeddings, training)
             margins = vpl.margins
         best, settings = Best(model.parameters()), self.settings
         validation = fold.population.split("validation")
