@@ -9,7 +9,7 @@ import torch
 from words import SIZE, encode
 
 from plus.errors import ModelError
-from plus.models.embeddings import Embeddings, minilm
+from plus.models.embeddings import Embeddings, backbone, minilm
 
 
 class Counting:
@@ -54,6 +54,19 @@ def test_without_sentence_transformers_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(ModelError, match=r"plus-preferences\[embed\]"):
         minilm()
+
+
+def test_a_backbones_vector_is_its_state_at_the_answers_end_whatever_else_is_in_the_batch(reward_model):
+    answers = ["I saw some cats.", "Cats."]
+    vectors = backbone(reward_model)(answers)
+    for answer, vector in zip(answers, vectors, strict=True):
+        (ids,) = reward_model.encode([("", "", answer)])
+        with torch.no_grad():
+            state = reward_model.model.base_model(input_ids=torch.tensor([ids])).last_hidden_state[0, -1]
+        torch.testing.assert_close(vector, state, rtol=1e-4, atol=1e-5)
+    # The head on this state is the reward itself.
+    score = reward_model.model.score(vectors[0]).item()
+    assert score == pytest.approx(reward_model.rewards([("", "", answers[0])])[0], abs=1e-5)
 
 
 @pytest.mark.slow

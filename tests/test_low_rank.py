@@ -8,13 +8,12 @@ from words import embeddings
 
 from plus.baselines.fit import fit
 from plus.baselines.low_rank import LowRank
-from plus.models.encoders import FrozenEncoder
 from plus.types import UserHistory
 
 
 def test_a_new_users_weights_are_where_the_gradient_of_the_log_posterior_is_zero():
     torch.manual_seed(0)
-    model = LowRank(FrozenEncoder(embeddings()), ["a"], rank=3, prior=0.7)
+    model = LowRank(embeddings(), ["a"], rank=3, prior=0.7)
     history = user("b", True).history
     w_R = model.weights_of(history).requires_grad_()
     with torch.no_grad():
@@ -33,7 +32,7 @@ def test_opposite_tastes_are_told_apart_from_one_past_choice():
     rows = [
         type(row)(row.history, (*row.pairs, *(event.content for event in row.history.events))) for row in rows
     ]  # fmt: skip
-    model = LowRank(FrozenEncoder(embeddings()), [row.history.user_id for row in rows], rank=2)
+    model = LowRank(embeddings(), [row.history.user_id for row in rows], rank=2)
     fit(model.parameters(), model.loss, rows, 150, users_per_step=20, learning_rate=1e-2)
     test = [user(f"new{n}", n % 2 == 0) for n in range(10)]
     margins = model.margins([row.history for row in test], [row.pairs[0] for row in test])

@@ -13,14 +13,13 @@ same one, so on controversial pairs it cannot beat Bradley-Terry by design.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn.functional import softplus
 
-from plus.models.encoders import Encoder, chosen_and_rejected
+from plus.models.embeddings import Embeddings
 from plus.train.loop import Context
 from plus.types import Preference
 
@@ -30,16 +29,18 @@ FLOOR = 1e-6
 
 
 class DPL:
-    """Two outputs an answer (mean, spread) or ten (one a step), on any encoder."""
+    """Two outputs an answer (mean, spread) or ten (one a step), on frozen embeddings."""
 
-    def __init__(self, encoder: Encoder, kind: Literal["mean_variance", "categorical"], hidden: int = 128) -> None:
-        self.encoder, self.kind = encoder, kind
+    def __init__(
+        self, embeddings: Embeddings, kind: Literal["mean_variance", "categorical"], hidden: int = 128
+    ) -> None:
+        self.embeddings, self.kind = embeddings, kind
         outputs = 2 if kind == "mean_variance" else ATOMS
-        self.head = nn.Sequential(nn.Linear(encoder.size, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+        self.head = nn.Sequential(nn.Linear(embeddings.size, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """The head's, and the encoder's where it learns."""
-        return chain(self.head.parameters(), self.encoder.parameters())
+        """What is trained."""
+        return self.head.parameters()
 
     def loss(self, contexts: Sequence[Context], step: int = 0) -> torch.Tensor:
         """The loss on every pair of the batch."""
@@ -57,7 +58,7 @@ class DPL:
         return (right_B - wrong_B).tolist()
 
     def _outputs(self, pairs: Sequence[Preference]) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen_BD, rejected_BD = chosen_and_rejected(self.encoder, pairs)
+        chosen_BD, rejected_BD = self.embeddings.of_pairs(pairs)
         return self.head(chosen_BD), self.head(rejected_BD)
 
     def _log_odds(self, chosen_BO: torch.Tensor, rejected_BO: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -11,14 +11,13 @@ Relation to PLUS: the strongest simple model of shared tastes; the user is R num
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
 
 import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
 
 from plus.baselines.vpl import past_pairs
-from plus.models.encoders import Encoder, chosen_and_rejected
+from plus.models.embeddings import Embeddings
 from plus.train.loop import Context
 from plus.types import Preference, UserHistory
 
@@ -27,19 +26,19 @@ NEWTON_STEPS = 8
 
 
 class LowRank:
-    """b and q on any encoder, and one w for each of `users`."""
+    """b and q on frozen embeddings, and one w for each of `users`."""
 
     def __init__(
-        self, encoder: Encoder, users: Iterable[str], rank: int = 4, hidden: int = 128, prior: float = 5.0
+        self, embeddings: Embeddings, users: Iterable[str], rank: int = 4, hidden: int = 128, prior: float = 5.0
     ) -> None:
-        self.encoder, self.rank, self.prior = encoder, rank, prior
+        self.embeddings, self.rank, self.prior = embeddings, rank, prior
         self.places = {user: number for number, user in enumerate(dict.fromkeys(users))}
-        self.network = nn.Sequential(nn.Linear(encoder.size, hidden), nn.ReLU(), nn.Linear(hidden, rank + 1))
+        self.network = nn.Sequential(nn.Linear(embeddings.size, hidden), nn.ReLU(), nn.Linear(hidden, rank + 1))
         self.weights_UR = nn.Parameter(0.1 * torch.randn(len(self.places), rank))
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """The network's, the users' weights, and the encoder's where it learns."""
-        return chain(self.network.parameters(), [self.weights_UR], self.encoder.parameters())
+        """What is trained: the network, and the training users' weights."""
+        return [*self.network.parameters(), self.weights_UR]
 
     def loss(self, contexts: Sequence[Context], step: int = 0) -> torch.Tensor:
         """The loss on every pair of the batch."""
@@ -76,6 +75,6 @@ class LowRank:
         return w_R
 
     def _differences(self, pairs: Sequence[Preference]) -> tuple[torch.Tensor, torch.Tensor]:
-        chosen_BD, rejected_BD = chosen_and_rejected(self.encoder, pairs)
+        chosen_BD, rejected_BD = self.embeddings.of_pairs(pairs)
         difference = self.network(chosen_BD) - self.network(rejected_BD)
         return difference[:, 0], difference[:, 1:]

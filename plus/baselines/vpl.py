@@ -13,14 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import chain
 from random import Random
 
 import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
 
-from plus.models.encoders import Encoder, chosen_and_rejected
+from plus.models.embeddings import Embeddings
 from plus.sources.recut import draw_targets
 from plus.train.loop import Context
 from plus.types import Preference, UserHistory
@@ -30,29 +29,30 @@ CYCLE = 200
 
 
 class VPL:
-    """Encoder of past pairs and decoder of rewards, on any encoder of answers."""
+    """Encoder of past pairs and decoder of rewards, on frozen embeddings: the sentence model's, or
+    those of a reward model's backbone (`embeddings.backbone`). Its own too reads pairs frozen."""
 
     def __init__(
-        self, encoder: Encoder, latent: int = 32, hidden: int = 128, kl_weight: float = 1e-3, seed: int = 0
+        self, embeddings: Embeddings, latent: int = 32, hidden: int = 128, kl_weight: float = 1e-3, seed: int = 0
     ) -> None:
-        self.encoder, self.latent, self.kl_weight = encoder, latent, kl_weight
+        self.embeddings, self.latent, self.kl_weight = embeddings, latent, kl_weight
         self.random = torch.Generator().manual_seed(seed)
         self.network = nn.ModuleDict(
             {
                 "pair": nn.Sequential(
-                    nn.Linear(2 * encoder.size, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
+                    nn.Linear(2 * embeddings.size, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, hidden), nn.LeakyReLU(0.2)
                 ),
                 "attention": nn.MultiheadAttention(hidden, num_heads=1, batch_first=True),
                 "posterior": nn.Linear(hidden, 2 * latent),
                 "reward": nn.Sequential(
-                    nn.Linear(encoder.size + latent, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1)
+                    nn.Linear(embeddings.size + latent, hidden), nn.LeakyReLU(0.2), nn.Linear(hidden, 1)
                 ),
             }
         )  # fmt: skip
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """The network's, and the encoder's where it learns."""
-        return chain(self.network.parameters(), self.encoder.parameters())
+        """What is trained."""
+        return self.network.parameters()
 
     def loss(self, contexts: Sequence[Context], step: int = 0) -> torch.Tensor:
         """The loss on every pair of the batch, with z sampled once a user."""
@@ -80,7 +80,7 @@ class VPL:
         if not flat:
             zeros = torch.zeros(len(histories), self.latent)
             return zeros, zeros
-        encoded_FH = self.network["pair"](torch.cat(chosen_and_rejected(self.encoder, flat), dim=1))
+        encoded_FH = self.network["pair"](torch.cat(self.embeddings.of_pairs(flat), dim=1))
         real_PK = torch.arange(longest) < torch.tensor([len(pairs) for pairs in past]).unsqueeze(1)
         pairs_PKH = encoded_FH.new_zeros(*real_PK.shape, encoded_FH.shape[1])
         pairs_PKH[real_PK] = encoded_FH
@@ -89,11 +89,11 @@ class VPL:
         attended_PKH, _ = self.network["attention"](pairs_PKH, pairs_PKH, pairs_PKH, key_padding_mask=hide_PK)
         weight_PK1 = (real_PK / real_PK.sum(1, keepdim=True).clamp(min=1)).unsqueeze(2)
         both_PZ = self.network["posterior"]((attended_PKH * weight_PK1).sum(1)) * some_P.unsqueeze(1)
-        mean_PZ, logvar_PZ = both_PZ.clamp(-1, 1).chunk(2, dim=1)
+        mean_PZ, logvar_PZ = both_PZ.tanh().chunk(2, dim=1)  # Within -1 and 1, and never without a gradient.
         return mean_PZ, logvar_PZ
 
     def _margins(self, z_BZ: torch.Tensor, pairs: Sequence[Preference]) -> torch.Tensor:
-        chosen_BD, rejected_BD = chosen_and_rejected(self.encoder, pairs)
+        chosen_BD, rejected_BD = self.embeddings.of_pairs(pairs)
         reward = self.network["reward"]
         return (reward(torch.cat([chosen_BD, z_BZ], 1)) - reward(torch.cat([rejected_BD, z_BZ], 1)))[:, 0]
 

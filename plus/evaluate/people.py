@@ -29,9 +29,9 @@ from plus.evaluate.controls import strangers
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin, mean
 from plus.models.embeddings import Embeddings
-from plus.models.encoders import FrozenEncoder
 from plus.models.event_reader import EventReader
 from plus.models.extractive import ExtractiveSummarizer
+from plus.prompts import event_lines
 from plus.sources.folds import Fold, answers, slice_of
 from plus.sources.recut import recut
 from plus.train import loop
@@ -40,7 +40,7 @@ from plus.train.coadapt import CoAdaptation
 from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
 from plus.train.rows import contexts
-from plus.types import Preference, Scorer, UserHistory
+from plus.types import Event, Preference, Scorer, UserHistory
 
 Write = Callable[[Sequence[UserHistory]], Sequence[str]]
 Margins = Callable[[Sequence[UserHistory], Sequence[Preference]], Sequence[float]]
@@ -114,16 +114,15 @@ class People:
     def fitted(self, name: str, fold: Fold, seed: int) -> list[Prediction]:
         """The baselines with a head of their own."""
         torch.manual_seed(seed)
-        encoder = FrozenEncoder(self.embeddings)
         self._embed(fold)
         margins: Margins
         model: DPL | VPL | LowRank
         if name.startswith("dpl"):
-            model = dpl = DPL(encoder, "mean_variance" if name == "dpl_mean_variance" else "categorical")
+            model = dpl = DPL(self.embeddings, "mean_variance" if name == "dpl_mean_variance" else "categorical")
             margins = lambda histories, pairs: dpl.margins(pairs)  # noqa: E731
         else:
             training = fold.population.users("train")
-            model = vpl = VPL(encoder, seed=seed) if name == "vpl" else LowRank(encoder, training)
+            model = vpl = VPL(self.embeddings, seed=seed) if name == "vpl" else LowRank(self.embeddings, training)
             margins = vpl.margins
         best, settings = Best(model.parameters()), self.settings
         validation = fold.population.split("validation")
@@ -170,6 +169,9 @@ class People:
         known = {text for past in fold.events.values() for event in past for text in answers(event)}
         borrow = settings.borrow if fold.group == "new answers" else 0.0
         reader = EventReader(self.embeddings, known, borrow, label_as_text=kind == "extractive_text")
+        if reader.label_as_text:  # At once, before training meets the lines one by one.
+            lines = {line for event in _events(fold) for line in event_lines(event).split("\n")}
+            self.embeddings.ids(sorted(lines))
         optimizer = torch.optim.AdamW(
             reader.model.parameters(), lr=settings.reward_learning_rate, weight_decay=settings.weight_decay
         )
@@ -247,9 +249,9 @@ class People:
 
     def _embed(self, fold: Fold) -> None:
         """Every answer at once, before training meets them one by one."""
-        examples = fold.population.examples
-        texts = {text for example in examples for text in (example.target.chosen, example.target.rejected)}
-        texts |= {text for past in fold.events.values() for event in past for text in answers(event)}
+        targets = [example.target for example in fold.population.examples]
+        texts = {text for target in targets for text in (target.chosen, target.rejected)}
+        texts |= {text for event in _events(fold) for text in answers(event)}
         self.embeddings.ids(sorted(texts))
 
 
@@ -290,6 +292,13 @@ def _once(write: Write, histories: Sequence[UserHistory]) -> list[str]:
     unique = {id(history): history for history in histories}
     texts = dict(zip(unique, write(list(unique.values())), strict=True))
     return [texts[id(history)] for history in histories]
+
+
+def _events(fold: Fold) -> set[Event]:
+    """Everything that may be read: training events and the contexts of those who are tested."""
+    read = {id(example.history): example.history for example in fold.population.examples}
+    histories = {event for history in read.values() for event in history.events}
+    return histories | {event for past in fold.events.values() for event in past}
 
 
 def _training(fold: Fold) -> list[Context]:

@@ -11,7 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from plus.errors import ModelError
+from plus.models.reward_model import RewardModel
 from plus.prompts import one_line
+from plus.types import Preference
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 Encode = Callable[[list[str]], torch.Tensor]
@@ -32,7 +34,9 @@ class Embeddings:
 
     @property
     def size(self) -> int:
-        """D, the width of a vector; known once a text has been encoded."""
+        """D, the width of a vector: known once a text has been encoded, so one is."""
+        if not len(self.table):
+            self.ids(["a text"])
         return self.table.shape[1]
 
     def ids(self, texts: Iterable[str]) -> list[int]:
@@ -47,6 +51,11 @@ class Embeddings:
         """The vector of each text, (B, D)."""
         rows = self.ids(texts)  # First: it may add to the table.
         return self.table[rows]
+
+    def of_pairs(self, pairs: Sequence[Preference]) -> tuple[torch.Tensor, torch.Tensor]:
+        """The chosen and the rejected answers' vectors, (B, D) each. Prompts are not read."""
+        both = self.vectors([pair.chosen for pair in pairs] + [pair.rejected for pair in pairs])
+        return both[: len(pairs)], both[len(pairs) :]
 
     def _add(self, lines: Sequence[str]) -> None:
         if not lines:
@@ -64,6 +73,23 @@ class Embeddings:
         known_VD = self.table if len(self.table) else new_VD.new_zeros(1, new_VD.shape[1])
         self.rows |= {line: len(known_VD) + number for number, line in enumerate(lines)}
         self.table = torch.cat([known_VD, new_VD])
+
+
+def backbone(reward_model: RewardModel, batch: int = 256) -> Encode:
+    """A reward model's backbone as it is now, without a summary or a prompt: the last hidden state
+    at the answer's end, where its head would read."""
+
+    @torch.no_grad()
+    def encode(lines: list[str]) -> torch.Tensor:
+        found = []
+        for start in range(0, len(lines), batch):
+            ids = reward_model.encode([("", "", line) for line in lines[start : start + batch]])
+            padded = reward_model.tokenizer.pad({"input_ids": ids}, padding_side="right", return_tensors="pt")
+            states_BLD = reward_model.model.base_model(**padded.to(reward_model.model.device)).last_hidden_state
+            found.append(states_BLD[torch.arange(len(ids)), padded["attention_mask"].sum(1).cpu() - 1])
+        return torch.cat(found)
+
+    return encode
 
 
 def minilm(device: str = "cpu") -> Encode:

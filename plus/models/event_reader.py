@@ -47,7 +47,7 @@ class EventReader:
         width: int = 64,
         hidden: int = 128,
     ) -> None:
-        self.known = torch.tensor(sorted(set(embeddings.ids(known or ["a text"]))))
+        self.known = torch.tensor(sorted(set(embeddings.ids(known))), dtype=torch.long)
         self.embeddings, self.borrow, self.label_as_text = embeddings, borrow, label_as_text
         self.model = _Network(embeddings.size, width, hidden)
         self.lines: dict[str, tuple[int, int]] = {}

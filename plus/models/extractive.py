@@ -35,7 +35,6 @@ class ExtractiveSummarizer:
     """z = k events of the history: drawn while training (`sample`), the k best scored in use (`summarize`)."""
 
     def __init__(self, embeddings: Embeddings, k: int, hidden: int = 128) -> None:
-        embeddings.ids(["a text"])
         self.embeddings, self.k = embeddings, k
         self.model = _Scorer(embeddings.size, hidden)
         self.sides: dict[str, tuple[int, int]] = {}
