@@ -16,6 +16,7 @@ from plus.cli import (
     export,
     forget,
     profile,
+    prompt,
     prove,
     push,
     summarize,
@@ -45,6 +46,7 @@ app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
+app.command(context_settings=EITHER)(prompt.prompt)
 
 
 def main() -> None:
