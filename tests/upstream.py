@@ -93,7 +93,7 @@ def upstream() -> Iterator[Upstream]:
 
         def do_GET(self):
             server.paths.append(self.path)
-            server.headers.append(dict(self.headers))
+            server.headers.append({name.lower(): value for name, value in self.headers.items()})
             self.reply(
                 200, {"object": "list", "data": [{"id": "m", "object": "model", "created": 0, "owned_by": "us"}]}
             )
@@ -103,7 +103,7 @@ def upstream() -> Iterator[Upstream]:
             body = json.loads(raw)
             with lock:
                 server.asked.append(body)
-                server.headers.append(dict(self.headers))
+                server.headers.append({name.lower(): value for name, value in self.headers.items()})
                 server.paths.append(self.path)
                 server.raw.append(raw)
                 first = body["model"] not in limited

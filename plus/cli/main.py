@@ -18,6 +18,7 @@ from plus.cli import (
     profile,
     prompt,
     prove,
+    proxy,
     push,
     summarize,
     train,
@@ -47,6 +48,7 @@ app.command("import", context_settings=EITHER)(export.import_)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 app.command(context_settings=EITHER)(prompt.prompt)
+app.command(context_settings=EITHER)(proxy.proxy)
 
 
 def main() -> None:

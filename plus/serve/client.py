@@ -11,13 +11,12 @@ their messages, and what they return is handed on, be it an answer, a stream or 
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Any, Self
 
 import openai
 
-from plus.serve.requests import Attempt, Kind, Personalizer, Profiles
+from plus.serve.requests import Attempt, Kind, Personalizer, Profiles, salt_of
 
 _KINDS: dict[tuple[str, ...], Kind] = {
     **{("chat", "completions", verb): "chat" for verb in ("create", "parse", "stream")},
@@ -72,7 +71,9 @@ class PersonalizedOpenAI(_Part):
     def __init__(
         self, client: openai.OpenAI | openai.AsyncOpenAI, profiles: Profiles, *, salt: bytes | None = None, **settings: Any
     ) -> None:  # fmt: skip
-        super().__init__(client, (), Personalizer(profiles, salt or _salt(client.api_key), **settings), self._is_async)
+        super().__init__(
+            client, (), Personalizer(profiles, salt or salt_of(client.api_key), **settings), self._is_async
+        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -106,10 +107,6 @@ class AsyncPersonalizedOpenAI(PersonalizedOpenAI):
 
     async def __aexit__(self, *error: Any) -> None:
         await self._target.__aexit__(*error)
-
-
-def _salt(key: str) -> bytes:
-    return key.encode() if len(key) >= 16 else secrets.token_bytes(16)
 
 
 def _called(request: Callable[[], Any], attempt: Attempt) -> Any:

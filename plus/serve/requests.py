@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+import secrets
 import threading
 from collections import Counter
 from collections.abc import Mapping
@@ -154,6 +155,11 @@ class Attempt:
 
     def _placed(self, messages: list[Any], summary: Summary) -> list[Any]:
         return personalize(messages, summary, max_tokens=self.by.max_tokens, placement=self._placement)
+
+
+def salt_of(key: str) -> bytes:
+    """The upstream's key as salt of the users' hashes, or a number of this process where it is no secret."""
+    return key.encode() if len(key) >= 16 else secrets.token_bytes(16)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
