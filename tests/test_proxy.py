@@ -160,7 +160,7 @@ def test_hostile_ids_and_headers_change_no_structure(running, server):
     host, port = running[1].removeprefix("http://").removesuffix("/v1").split(":")
     body = {"model": "m", "messages": ASK}
     arrived, plain = 0, httpx2.Client(headers={"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
-    for text in HOSTILE:
+    for number, text in enumerate(HOSTILE):
         before = len(server.asked)
         value = text.encode("utf-8", "replace")
         data = json.dumps(body).encode()
@@ -173,7 +173,8 @@ def test_hostile_ids_and_headers_change_no_structure(running, server):
         assert status in (200, 0, 400, 401, 415), (status, text)
         assert len(server.asked) - before == (status == 200)
         arrived += status == 200
-        plain.post(f"{running[1]}/chat/completions", content=json.dumps({**body, "user": text}))
+        if number % 4 == 0:
+            plain.post(f"{running[1]}/chat/completions", content=json.dumps({**body, "user": text}))
     plain.close()
     assert arrived > 50
     names = {tuple(sorted(headers)) for headers in server.headers}
@@ -213,8 +214,14 @@ def test_an_app_that_goes_away_lets_the_upstream_go(running, server, client):
     assert server.unfinished == before + 1
 
 
-def test_a_stop_lets_open_answers_end(folder):
-    with upstream() as server, proxying(folder, server.url) as (process, address, _):
+def test_too_many_at_once_are_told_so_and_a_stop_lets_open_answers_end(folder):
+    with upstream() as server, proxying(folder, server.url, "--max_connections", "4") as (process, address, _):
+        host, port = address.removeprefix("http://").removesuffix("/v1").split(":")
+        crowd = [socket.create_connection((host, int(port))) for _ in range(4)]
+        crowd[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert b" 503 " in crowd[-1].recv(1000)
+        for wire in crowd:
+            wire.close()
         client = openai.OpenAI(api_key="any", base_url=address, max_retries=0)
         pieces = client.chat.completions.create(model="m-drip", messages=ASK, user="ann", stream=True)
         first = next(iter(pieces))
@@ -251,3 +258,37 @@ def test_a_proxy_that_cannot_start_is_one_line(arguments, environment, expected,
     status, out, err = plus_here("proxy", "--store", folder / "p.db", "--port", "0", *arguments)
     assert (status, out) == (2, "") and expected in err and len(err.strip().splitlines()) == 1
     assert "short-secret" not in err and KEY not in err and os.environ["OPENAI_API_KEY"] == environment.get("OPENAI_API_KEY", KEY)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_ten_thousand_requests_take_no_more_memory_than_the_first_thousand(folder, capsys):
+    import psutil
+
+    async def thousand(client: httpx2.AsyncClient, address: str) -> None:
+        left = list(range(1000))
+
+        async def worker() -> None:
+            while left:
+                body = {"model": "m", "messages": ASK, "user": ("ann", "nobody")[left.pop() % 2]}
+                assert (await client.post(f"{address}/chat/completions", json=body)).status_code == 200
+
+        await asyncio.gather(*[worker() for _ in range(10)])
+
+    async def run(process: psutil.Process, server, address: str) -> list[int]:
+        used = []
+        async with httpx2.AsyncClient(timeout=60) as client:
+            for _ in range(10):
+                await thousand(client, address)
+                used.append(process.memory_info().rss)
+                for kept in (server.asked, server.raw, server.headers, server.paths):
+                    kept.clear()
+        return used
+
+    with upstream() as server, proxying(folder, server.url) as (child, address, _):
+        process = psutil.Process(child.pid)
+        used = asyncio.run(run(process, server, address))
+        seconds = sum(process.cpu_times()[:2])
+    with capsys.disabled():
+        print(f"MiB by thousand {[round(rss / 2**20, 1) for rss in used]}, {seconds / 10:.1f} CPU ms a request")
+    assert used[-1] <= used[0] + 2**20

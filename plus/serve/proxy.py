@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from plus.errors import UnknownUserError
+from plus.errors import ProfileError, UnknownUserError
 from plus.serve.requests import Attempt, Kind, Personalizer
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -84,6 +84,9 @@ class Proxy:
         except HTTPException as error:
             status = error.status_code
             raise
+        except Exception as error:
+            _log.error("a fault of plus: %s", type(error).__name__)  # Its text and traceback may hold a request.
+            raise
         finally:
             answer.close()
             taken = 1000 * (time.perf_counter() - started)
@@ -109,6 +112,8 @@ class Proxy:
             attempt = self.personalizer.attempt(kind, user_id, about)
         except UnknownUserError:
             raise HTTPException(404, "there is no summary of this user; write one, or start with --on_unknown plain") from None  # fmt: skip
+        except ProfileError:
+            raise HTTPException(503, "the profile store cannot be read now; plus doctor says why") from None
         except (AttributeError, TypeError, KeyError):  # Messages that are no messages: the upstream says so best.
             return await self._forward(request, path, raw)
         if attempt.sent is about:
