@@ -232,11 +232,18 @@ def test_too_many_at_once_are_told_so_and_a_stop_lets_open_answers_end(folder):
         assert process.wait(20) in (0, -signal.SIGTERM, 143)
 
 
-def test_the_log_has_a_line_a_request_and_no_text_user_or_key(running):
+def test_the_log_has_a_line_a_request_and_no_text_user_or_key(running, client):
+    client.chat.completions.create(model="m", messages=ASK, user="zoë")
+    with pytest.raises(openai.BadRequestError):
+        client.chat.completions.create(model="m-400", messages=ASK, extra_headers={"X-Plus-User": "ann"})
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="wrong-key").models.list()
+    with pytest.raises(openai.APIError, match="broke off"):
+        list(client.chat.completions.create(model="m-cut", messages=ASK, user="ann", stream=True))
     lines = running[2].read_text()
     assert re.search(r"POST /v1/chat/completions app=shop status=200 first_byte_ms=\d+", lines)
     assert "app=- status=401" in lines and "Traceback" not in lines
-    for secret in (KEY, TOKEN, "secret tea", "Likes", "ann", "zoë", "Ignore all"):
+    for secret in (KEY, TOKEN, "secret tea", "Likes", "ann", "zoë", "Ignore all", "wrong-key"):
         assert secret not in lines, secret
 
 
@@ -246,6 +253,7 @@ def test_the_log_has_a_line_a_request_and_no_text_user_or_key(running):
         (["--host", "0.0.0.0"], {}, "every machine that reaches it could use your key; give --tokens FILE"),
         ([], {"OPENAI_API_KEY": ""}, "no key for the upstream; set OPENAI_API_KEY"),
         (["--upstream", "ftp://x"], {}, "'ftp://x' is no http address"),
+        (["--upstream", "http://localhost:8787/v1", "--port", "8787"], {}, "is this proxy itself; give --upstream"),
         (["--tokens", "TOKENS"], {}, "entry 1 of TOKENS is not NAME TOKEN"),
         (["--store", "/nowhere/p.db"], {}, "p.db"),
     ],

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import os
-import socket
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlsplit
 
 import typer
 
 from plus.cli.show import say
 from plus.cli.stores import StoreFile, open_store
+
+if TYPE_CHECKING:
+    from socket import socket
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -66,6 +67,8 @@ def proxy(
         raise EndpointError("no key for the upstream; set OPENAI_API_KEY (any text where none is needed)")
     if not upstream.startswith(("http://", "https://")):
         raise SettingError(f"the upstream {upstream!r} is no http address; give --upstream https://HOST/v1")
+    if port and (urlsplit(upstream).hostname, urlsplit(upstream).port) in [(name, port) for name in LOOPBACK]:
+        raise SettingError(f"the upstream {upstream} is this proxy itself; give --upstream, or another --port")
     with open_store(store) as opened, _listening(host, port) as listener:
         personalizer = Personalizer(opened, salt_of(key), on_unknown, max_tokens, placement)
         app = Proxy(personalizer, upstream, key, apps, timeout).app()
@@ -81,6 +84,8 @@ def proxy(
 
 def _apps(path: Path) -> dict[bytes, str]:
     """SHA-256 of a token -> the app's name."""
+    import hashlib
+
     from plus.errors import SettingError
 
     lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -92,17 +97,21 @@ def _apps(path: Path) -> dict[bytes, str]:
     return {hashlib.sha256(token.encode()).digest(): name for name, token in lines}
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening(host: str, port: int) -> socket:
     """A socket that listens, or OSError, before anything else starts."""
+    from socket import AF_INET, AF_INET6, create_server
+
     from plus.errors import SettingError
 
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=2048)  # fmt: skip
+        return create_server((host, port), family=AF_INET6 if ":" in host else AF_INET, backlog=2048)
     except OSError as error:
         raise SettingError(f"cannot listen on {host} port {port}: {error.strerror}; give another --port") from error
 
 
 def _log_to_stderr() -> None:
+    import logging
+
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     log = logging.getLogger("plus.proxy")
