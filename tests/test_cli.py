@@ -30,7 +30,7 @@ def test_help_answers_in_three_tenths_of_a_second():
         assert verb in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["demo", "train", "summarize", "evaluate", "audit", "benchmark"])
+@pytest.mark.parametrize("verb", ["demo", "train", "summarize", "evaluate", "audit", "benchmark", "prompt", "proxy"])
 def test_every_verb_shows_an_example(verb):
     done = plus(verb, "--help")
     assert "Example: plus " + verb in done.stdout.replace("\n", " "), done.stdout

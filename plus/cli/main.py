@@ -16,7 +16,9 @@ from plus.cli import (
     export,
     forget,
     profile,
+    prompt,
     prove,
+    proxy,
     push,
     summarize,
     train,
@@ -45,6 +47,8 @@ app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
+app.command(context_settings=EITHER)(prompt.prompt)
+app.command(context_settings=EITHER)(proxy.proxy)
 
 
 def main() -> None:

@@ -1,0 +1,67 @@
+"""`plus prompt`: what would be sent about a user, and that nothing is."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+import typer
+
+from plus.cli.show import print_json, say
+from plus.cli.stores import AsJson, StoreFile, User, open_store
+
+TEXT = "Hello."
+
+
+def prompt(
+    user: User,
+    text: Annotated[str, typer.Argument(help="What the user asks.")] = TEXT,
+    system: Annotated[str | None, typer.Option(help="The app's own system text, if it has one.")] = None,
+    model: Annotated[str, typer.Option(help="The model's name in the request.")] = "gpt-5",
+    protocol: Annotated[Literal["chat", "responses"], typer.Option(help="Chat Completions, or Responses.")] = "chat",
+    placement: Annotated[
+        Literal["system", "developer", "user"], typer.Option(help="The profile's role where the app has no text.")
+    ] = "system",
+    max_tokens: Annotated[int, typer.Option(help="Of the profile: whole sentences that fit.", min=1)] = 512,
+    show: Annotated[
+        bool, typer.Option("--show", "--dry-run", help="Print the exact bytes of the request on stdout.")
+    ] = False,
+    store: StoreFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """What a request about USER would send: its bytes, tokens, and the personal data in it. Nothing is sent.
+
+    Example: plus prompt ann "Which tea?" --show
+    """
+    from plus.errors import EndpointError
+
+    try:
+        from plus.serve.outgoing import outgoing
+    except ImportError as error:
+        raise EndpointError("a request needs the openai client; pip install 'plus-preferences[api]'") from error
+
+    with open_store(store) as opened:
+        opened.user(user)  # Whoever is unknown is named, with the nearest ids.
+        request = _request(protocol, model, text, system)
+        key = os.environ.get("OPENAI_API_KEY")
+        sent = outgoing(opened, user, protocol, request, key, max_tokens=max_tokens, placement=placement)
+    if as_json:
+        print_json({**asdict(sent), "body": sent.body.decode(), "bytes": len(sent.body)})
+        return
+    if show:
+        sys.stdout.buffer.write(sent.body)
+        sys.stdout.flush()
+    personal = ", ".join(f"{count} x {kind}" for kind, count in sent.personal_data.items()) or "none"
+    say(f"\nto {sent.url}: {len(sent.body):,} bytes, about {sent.tokens:,} tokens; nothing was sent")
+    say(f"personal data by its shape (names and places have none): {personal}")
+    if not sent.personalized:
+        say("no profile is in it: the user has no summary, or --max_tokens holds no sentence of it")
+
+
+def _request(protocol: str, model: str, text: str, system: str | None) -> dict[str, Any]:
+    if protocol == "responses":
+        return {"model": model, "input": text, **({"instructions": system} if system else {})}
+    app = [{"role": "system", "content": system}] if system else []
+    return {"model": model, "messages": [*app, {"role": "user", "content": text}]}

@@ -1,0 +1,105 @@
+"""Messages and a summary in, messages out: the one place where a profile joins a request.
+
+The order is the app's own text, then the profile, then the conversation: what is the same for all
+users stands first, so that providers can reuse it, and the app's rules come before anything about a
+person.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from plus.errors import SettingError, WindowError
+from plus.profiles.sentences import split
+from plus.prompts import fenced
+from plus.types import Summary
+
+Placement = Literal["system", "developer", "user"]
+PLACEMENTS: tuple[Placement, ...] = ("developer", "system", "user")  # what one rejects, the next may take
+APP_ROLES = ("system", "developer")
+MAX_TOKENS = 512
+
+
+def personalize(
+    messages: Iterable[Any], summary: Summary | str, *, max_tokens: int = MAX_TOKENS, placement: Placement = "system"
+) -> list[Any]:
+    """The messages with the profile in them, as a new list; nothing that was given is changed.
+
+    The profile follows the app's text inside the same message, since many chat templates refuse a second
+    system message. Where the app has none, it is a first message of role `placement`; "user" puts it before the
+    first user message's text instead, for models that know neither role. Messages are dictionaries of the Chat
+    Completions or the Responses protocol; items of other kinds pass through. An empty summary changes nothing.
+
+    Raises WindowError when `max_tokens` (an estimate, `estimate_tokens`) cannot hold the first sentence.
+    """
+    if placement not in PLACEMENTS:
+        raise SettingError(f"there is no placement {placement!r}; give one of {', '.join(PLACEMENTS)}")
+    found = list(messages)
+    if not (profile := profile_text(summary, max_tokens)):
+        return found
+    if placement == "user":
+        return _before_first_user(found, profile)
+    leading = 0
+    while leading < len(found) and _role(found[leading]) in APP_ROLES:
+        leading += 1
+    if not leading:
+        return [{"role": placement, "content": profile}, *found]
+    last = found[leading - 1]
+    return [*found[: leading - 1], {**last, "content": _joined(last.get("content"), profile)}, *found[leading:]]
+
+
+def instructions(text: str | None, summary: Summary | str, *, max_tokens: int = MAX_TOKENS) -> str | None:
+    """The `instructions` of the Responses protocol with the profile after the app's text."""
+    profile = profile_text(summary, max_tokens)
+    return f"{text}\n\n{profile}" if text and profile else profile or text
+
+
+def profile_text(summary: Summary | str, max_tokens: int = MAX_TOKENS) -> str:
+    """The fenced summary, whole sentences from its start that fit `max_tokens`; "" for an empty one."""
+    text = (summary if isinstance(summary, str) else summary.text).strip()
+    if not text or estimate_tokens(whole := fenced(text)) <= max_tokens:
+        return whole if text else ""
+    ends = [end for _, end in split(text)] or [len(text)]
+    fitting = bisect_right(ends, max_tokens, key=lambda end: estimate_tokens(fenced(text[:end])))
+    if not fitting:
+        needed = estimate_tokens(fenced(text[: ends[0]]))
+        raise WindowError(
+            f"max_tokens={max_tokens} cannot hold the first sentence of the summary in its fence; it takes {needed}"
+        )
+    return fenced(text[: ends[fitting - 1]])
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens a model makes of it: four ASCII characters each, any other character one.
+
+    No tokenizer is asked, since which one an endpoint uses is not known here.
+    """
+    ascii_count = sum(character.isascii() for character in text)
+    return -(-ascii_count // 4) + len(text) - ascii_count
+
+
+def _role(message: Any) -> str | None:
+    return message.get("role") if isinstance(message, Mapping) else None
+
+
+def _before_first_user(messages: list[Any], profile: str) -> list[Any]:
+    for place, message in enumerate(messages):
+        if _role(message) == "user":
+            content = _joined(profile, message.get("content"))
+            return [*messages[:place], {**message, "content": content}, *messages[place + 1 :]]
+    return [{"role": "user", "content": profile}, *messages]
+
+
+def _joined(first: Any, second: Any) -> Any:
+    """Two contents one after the other: texts as text, else as parts of the kind that is there."""
+    if not first or not second:
+        return first or second
+    if isinstance(first, str) and isinstance(second, str):
+        return f"{first}\n\n{second}"
+    parts = [*([] if isinstance(first, str) else first), *([] if isinstance(second, str) else second)]
+    # Responses names its parts input_text, Chat Completions text.
+    kind = "input_text" if any(str(part.get("type", "")).startswith("input_") for part in parts) else "text"
+    text = {"type": kind, "text": first if isinstance(first, str) else second}
+    return [text, *parts] if isinstance(first, str) else [*parts, text]
