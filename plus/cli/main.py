@@ -15,6 +15,7 @@ from plus.cli import (
     evaluate,
     export,
     forget,
+    ingest,
     profile,
     prove,
     push,
@@ -43,6 +44,7 @@ profile.app.command(context_settings=EITHER)(prove.why)
 app.add_typer(profile.app, name="profile")
 app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)
+app.command(context_settings=EITHER)(ingest.ingest)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 
