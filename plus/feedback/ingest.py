@@ -121,10 +121,13 @@ def _read(name: str, row: dict, place: Place, last: LastWins, read: Read) -> lis
         return []
     read.formats[name] = read.formats.get(name, 0) + 1
     try:
-        return list(FORMATS[name].read(row, place, last))
+        found = list(FORMATS[name].read(row, place, last))
     except UnusableError as error:
         place.drop(str(error))
         return []
+    if not found and FORMATS[name].given is None:
+        place.drop("rows in which no user does anything")
+    return found
 
 
 def _gather(path: Path, last: LastWins, read: Read) -> None:
