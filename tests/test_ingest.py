@@ -262,3 +262,49 @@ def everything(path) -> list:
                 "SELECT u.user_id, event_id, session_id, kind, time, source, content, held_out FROM events e JOIN users u ON u.number = e.user ORDER BY e.number"
             )
         )
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20).filter(str.strip)
+TALKS = st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=5)
+
+
+def in_every_format(talk: list[tuple[str, str]]) -> dict[str, dict]:
+    """One row of each format that holds a conversation, with the same exchanges."""
+    said = [turn for one, two in talk for turn in (("user", one), ("assistant", two))]
+    messages = [{"role": role, "content": text} for role, text in said]
+    mapping, history = {}, {}
+    for number, (role, text) in enumerate(said):
+        links = {
+            "parent": str(number - 1) if number else None,
+            "children": [str(number + 1)] if number + 1 < len(said) else [],
+        }
+        message = {"id": f"m{number}", "author": {"role": role}, "content": {"content_type": "text", "parts": [text]}}
+        mapping[str(number)] = {"id": str(number), "message": message, **links}
+        history[str(number)] = {
+            "id": f"m{number}",
+            "role": role,
+            "content": text,
+            "parentId": links["parent"],
+            "childrenIds": links["children"],
+        }
+    newest = str(len(said) - 1)
+    return {
+        "openai_chat": {"user": "ann", "messages": messages},
+        "sharegpt": {"user_id": "ann", "conversations": [{"from": {"user": "human", "assistant": "gpt"}[r], "value": t} for r, t in said]},
+        "wildchat": {"conversation_hash": "h", "hashed_ip": "ann", "conversation": messages},
+        "chatgpt": {"conversation_id": "c", "mapping": mapping, "current_node": newest},
+        "open_webui": {"id": "w", "user_id": "ann", "chat": {"history": {"messages": history, "currentId": newest}}},
+        "langfuse": {"id": "t", "userId": "ann", "input": messages[:-1], "output": messages[-1]},
+    }  # fmt: skip
+
+
+@settings(max_examples=25, deadline=None)
+@given(talk=TALKS, pretty=st.booleans())
+def test_the_same_talk_is_the_same_events_in_every_format(tmp_path_factory, talk, pretty):
+    folder = tmp_path_factory.mktemp("same")
+    for name, row in in_every_format(talk).items():
+        write(folder / f"{name}.json", [row], pretty)
+        read, found = ingest(folder / f"{name}.json", user_id="ann")
+        assert list(read.formats) == [name] and not read.dropped
+        assert contents(found, "message") == [(Turn("user", one), Turn("assistant", two)) for one, two in talk]
+        assert {entry.user_id for entry in found} == {"ann"}
