@@ -19,6 +19,7 @@ from plus.cli import (
     profile,
     prove,
     push,
+    signals,
     summarize,
     train,
 )
@@ -45,6 +46,7 @@ app.add_typer(profile.app, name="profile")
 app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)
 app.command(context_settings=EITHER)(ingest.ingest)
+app.command(context_settings=EITHER)(signals.signals)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 
