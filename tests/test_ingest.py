@@ -222,6 +222,8 @@ def test_the_receipt_and_the_list_of_what_was_dropped(tmp_path):
     }  # fmt: skip
     listed = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
     assert [one["where"] for one in listed] == ["c.jsonl line 2", "c.jsonl line 3"]
+    again = plus("ingest", tmp_path / "c.jsonl", "--store", tmp_path / "s.db", "--dropped_to", tmp_path / "c.jsonl")
+    assert again.returncode == 2 and "not overwritten" in again.stderr and "nope" in (tmp_path / "c.jsonl").read_text()
     write(tmp_path / "ups.jsonl", LOGS["rows"][0])
     assert "all 1 reactions are up" in plus("ingest", tmp_path / "ups.jsonl", "--store", tmp_path / "s.db").stderr
 
@@ -308,3 +310,19 @@ def test_the_same_talk_is_the_same_events_in_every_format(tmp_path_factory, talk
         assert list(read.formats) == [name] and not read.dropped
         assert contents(found, "message") == [(Turn("user", one), Turn("assistant", two)) for one, two in talk]
         assert {entry.user_id for entry in found} == {"ann"}
+
+
+def test_a_very_long_tree_with_a_branch_at_every_message_is_read_in_time(tmp_path):
+    """5,000 exchanges, each answer regenerated once."""
+    mapping = {}
+    for number in range(5000):
+        ask, kept, left, after = f"q{number}", f"a{number}", f"x{number}", f"q{number + 1}"
+        for name, role, parent, children in (
+            (ask, "user", f"a{number - 1}", [left, kept]), (kept, "assistant", ask, [after]), (left, "assistant", ask, []),
+        ):  # fmt: skip
+            said = {"id": name, "author": {"role": role}, "content": {"content_type": "text", "parts": [name]}}
+            mapping[name] = {"id": name, "parent": parent, "children": children, "message": said}
+    write(tmp_path / "c.json", [{"conversation_id": "c", "mapping": mapping, "current_node": "a4999"}])
+    before = time.process_time()
+    read, _ = ingest(tmp_path / "c.json")
+    assert dict(read.kinds) == {"message": 5000, "choice": 5000} and time.process_time() - before < 2

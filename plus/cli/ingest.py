@@ -27,8 +27,11 @@ def ingest(
 
     Example: plus ingest conversations.json --user_id ann --store profiles.db
     """
+    from plus.errors import SourceError
     from plus.feedback.ingest import Listed, Read, entries, files_of
 
+    if dropped_to is not None and dropped_to.exists():
+        raise SourceError(f"{dropped_to} is there already and is not overwritten; give another --dropped_to")
     known = files_of(files)
     with ExitStack() as stack:
         read = Read()

@@ -18,7 +18,7 @@ SAME, ALIKE = 0.9, 0.6  # shares of common words from which a turn is a repeat, 
 UNSURE = 0.5
 _SHORTEST = 4  # words: shorter turns ("yes please") come twice by chance
 _WORDS = re.compile(r"\w+")
-_QUOTED = re.compile(r"```.*?(?:```|\Z)|\"[^\"\n]{3,}\"|“[^”\n]{3,}”|^>[^\n]*", re.DOTALL | re.MULTILINE)
+_QUOTED = re.compile(r"```.*?(?:```|\Z)|\"[^\"\n]{3,400}\"|“[^”\n]{3,400}”|^>[^\n]*", re.DOTALL | re.MULTILINE)
 _TURNS_AROUND = re.compile(r"\b(?:but|however|except|although|though|yet)\b", re.IGNORECASE)
 
 
@@ -39,10 +39,12 @@ def signals(talk: Sequence[Turn]) -> list[Signal]:
     """One signal for each turn of the user's that follows an answer, in order."""
     found: list[Signal] = []
     asked: list[str] = []
+    answered = False
     for number, turn in enumerate(talk):
+        answered = answered or turn.role == "assistant"
         if turn.role != "user":
             continue
-        if any(earlier.role == "assistant" for earlier in talk[:number]):
+        if answered:
             found.append(_signal(number, turn.content, asked))
         asked = [*asked[-7:], turn.content]
     return found

@@ -38,7 +38,7 @@ def read_tree(
         for other in nodes[parent].children if parent in nodes else ():
             if other in nodes and other not in seen:
                 left = _branch(nodes, other, seen)
-                kept = [said for later in path[number:] if (said := nodes[later].said) is not None]
+                kept = _next_exchange(nodes, path, number)
                 yield from _pair(before, kept, left, other, user_id, source, session, place)
                 yield from _thumbs(before, left, user_id, source, session, place)
         if (said := nodes[name].said) is not None:
@@ -64,6 +64,18 @@ def _thumbs(
     for number, said in enumerate(left):
         if said.role == "assistant" and (said.rating is not None or said.comment):
             yield from reactions(said, [*before, *left[:number]], user_id, source, session, said.id, place)
+
+
+def _next_exchange(nodes: Mapping[str, Node], path: Sequence[str], start: int) -> list[Said]:
+    """What is said on the path from `start` to the end of the first answer: many branches never walk a long path whole."""
+    talk: list[Said] = []
+    for number in range(start, len(path)):
+        said = nodes[path[number]].said
+        if said is not None and said.role == "user" and talk:
+            break
+        if said is not None:
+            talk.append(said)
+    return talk
 
 
 def _newest(nodes: Mapping[str, Node]) -> str:
