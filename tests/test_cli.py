@@ -30,13 +30,18 @@ def test_help_answers_in_three_tenths_of_a_second():
         assert verb in done.stdout
 
 
-@pytest.mark.parametrize("verb", ["demo", "train", "summarize", "evaluate", "audit", "benchmark", "prompt", "proxy"])
+@pytest.mark.parametrize(
+    "verb", ["demo", "train", "summarize", "evaluate", "audit", "benchmark", "prompt", "proxy", "ingest", "signals"]
+)
 def test_every_verb_shows_an_example(verb):
     done = plus(verb, "--help")
     assert "Example: plus " + verb in done.stdout.replace("\n", " "), done.stdout
 
 
-@pytest.mark.parametrize("module", ["plus", "plus.cli.main", "plus.sources.polis", "plus.sources.pets", "plus.prompts"])
+@pytest.mark.parametrize(
+    "module",
+    ["plus", "plus.cli.main", "plus.sources.polis", "plus.sources.pets", "plus.prompts", "plus.feedback.ingest"],
+)
 def test_the_light_part_imports_no_torch(module):
     """In a process where torch, transformers, datasets and numpy cannot be imported at all."""
     code = f"""

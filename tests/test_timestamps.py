@@ -35,7 +35,9 @@ def test_a_day_is_its_midnight_and_nothing_is_none():
     assert seconds(None) == seconds("") == (None, "none")
 
 
-@pytest.mark.parametrize("value", ["soon", "nan", "1e400", float("inf"), True, [1], 1e30, "2016-13-01"])
+@pytest.mark.parametrize(
+    "value", ["soon", "nan", "1e400", float("inf"), 10**400, -(10**400), True, [1], 1e30, "2016-13-01"]
+)
 def test_what_cannot_be_read_is_not_guessed(value):
     with pytest.raises(UnusableError):
         seconds(value)

@@ -15,11 +15,13 @@ from plus.cli import (
     evaluate,
     export,
     forget,
+    ingest,
     profile,
     prompt,
     prove,
     proxy,
     push,
+    signals,
     summarize,
     train,
 )
@@ -45,6 +47,8 @@ profile.app.command(context_settings=EITHER)(prove.why)
 app.add_typer(profile.app, name="profile")
 app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)
+app.command(context_settings=EITHER)(ingest.ingest)
+app.command(context_settings=EITHER)(signals.signals)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 app.command(context_settings=EITHER)(prompt.prompt)

@@ -116,7 +116,7 @@ def _json(path: Path, dropped: Dropped, on_bytes: OnBytes) -> Iterator[tuple[str
                 yield from _json_array(path)
                 return
             file.seek(0)
-            for number, line in _lines(file):
+            for number, line in lines(file):
                 if number % 1000 == 1:
                     on_bytes(raw.tell(), total)
                 if (row := json_row(line, f"{name} line {number}", dropped)) is not None:
@@ -160,7 +160,7 @@ def _json_array(path: Path) -> Iterator[tuple[str, dict]]:
     yield from ((f"item {number}", row) for number, row in enumerate(rows, start=1) if isinstance(row, dict))
 
 
-def _lines(file: BinaryIO | gzip.GzipFile) -> Iterator[tuple[int, bytes]]:
+def lines(file: BinaryIO | gzip.GzipFile) -> Iterator[tuple[int, bytes]]:
     """(number, line); of an overlong line only the beginning, so that it is dropped and not kept in memory."""
     number = 0
     while line := file.readline(MAX_LINE):

@@ -25,7 +25,12 @@ def seconds(value: Any) -> tuple[float | None, str]:
         return _utc(moment), "dates"
     if isinstance(value, str):
         return _from_text(value.strip())
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # An int may be too large to be any float, so only floats are asked whether they are finite.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or (isinstance(value, float) and not math.isfinite(value))
+    ):
         raise UnusableError("rows whose timestamp cannot be read")
     for limit, scale, name in _UNITS:
         if abs(value) < limit:

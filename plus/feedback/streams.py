@@ -1,0 +1,138 @@
+"""JSON as people export it, a row at a time: lines, one list of any size, or objects one after another.
+
+A list of many gigabytes (`conversations.json`) needs no more memory than its largest item. Broken items are
+counted with their line, and reading goes on at the next one.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from plus.errors import SourceError
+from plus.sources.files import json_row, lines, records
+from plus.sources.population import Dropped
+
+MAX_ITEM = 16 * 2**20  # characters: a larger item of a list is dropped, and never whole in memory
+_CHUNK = 2**18
+_START = 2**16  # bytes of a line that are looked at
+_BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
+_NEAR_END = 16  # characters: a fault this close to what has been read so far may only be the end of a chunk
+_decode = json.JSONDecoder().raw_decode
+
+
+def rows(path: Path, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
+    """("file line 7", row) for each object in the file. Raises SourceError for a file that cannot be read."""
+    if path.name.endswith((".csv", ".parquet")):
+        yield from ((record.where, record.row) for record in records(path, dropped))
+        return
+    try:
+        with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
+            by_line = _is_by_line(file)
+            file.seek(0)
+            yield from (_by_line if by_line else _items)(file, path.name, dropped)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise SourceError(f"{path} is cut short or no gzip file; copy it again") from error
+
+
+def _is_by_line(file: BinaryIO | gzip.GzipFile) -> bool:
+    """Whether each line is a row of its own, by the first two that say something."""
+    found: list[bytes] = []
+    while len(found) < 2 and (line := file.readline(_START)):
+        if said := line.strip(b"\xef\xbb\xbf \t\r\n"):
+            found.append(said)
+    if not found or found[0].startswith(b"["):
+        return False
+    whole = not found[0].startswith(b"{") or found[0].endswith(b"}") or len(found[0]) >= _START - 4
+    return whole or found[-1].startswith(b"{")
+
+
+def _by_line(file: BinaryIO | gzip.GzipFile, name: str, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in lines(file):
+        where = f"{name} line {number}"
+        if (row := json_row(line, where, dropped)) is not None:
+            yield where, row
+
+
+class _Window:
+    """The part of a file that is being read: its text from `at` on, and the line that `at` is in."""
+
+    def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
+        self.file, self.text, self.at, self.line, self.ended = file, "", 0, 1, False
+        # Bytes that are no UTF-8 become surrogates, so that they cost the row that they are in.
+        self.decoder = getincrementaldecoder("utf-8")("surrogateescape")
+
+    def forward(self, at: int) -> None:
+        self.line += self.text.count("\n", self.at, at)
+        self.at = at
+
+    def grow(self) -> bool:
+        """Read on, as much again as is waiting; False at the end or when an item is too large."""
+        waiting = len(self.text) - self.at
+        if self.ended or waiting >= MAX_ITEM:
+            return False
+        data = self.file.read(max(_CHUNK, waiting))
+        self.ended = not data
+        self.text, self.at = self.text[self.at :] + self.decoder.decode(data, final=self.ended), 0
+        return True
+
+
+def _items(file: BinaryIO | gzip.GzipFile, name: str, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
+    window, next_item = _Window(file), re.compile(r"\}\s*,?\s*(?=\{)")
+    number = 0
+    while _to_item(window):
+        number += 1
+        where = f"{name} line {window.line} item {number}"
+        item, end = _item(window)
+        if isinstance(item, dict):
+            if item and next_item.pattern.endswith(r"\{)"):  # Items begin alike: so the next is found after a fault.
+                next_item = re.compile(r"\}\s*,?\s*(?=\{\s*" + re.escape(json.dumps(next(iter(item)))) + r"\s*:)")
+            window.forward(end)
+            yield where, item
+        else:
+            dropped.add("items that are no JSON object", where)
+            _skip(window, next_item)
+
+
+def _to_item(window: _Window) -> bool:
+    """Go to where the next item begins; False where there is none."""
+    while True:
+        found = _BETWEEN.match(window.text, window.at)
+        window.forward(found.end() if found else window.at)
+        if window.at < len(window.text):
+            return True
+        if not window.grow():
+            return False
+
+
+def _item(window: _Window) -> tuple[Any, int]:
+    """(the item at the window, its end), or (None, 0) where it is broken."""
+    while True:
+        try:
+            return _decode(window.text, window.at)
+        except json.JSONDecodeError as error:
+            cut = error.msg.startswith("Unterminated string") or error.pos >= len(window.text) - _NEAR_END
+            if not (cut and window.grow()):
+                return None, 0
+        except (ValueError, RecursionError):  # A number of thousands of digits, or nesting without end.
+            return None, 0
+
+
+def _skip(window: _Window, next_item: re.Pattern[str]) -> None:
+    """Go on to the next item, or to the end."""
+    start = window.at + 1
+    while True:
+        if found := next_item.search(window.text, start):
+            window.forward(found.end())
+            return
+        window.forward(max(window.at, len(window.text) - 4096))  # An item's beginning may be half read.
+        waiting, start = len(window.text) - window.at, window.at
+        if not window.grow():
+            window.forward(len(window.text))
+            return
+        start = window.at if waiting else 0
