@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -260,3 +261,11 @@ def test_a_tombstone_refuses_a_forgotten_user_by_name(path):
             store.user("ann")
         assert store.add_events([Entry("ann", choice(1)), Entry("bob", choice(1))]) == Added(1, 0, 1)
     assert b"ann" not in path.read_bytes(), "the tombstone holds no name"
+
+
+def test_a_store_that_another_process_is_making_is_no_foreign_file(tmp_path):
+    """Sixteen threads open the same new file at once, again and again."""
+    for number in range(20):
+        path = tmp_path / f"{number}.db"
+        with ThreadPoolExecutor(16) as pool:
+            assert list(pool.map(lambda _, path=path: Store(path).close(), range(16))) == [None] * 16

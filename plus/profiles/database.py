@@ -92,15 +92,18 @@ def _refuse_foreign(path: Path) -> None:
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse another program's file and a newer schema before anything is written to it."""
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if application != APPLICATION_ID:
+    connection.execute("BEGIN")  # One look: another process may be making the tables at this moment.
+    try:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' LIMIT 4")]
-        if tables or application:
-            raise ProfileError(
-                f"{path} is a SQLite file of another program (tables: {', '.join(tables) or 'none'}); give another --store"
-            )
-    elif version > VERSION:
+    finally:
+        rollback(connection)
+    if application != APPLICATION_ID and (tables or application):
+        raise ProfileError(
+            f"{path} is a SQLite file of another program (tables: {', '.join(tables) or 'none'}); give another --store"
+        )
+    if application == APPLICATION_ID and version > VERSION:
         raise ProfileError(
             f"{path} was written by a newer plus (schema {version}, this one knows {VERSION}); update plus, nothing was changed"
         )
