@@ -19,6 +19,10 @@ def demo(
     output_dir: Annotated[
         Path | None, typer.Option(help="Folder of the run. Default: runs/demo-SEED, or the next free name.")
     ] = None,
+    share_prefix: Annotated[
+        bool,
+        typer.Option(help="Read each history once; --no-share-prefix reads it once per summary, as stock TRL does."),
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
 ) -> None:
     """Watch a summarizer go from what users *talked about* to what they *prefer*.
@@ -29,7 +33,7 @@ def demo(
     Example: plus demo --seed 1
     """
     started = time.monotonic()
-    result = run(seed, output_dir or _free(Path("runs") / f"demo-{seed}"))
+    result = run(seed, output_dir or _free(Path("runs") / f"demo-{seed}"), share_prefix)
     result["seconds"] = round(time.monotonic() - started, 1)
     if as_json:
         print_json(result)
@@ -39,7 +43,7 @@ def demo(
         raise typer.Exit(1)
 
 
-def run(seed: int, folder: Path) -> dict[str, Any]:
+def run(seed: int, folder: Path, share_prefix: bool = True) -> dict[str, Any]:
     """Everything the demo shows, as one dictionary; the run is left in `folder`."""
     with loading("loading torch, transformers and trl"):
         from plus.baselines import bradley_terry, oracle, untrained
@@ -55,7 +59,8 @@ def run(seed: int, folder: Path) -> dict[str, Any]:
         from plus.train import run_folder
         from plus.train import settings as options
         from plus.train.progress import Progress
-    settings = options.resolve({"preset": "tiny", "dataset_name": "pets", "seed": seed, "output_dir": str(folder)})
+    chosen = {"dataset_name": "pets", "seed": seed, "output_dir": str(folder), "share_prefix": share_prefix}
+    settings = options.resolve({"preset": "tiny", **chosen})
     population = pets.load(seed)
     test = population.split("test")
     say(f"{population.name}: {len(population.histories):,} users, {len(test):,} test choices, each mirrored")
