@@ -226,8 +226,10 @@ class People:
 
     def _look(self, best: Best, step: int, reader: Any, write: Write, fold: Fold) -> None:
         """A look at the validation users every so often."""
+        if step % self.settings.look_every:
+            return
         validation = fold.population.split("validation")
-        if step % self.settings.look_every or not validation:
+        if not validation:
             return
         texts = write([example.history for example in validation])
         best.look(step, -mean(reader.log_likelihood(texts, [example.target for example in validation])))

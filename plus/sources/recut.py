@@ -33,15 +33,15 @@ def draw_targets(later: Sequence[Event], context: Sequence[Event], rng: Random, 
     found = [e.content for e in later if isinstance(e.content, Preference) and pair_key(e.content) not in compared]
     by_prompt: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for event in later:
-        match event.content:
-            case Reaction(prompt, completion, label) if (prompt, completion) not in reactions:
-                by_prompt[prompt][not label].append(completion)
+        said = event.content
+        if isinstance(said, Reaction) and (said.prompt, said.completion) not in reactions:
+            by_prompt[said.prompt][not said.label].append(said.completion)
     for prompt, (liked, disliked) in by_prompt.items():
         count = len(liked) * len(disliked)
         for place in rng.sample(range(count), min(count, pairs)):
             chosen, rejected = liked[place // len(disliked)], disliked[place % len(disliked)]
             made = Preference(prompt, chosen, rejected)
-            if chosen != rejected and pair_key(made) not in compared:
+            if chosen != rejected and (not compared or pair_key(made) not in compared):
                 found.append(made)
     found = list(dict.fromkeys(found))
     return tuple(rng.sample(found, min(pairs, len(found))))
