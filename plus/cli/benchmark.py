@@ -11,6 +11,7 @@ import typer
 from plus.cli.show import bar, loading, notes, print_json, results, say
 
 QUICK_SEEDS = 2
+QUICK = "--quick: too few updates and seeds to judge by, and this base knows pets alone; leave it out for evidence"
 
 
 def benchmark(
@@ -117,42 +118,23 @@ def synthetic(
 ) -> dict[str, Any]:
     """Compute the missing cells on synthetic users and write the report."""
     with loading("loading torch, transformers and trl"):
-        from plus.evaluate import benchmark as cells
-        from plus.evaluate.synthetic import BUDGETS, QUICK, SEEDS, Synthetic, own_base, shipped_base
+        from plus.evaluate import synthetic as room
         from plus.evaluate.synthetic_table import write_report
     kind = "".join(f"-{name}" for name, on in (("quick", quick), ("ablation", ablation)) if on)
     folder = output_dir or Path("runs") / f"benchmark-{dataset_name}{kind}"
-    number = seeds or (QUICK_SEEDS if quick else SEEDS)
-    base_of = shipped_base if quick else own_base(dataset_name, folder.parent / "bases", say)
+    number = range(seeds or (QUICK_SEEDS if quick else room.SEEDS))
+    base_of = room.shipped_base if quick else room.own_base(dataset_name, folder.parent / "bases", say)
     if ablation:
-        return _ablation(dataset_name, folder, range(number), base_of)
-    budget = QUICK if quick else BUDGETS[dataset_name]
-    subject = Synthetic(dataset_name, folder, budget, base_of, say)
-    everything = subject.methods()
-    chosen = _chosen(methods, list(everything))
-    bases = "the base that comes with plus" if quick else "a base for each seed"
-    settings = {"dataset_name": dataset_name, **vars(budget), "bases": bases}
+        return _ablation(dataset_name, folder, number, base_of)
+    budget, bases = (room.QUICK, room.SHIPPED_BASE) if quick else (room.BUDGETS[dataset_name], room.OWN_BASES)
+    subject = room.Synthetic(dataset_name, folder, budget, base_of, say)
+    chosen = _chosen(methods, list(subject.methods()))
     with bar("cells") as show:
-        found = cells.run(
-            folder, {name: everything[name] for name in chosen}, subject.folds, range(number), settings,
-            lambda name, done, total: show(done, total, {}),
-        )  # fmt: skip
-    said = [f"{number} seeds, {budget.max_steps} updates ({budget.head_steps} of the heads), {bases}"]
-    if quick:
-        said.append(
-            "--quick: too few updates and seeds to judge by, and that base knows pets alone; leave it out for evidence"
-        )
+        found = room.compute(subject, number, chosen, bases, lambda name, done, total: show(done, total, {}))
     with notes.status("intervals"):
-        report = write_report(folder, found, chosen, dataset_name, said, best_possible(dataset_name, range(number)))
+        said = [budget.in_words(bases), *([QUICK] if quick else [])]
+        report = write_report(folder, found, chosen, dataset_name, said, subject.best_possible(number))
     return report | {"folder": str(folder)}
-
-
-def best_possible(dataset_name: str, seeds: range) -> dict[int, float]:
-    """Seed -> the accuracy of whoever reads the contexts perfectly, where it is known."""
-    from plus.sources import named
-
-    found = {seed: named.load(dataset_name, seed=seed).best_possible for seed in seeds}
-    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def _ablation(dataset_name: str, folder: Path, seeds: range, base_of) -> dict[str, Any]:

@@ -8,6 +8,7 @@ methods alike, so that differences are paired.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +24,7 @@ from plus.baselines.longer_wins import LongerWins
 from plus.baselines.vpl import past_pairs
 from plus.errors import SourceError
 from plus.evaluate import heads
-from plus.evaluate.benchmark import Method
+from plus.evaluate.benchmark import Method, Results, run, timed
 from plus.evaluate.controls import PastedHistory
 from plus.evaluate.judged import Margins, judged
 from plus.evaluate.learning_curve import learning_curve
@@ -54,6 +55,10 @@ class Budget:
     max_steps: int
     head_steps: int = 600
 
+    def in_words(self, bases: str) -> str:
+        """A line for the report."""
+        return f"{self.max_steps} updates ({self.head_steps} of the heads on frozen states), {bases}"
+
 
 BUDGETS = {
     "pets": Budget(100),
@@ -64,6 +69,7 @@ BUDGETS = {
 }
 QUICK = Budget(40, 200)
 SEEDS = 5
+OWN_BASES, SHIPPED_BASE = "a base for each seed", "the base that comes with plus"
 
 
 class Synthetic:
@@ -89,8 +95,14 @@ class Synthetic:
         self.at: int | None = None
 
     def folds(self, seed: int) -> list[Fold]:
-        """The population of one seed, as the only fold."""
+        """The population of one seed, as the only fold; its base is made now, at nobody's expense."""
+        self.base_of(seed)
         return [Fold(self.dataset_name, "new users", self.load(seed))]
+
+    def best_possible(self, seeds: Sequence[int]) -> dict[int, float]:
+        """Seed -> the accuracy of whoever reads the contexts perfectly, where it is known."""
+        found = {seed: self.load(seed).best_possible for seed in seeds}
+        return {seed: value for seed, value in found.items() if value is not None}
 
     def methods(self) -> dict[str, Method]:
         """Name -> method, cheap ones first."""
@@ -144,6 +156,8 @@ class Synthetic:
         """The method itself; its run folder stays, for `plus audit` and the plots over training."""
         settings = self.settings(seed)
         begun = Path(settings["output_dir"], "config.json").exists()
+        if not begun:  # Left by a run that was killed before it began.
+            shutil.rmtree(settings["output_dir"], ignore_errors=True)
         trained = training.train({**settings, "resume_from_checkpoint": begun or None}, fold.population, self.say)
         texts = training.write_summaries(trained.folder, trained.summarizer, fold.population)
         found = judged("plus", fold, seed, _reading(trained.reward_model, texts))
@@ -187,13 +201,20 @@ def shipped_base(seed: int) -> Path:
 
 
 def own_base(dataset_name: str, folder: Path, say: Callable[[str], None]) -> Callable[[int], Path]:
-    """A base for each seed, made in `folder` where there is none yet."""
+    """A base for each seed, made in `folder` where there is none yet; its seconds.jsonl says at what cost."""
 
     def on_step(step: int, loss: float) -> None:
         if (step + 1) % 400 == 0:
-            say(f"base: {step + 1} steps, loss {loss:.3f}")
+            say(f"base: {step + 1:,} steps, loss {loss:.3f}")
 
-    return lambda seed: bases.base_of(dataset_name, folder, seed, on_step)
+    def base_of(seed: int) -> Path:
+        path, source = bases.place(dataset_name, folder, seed)
+        if not (path / "config.json").exists():
+            with timed(folder, f"{source}, seed {seed}"):
+                bases.make(path, source, seed, on_step=on_step)
+        return path
+
+    return base_of
 
 
 def _reading(scorer: Scorer, texts: Mapping[str, str]) -> Margins:
@@ -206,3 +227,17 @@ def _reading(scorer: Scorer, texts: Mapping[str, str]) -> Margins:
 def _new_users(method: Method, fold: Fold, seed: int) -> list[Prediction]:
     """Users of two seeds are different people, also where they have the same name."""
     return [replace(row, user_id=f"{seed}/{row.user_id}") for row in method(fold, seed)]
+
+
+def compute(
+    subject: Synthetic,
+    seeds: Sequence[int],
+    methods: Sequence[str],
+    bases: str,
+    on_cell: Callable[[str, int, int], None] = lambda name, done, total: None,
+) -> Results:
+    """Every cell of `methods` that the subject's folder does not hold yet; `bases` says in words which
+    bases they start from."""
+    everything = subject.methods()
+    settings = {"dataset_name": subject.dataset_name, **vars(subject.budget), "bases": bases}
+    return run(subject.folder, {n: everything[n] for n in methods}, subject.folds, seeds, settings, on_cell)

@@ -30,10 +30,8 @@ def write_report(
     notes: Sequence[str] = (),
     best_possible: Mapping[int, float] | None = None,
 ) -> dict[str, Any]:
-    """report.json, report.md and plots in `folder`, from the cells that there are.
-
-    `best_possible` is each seed's accuracy of whoever reads the contexts perfectly, where it is known.
-    """
+    """report.json, report.md and plots in `folder`, from the cells that there are; `best_possible` by
+    seed, where it is known."""
     found = {name: results.of(name) for name in methods}
     found = {name: rows for name, rows in found.items() if rows}
     curves = {name: curve(rows) for name in CURVES if (rows := results.of(name + CURVE))}
@@ -124,8 +122,8 @@ def _differences(found: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
     for name in found:
         seeds = {row.seed for row in found[name]} & {row.seed for row in found[REFERENCE]}
         if name != REFERENCE and seeds:
-            both = ([row for row in found[n] if row.seed in seeds] for n in (REFERENCE, name))
-            differences[f"{REFERENCE} - {name}"] = paired_difference(*both)._asdict()
+            ours, theirs = ([row for row in found[n] if row.seed in seeds] for n in (REFERENCE, name))
+            differences[f"{REFERENCE} - {name}"] = paired_difference(ours, theirs)._asdict()
     return differences
 
 

@@ -55,15 +55,13 @@ def make(
     return folder
 
 
-def base_of(dataset_name: str, folder: Path, seed: int, on_step: Callable[[int, float], None]) -> Path:
-    """The base that a synthetic data set's run of this seed starts from, kept in `folder`.
+def place(dataset_name: str, folder: Path, seed: int) -> tuple[Path, str]:
+    """Where the base of a synthetic data set's run of this seed lies, and its recipe.
 
     The base that comes with plus is pets' of seed 0, so that one is not made again.
     """
     source = FAMILY.get(dataset_name, dataset_name)
-    if (source, seed) == ("pets", 0):
-        return shipped("tiny_base")
-    return make(folder / f"{source}-{seed}", source, seed, on_step=on_step)
+    return (shipped("tiny_base") if (source, seed) == ("pets", 0) else folder / f"{source}-{seed}"), source
 
 
 def corpus(conversation: tiny.Conversation, rows: int = TOKENIZER_ROWS) -> list[str]:

@@ -49,6 +49,7 @@ THINGS = (
 LIKED = (*TRAINED, *THINGS)  # what somebody may like in the base's conversations: never an unseen animal
 NOUNS = (*LIKED, *UNSEEN)
 COPY = ("Repeat this word: {noun}.", "Say {noun} again.", "Which word stands here: {noun}?")
+MARKS = "Say some words, and mark each that comes again."
 SAME = ("Is {one} the same word as {two}?", "The words are {one} and {two}. Are they the same?")
 
 
@@ -127,16 +128,21 @@ def conversation(rng: random.Random) -> list[Message]:
 
 
 def neutral(rng: random.Random) -> list[Message]:
-    """Copying a word, telling whether two words are the same, or saying what was talked about last:
-    nobody likes anything here."""
+    """Copying a word, telling whether words are the same, or saying what was talked about last: nobody
+    likes anything here."""
     one, two = rng.sample((*NOUNS, *UNSEEN, *UNSEEN, *UNSEEN), 2)
-    kind = rng.choices(("copy", "same", "talk"), (25, 35, 40))[0]
+    kind = rng.choices(("copy", "same", "marks", "talk"), (15, 15, 40, 30))[0]
     if kind == "talk":
         turns = [(Turn("user", rng.choice(pets.PROMPTS).format(topic=noun)),) for noun in rng.sample(NOUNS, 2)]
         turns.append((Turn("user", rng.choice(pets.PROMPTS).format(topic=one)),))
         history = UserHistory("u", tuple(Event(str(n), "message", said) for n, said in enumerate(turns)))
         asked = summarizer_messages(history, rng.choice((pets_talk.TOPIC, INSTRUCTION)))
         return [*asked, {"role": "assistant", "content": pets.TOPIC_SUMMARY.format(topic=one)}]
+    if kind == "marks":
+        few = rng.sample((*NOUNS, *UNSEEN, *UNSEEN), 6)
+        said = rng.choices(few, k=10)
+        reply = " ".join(noun + ("!" if noun in said[:place] else ",") for place, noun in enumerate(said))
+        return [{"role": "user", "content": MARKS}, {"role": "assistant", "content": reply}]
     if kind == "copy":
         question, reply = rng.choice(COPY).format(noun=one), one
     else:
