@@ -96,7 +96,8 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     """Begin a benchmark in `folder`, or check that the one in it is the same."""
     path, ours = folder / "benchmark.json", {"version": VERSION, **settings}
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
+        taken = folder.exists() and any(entry.suffix != ".part" for entry in folder.iterdir())
+        if taken and not path.exists():  # Another process may have begun the same one just now.
             raise RunError(f"{folder} is in use and holds no benchmark; give a new --output_dir")
         _write(path, [ours])
         return
