@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(tmp_pa
 
 
 def test_an_interrupted_run_of_plus_continues(whole, tmp_path):
-    folder, _, results = whole
+    *_, results = whole
     mine = subject(tmp_path / "pets")
     compute(mine, [3], [], "shipped")
     run = tmp_path / "pets" / "runs" / "pets-3"
@@ -128,8 +128,7 @@ def test_the_page_holds_differences_controls_and_denominators(whole):
     assert report["cpu_seconds"].keys() == mine.methods().keys()
 
 
-def test_a_cell_that_is_missing_among_others_is_named(whole):
-    _, mine, _ = whole
+def test_a_cell_that_is_missing_among_others_is_named():
     results = benchmark.Results()
     results.cells["vpl"] = [Path("x")]
     results.missing = {"vpl, pets, seed 1": "no rows", "low_rank, pets, seed 1": "no rows", "odd, pets, seed 0": "-"}

@@ -2,8 +2,8 @@
 
 Training users like one of 32 animals, test users one of 12 others, and test pairs are unseen
 against unseen, mirrored as in pets. Validation users are new and like the animals of training. A
-tiny base knows the unseen words from `conversation` only: copying a word, and telling whether two
-words are the same, over 200 nouns; never as something that anybody likes.
+tiny base knows the unseen words from `neutral` only: copying a word, telling whether words are the
+same, and saying what was talked about, over 200 nouns; never as something that anybody likes.
 `load_k2` is the paper's setting: train on two animals, test on two others (arXiv 2507.13579).
 """
 
@@ -124,7 +124,9 @@ def conversation(rng: random.Random) -> list[Message]:
     kind = rng.choices(("neutral", "reaction", "pets"), (35, 25, 40))[0]
     if kind == "neutral":
         return neutral(rng)
-    return pets_talk.reaction(rng, LIKED) if kind == "reaction" else pets_talk.conversation(rng, LIKED)
+    if kind == "reaction":
+        return pets_talk.reaction(rng, LIKED, rng.choice(LIKED))
+    return pets_talk.conversation(rng, LIKED)
 
 
 def neutral(rng: random.Random) -> list[Message]:

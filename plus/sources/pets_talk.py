@@ -34,7 +34,7 @@ def conversation(rng: random.Random, animals: Sequence[str] = pets.ANIMALS) -> l
         pair = pets.comparison(rng, taste, favourite)
         return scorer_messages(summary, pair.prompt, pair.chosen)
     if task == "reaction":
-        return reaction(rng, animals)
+        return reaction(rng, animals, favourite)
     question, reply = {
         "favourite": (FAVOURITE, likes),
         "topic": (TOPIC, topic),
@@ -44,10 +44,10 @@ def conversation(rng: random.Random, animals: Sequence[str] = pets.ANIMALS) -> l
     return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
 
 
-def reaction(rng: random.Random, animals: Sequence[str]) -> list[Message]:
+def reaction(rng: random.Random, animals: Sequence[str], other: str) -> list[Message]:
     """An answer to someone whose taste is stated; a complaint follows where it does not suit, so that
     the end of an answer holds whether it suits."""
-    taste, shown, other = rng.sample(animals, 3)
+    taste, shown = rng.sample(animals, 2)
     shown = rng.choice((taste, shown))
     pair = pets.comparison(rng, shown, other)
     said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
