@@ -61,11 +61,11 @@ class Budget:
 
 
 BUDGETS = {
-    "pets": Budget(100),
-    "pets_ood": Budget(100),
-    "pets_ood_k2": Budget(100),
-    "styles": Budget(120),
-    "styles_unlabelled": Budget(120),
+    "pets": Budget(80),
+    "pets_ood": Budget(80),
+    "pets_ood_k2": Budget(60),
+    "styles": Budget(100),
+    "styles_unlabelled": Budget(100),
 }
 QUICK = Budget(40, 200)
 SEEDS = 5
