@@ -31,6 +31,8 @@ def test_every_method_judges_every_test_choice_with_its_controls(folds):
     methods = People(embeddings(), QUICK, ks=(2,)).methods()
     size = len(fold.population.split("test"))
     names = set()
+    with pytest.raises(SourceError, match="has no true personas, so there is no oracle"):
+        methods.pop("oracle")(fold, 0)  # The cell says so, and the rest is computed.
     for name, method in methods.items():
         rows = method(fold, 0)
         found = {row.method for row in rows}

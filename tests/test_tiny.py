@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 
 import pytest
+import torch
 from conftest import ENVIRONMENT, ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer
 
-from plus.models.tiny import what_it_says
+from plus.models.tiny import backward, batches, what_it_says
 from plus.shipped import shipped
 from plus.sources import pets
 
@@ -46,3 +49,18 @@ def test_every_string_can_be_written_and_read_back(text):
 @pytest.mark.parametrize("word", [*pets.ANIMALS, *pets.TOPICS])
 def test_what_must_be_compared_is_one_token(word):
     assert len(TOKENIZER.tokenize(f" {word}")) == 1
+
+
+def test_a_pass_without_padding_is_the_plain_loss(base):
+    """Loss and gradients equal those of one padded batch with a mask, in which padding weighs nothing."""
+    ids_BL, weights_BL, mask_BL = next(batches(base.tokenizer, random.Random(0), 12))
+    model = base.model.double()
+    logits_BLV = model(input_ids=ids_BL, attention_mask=mask_BL).logits
+    loss_BL = cross_entropy(logits_BLV[:, :-1].transpose(1, 2), ids_BL[:, 1:], reduction="none")
+    expected = (loss_BL * weights_BL[:, 1:]).sum() / weights_BL[:, 1:].sum()
+    expected.backward()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    model.zero_grad()
+    assert backward(model, ids_BL, weights_BL, mask_BL) == pytest.approx(expected.item(), rel=1e-6)
+    for p, gradient in zip(model.parameters(), gradients, strict=True):
+        assert torch.allclose(p.grad, gradient, rtol=1e-5, atol=1e-9)

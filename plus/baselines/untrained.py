@@ -5,18 +5,59 @@ Loss: -mean log sigmoid(margin), the reward model's alone.
 Reference: "PLUS-untrained" in arXiv 2507.13579.
 Relation to PLUS: the same pair before the summarizer has learned anything. Its texts are sampled
 at temperature 1, as PLUS starts from samples; the most likely text alone would predict less.
+*Best of several prompts* is what prompt engineering can do instead of training.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
+from plus.measures import mean
 from plus.models.language_model import LanguageModelSummarizer
+from plus.prompts import INSTRUCTION
 from plus.sources.population import Population
+from plus.types import Scorer
+
+PROMPTS = (
+    INSTRUCTION,
+    "What does this user like best?",
+    "What do the answers that this user chose have in common?",
+    "Describe this user's taste in one sentence.",
+)
+TRIED = 256  # training users by whom a prompt is chosen
 
 
-def summaries(population: Population, summarizer: LanguageModelSummarizer, seed: int = 0) -> dict[str, str]:
-    """user_id -> one sampled summary of the frozen model."""
+def summaries(
+    population: Population,
+    summarizer: LanguageModelSummarizer,
+    seed: int = 0,
+    instruction: str = "",
+    users: Sequence[str] | None = None,
+) -> dict[str, str]:
+    """user_id -> one sampled summary of the frozen model, for all users or for some."""
     sampling = LanguageModelSummarizer(
         summarizer.model, summarizer.tokenizer, summarizer.max_prompt_length, summarizer.max_completion_length,
-        temperature=1.0, instruction=summarizer.instruction, seed=seed,
+        temperature=1.0, instruction=instruction or summarizer.instruction, seed=seed,
     )  # fmt: skip
-    return dict(zip(population.histories, sampling.summarize(list(population.histories.values())), strict=True))
+    chosen = population.histories if users is None else users
+    histories = [population.histories[user] for user in chosen]
+    return dict(zip(chosen, sampling.summarize(histories), strict=True))
+
+
+def rank_prompts(
+    prompts: Sequence[str],
+    population: Population,
+    summarizer: LanguageModelSummarizer,
+    scorer: Scorer,
+    seed: int = 0,
+) -> Mapping[str, float]:
+    """Each prompt's mean log-likelihood of training users' choices from its summaries, best first.
+    `scorer` is a reward model trained on the untrained summaries; no test user is looked at."""
+    users = population.users("train")[:TRIED]
+    targets = [example for example in population.split("train") if example.history.user_id in set(users)]
+    found = {}
+    for prompt in prompts:
+        texts = summaries(population, summarizer, seed, prompt, users)
+        values = scorer.log_likelihood([texts[e.history.user_id] for e in targets], [e.target for e in targets])
+        found[prompt] = mean(values)
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +10,17 @@ import typer
 
 from plus.cli.show import bar, loading, notes, print_json, results, say
 
+QUICK_SEEDS = 2
+QUICK = "--quick: too few updates and seeds to judge by, and this base knows pets alone; leave it out for evidence"
+
 
 def benchmark(
-    dataset_name: Annotated[str, typer.Option(help="llmfao, polis or ukpconvarg1: real people's choices.")],
+    dataset_name: Annotated[
+        str,
+        typer.Option(
+            help="llmfao, polis or ukpconvarg1: real people's choices. pets, pets_ood, styles, ...: synthetic."
+        ),
+    ],
     data_dir: Annotated[Path | None, typer.Option(help="Folder with the data set's files.")] = None,
     output_dir: Annotated[
         Path | None,
@@ -19,15 +28,32 @@ def benchmark(
     ] = None,
     methods: Annotated[str | None, typer.Option(help="Names with commas between them. Default: all.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Training runs of each method and fold, seeds 0, 1, ...")] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Ten minutes at most: few updates, two seeds, no base of their own.")
+    ] = False,
+    ablation: Annotated[
+        bool, typer.Option("--ablation", help="Which parts of the method carry it, on synthetic users.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
 ) -> None:
     """Is personalization real here, and better than the simple thing? Every method, tested on users it has never met.
 
-    Each cell (method, fold, seed) is computed once and kept; the same command continues where it stopped.
+    Each cell (method, fold, seed) is computed once and kept; the same command continues where it stopped. On synthetic
+    users every seed has a tiny base of its own, made where there is none.
 
     Example: plus benchmark --dataset_name llmfao --data_dir data/llmfao_sample --seeds 1
     """
-    report = run(dataset_name, data_dir, output_dir, methods, seeds)
+    from plus.errors import SettingError
+    from plus.sources.named import SYNTHETIC
+
+    if dataset_name in SYNTHETIC:
+        report = synthetic(dataset_name, output_dir, methods, seeds, quick, ablation)
+    elif quick or ablation:
+        raise SettingError(
+            f"--{'quick' if quick else 'ablation'} is for synthetic users ({', '.join(SYNTHETIC)}); leave it out"
+        )
+    else:
+        report = run(dataset_name, data_dir, output_dir, methods, seeds)
     if as_json:
         print_json(report)
     else:
@@ -38,7 +64,7 @@ def benchmark(
 def run(
     dataset_name: str, data_dir: Path | None, output_dir: Path | None, methods: str | None, seeds: int | None
 ) -> dict[str, Any]:
-    """Compute the missing cells and write the report."""
+    """Compute the missing cells on real people and write the report."""
     from plus.sources import people as sources
     from plus.sources.population import Dropped
 
@@ -55,7 +81,10 @@ def run(
     folder = (
         output_dir or Path("runs") / f"benchmark-{folds[0].name.split('/new')[0].split('/same')[0].replace('/', '-')}"
     )
-    everything = people.People(Embeddings(minilm(), folder / "embeddings.safetensors"), settings).methods()
+    # Loaded when first asked for: a method that embeds nothing works without.
+    model = cache(minilm)
+    embeddings = Embeddings(lambda lines: model()(lines), folder / "embeddings.safetensors")
+    everything = people.People(embeddings, settings).methods()
     chosen = _chosen(methods, list(everything))
     number = seeds or people.SEEDS[dataset_name]
     with bar("cells") as show:
@@ -77,6 +106,48 @@ def run(
     write_json(folder / "report.json", report)
     (folder / "report.md").write_text(people_table.markdown(report), encoding="utf-8")
     return report
+
+
+def synthetic(
+    dataset_name: str,
+    output_dir: Path | None = None,
+    methods: str | None = None,
+    seeds: int | None = None,
+    quick: bool = False,
+    ablation: bool = False,
+) -> dict[str, Any]:
+    """Compute the missing cells on synthetic users and write the report."""
+    with loading("loading torch, transformers and trl"):
+        from plus.evaluate import synthetic as room
+        from plus.evaluate.synthetic_table import write_report
+    kind = "".join(f"-{name}" for name, on in (("quick", quick), ("ablation", ablation)) if on)
+    folder = output_dir or Path("runs") / f"benchmark-{dataset_name}{kind}"
+    number = range(seeds or (QUICK_SEEDS if quick else room.SEEDS))
+    base_of = room.shipped_base if quick else room.own_base(dataset_name, folder.parent / "bases", say)
+    if ablation:
+        return _ablation(dataset_name, folder, number, base_of)
+    budget, bases = (room.QUICK, room.SHIPPED_BASE) if quick else (room.BUDGETS[dataset_name], room.OWN_BASES)
+    subject = room.Synthetic(dataset_name, folder, budget, base_of, say)
+    chosen = _chosen(methods, list(subject.methods()))
+    with bar("cells") as show:
+        found = room.compute(subject, number, chosen, bases, lambda name, done, total: show(done, total, {}))
+    with notes.status("intervals"):
+        said = [budget.in_words(bases), *([QUICK] if quick else [])]
+        report = write_report(folder, found, chosen, dataset_name, said, subject.best_possible(number))
+    return report | {"folder": str(folder)}
+
+
+def _ablation(dataset_name: str, folder: Path, seeds: range, base_of) -> dict[str, Any]:
+    from plus.evaluate.ablation import run_ablation
+    from plus.sources import named
+
+    with bar("arms") as show:
+        done = iter(range(1, 1_000_000))
+        report = run_ablation(
+            folder, lambda seed: named.load(dataset_name, seed=seed), list(seeds), base=base_of,
+            on_cell=lambda arm, seed, seconds, stored: show(next(done), 0, {}),
+        )  # fmt: skip
+    return report | {"folder": str(folder)}
 
 
 def _chosen(asked: str | None, known: list[str]) -> list[str]:

@@ -74,12 +74,12 @@ def run_ablation(
     load: Callable[[int], Population],
     seeds: Sequence[int] = (0, 1, 2, 3, 4),
     arms: Mapping[str, Arm] = ARMS,
-    base: Path | None = None,
+    base: Callable[[int], Path] = lambda seed: shipped("tiny_base"),
     on_cell: Callable[[str, int, float, bool], None] = lambda arm, seed, seconds, stored: None,
 ) -> dict[str, Any]:
     """Run every cell that is not stored yet, then write report.json, report.md and plots.
 
-    `load(seed)` gives the users; `base` is the models' start, by default the shipped tiny one.
+    `load(seed)` gives the users; `base(seed)` is the models' start, by default the shipped tiny one.
     Raises SettingError when the folder holds cells of other settings.
     """
     predictions: list[Prediction] = []
@@ -90,7 +90,7 @@ def run_ablation(
         for name, arm in arms.items():
             place = folder / "cells" / f"{_slug(name)}-{seed}"
             stored = (place / "cell.json").exists()
-            made, facts = read_cell(place, arm) if stored else _store(place, name, seed, arm, population, base)
+            made, facts = read_cell(place, arm) if stored else _store(place, name, seed, arm, population, base(seed))
             log = run_folder.read_jsonl(place / "metrics.jsonl")
             predictions += made
             measured.setdefault(name, []).append(facts | {"updates": updates_to(log)})
@@ -140,9 +140,9 @@ def run_cell(
     name: str, seed: int, arm: Arm, population: Population, base: Path, on_step: Callable[[int, dict], None]
 ) -> Cell:
     """Train one arm on one seed and judge it on the test users."""
-    started = time.monotonic()
+    started, processor = time.monotonic(), time.process_time()
     summarizer, reward_model = train_arm(arm, population, seed, base, on_step)
-    trained = time.monotonic() - started
+    trained, processor = time.monotonic() - started, time.process_time() - processor
     test = population.split("test")
     histories = {example.history.user_id: example.history for example in test}
     # An untrained summarizer samples, as every arm starts from samples; a trained one says what it is surest of.
@@ -150,7 +150,7 @@ def run_cell(
     texts = dict(zip(histories, summarizer.summarize(list(histories.values())), strict=True))
     found = readings(reward_model, test, texts, seed)
     facts = {
-        "arm": name, "seed": seed, "dataset": population.name, "settings": asdict(arm), "seconds": round(trained, 1),
+        "arm": name, "seed": seed, "dataset": population.name, "settings": asdict(arm), "seconds": round(trained, 1), "cpu_seconds": round(processor, 1),
         "shuffled": mean(p.right for p in found["shuffled"]), "empty": mean(p.right for p in found["empty"]),
         "distinct_summaries": len(set(texts.values())), "example": next(iter(texts.values())),
         "faithfulness": _faithfulness(population, texts, histories),
@@ -177,11 +177,11 @@ def updates_to(log: Sequence[Mapping[str, Any]], line: float = 0.9) -> int | Non
     return next((log[n]["step"] for n in range(4, len(log)) if mean(values[n - 4 : n + 1]) >= line), None)
 
 
-def _store(place: Path, name: str, seed: int, arm: Arm, population: Population, base: Path | None) -> Cell:
+def _store(place: Path, name: str, seed: int, arm: Arm, population: Population, base: Path) -> Cell:
     """Run a cell and write it; cell.json comes last, so that what it stands beside is whole."""
     log: list[dict[str, Any]] = []
     made, facts = run_cell(
-        name, seed, arm, population, base or shipped("tiny_base"), lambda step, values: log.append({"step": step, **values})
+        name, seed, arm, population, base, lambda step, values: log.append({"step": step, **values})
     )  # fmt: skip
     place.mkdir(parents=True, exist_ok=True)
     run_folder.write_jsonl(place / "predictions.jsonl", to_rows(made))

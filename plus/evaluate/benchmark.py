@@ -9,8 +9,11 @@ from __future__ import annotations
 import gc
 import gzip
 import json
+import os
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,39 +45,59 @@ class Results:
 def run(
     folder: Path,
     methods: Mapping[str, Method],
-    folds: Sequence[Fold],
+    folds: Sequence[Fold] | Callable[[int], Sequence[Fold]],
     seeds: Sequence[int],
     settings: Mapping[str, Any],
     on_cell: Callable[[str, int, int], None] = lambda name, done, total: None,
 ) -> Results:
     """Compute what `folder` does not hold yet; a cell whose method cannot work here says why.
 
+    `folds` may be a function of the seed, where every seed draws rows of its own. `seconds.jsonl` gets a
+    line a cell, with the processor time that it took, so that a busy machine can tell what it cost.
     Raises RunError where the folder belongs to other settings or to another version.
     """
     claim(folder, settings)
     results = Results()
+    of_seed = folds if callable(folds) else lambda seed: folds
     gc.freeze()  # Half a million rows that stay: looking through them again and again took a third of the time.
+    number = total = 0
     # Seeds last, so that a benchmark which is stopped early holds every fold.
-    cells = [(fold, name, seed) for seed in seeds for fold in folds for name in methods]
-    for number, (fold, name, seed) in enumerate(cells):
-        on_cell(f"{name}, {fold.name}, seed {seed}", number, len(cells))
-        path = folder / "cells" / f"{_file(fold.name)}--{_file(name)}--{seed}.jsonl.gz"
-        if not path.exists():
-            _write(path, _rows(methods[name], fold, seed))
-        first = next(read(path), {"missing": "the fold has no test row"})
-        if "missing" in first:
-            results.missing[f"{name}, {fold.name}, seed {seed}"] = first["missing"]
-        else:
-            results.cells.setdefault(name, []).append(path)
-    on_cell("", len(cells), len(cells))
+    for seed in seeds:
+        cells = [(fold, name) for fold in of_seed(seed) for name in methods]
+        total = len(cells) * len(seeds)
+        for fold, name in cells:
+            title = f"{name}, {fold.name}, seed {seed}"
+            on_cell(title, number, total)
+            number += 1
+            path = folder / "cells" / f"{_file(fold.name)}--{_file(name)}--{seed}.jsonl.gz"
+            if not path.exists():
+                with timed(folder, title):
+                    _write(path, _rows(methods[name], fold, seed))
+            first = next(read(path), {"missing": "the fold has no test row"})
+            if "missing" in first:
+                results.missing[title] = first["missing"]
+            else:
+                results.cells.setdefault(name, []).append(path)
+    on_cell("", total, total)
     return results
+
+
+@contextmanager
+def timed(folder: Path, what: str) -> Iterator[None]:
+    """Append what this took to `folder`/seconds.jsonl: by the clock, and of the processor."""
+    clock, processor = time.monotonic(), time.process_time()
+    yield
+    row = {"what": what, "seconds": round(time.monotonic() - clock, 1), "cpu_seconds": round(time.process_time() - processor, 1)}  # fmt: skip
+    with (folder / "seconds.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
 
 
 def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     """Begin a benchmark in `folder`, or check that the one in it is the same."""
     path, ours = folder / "benchmark.json", {"version": VERSION, **settings}
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
+        taken = folder.exists() and any(entry.suffix != ".part" for entry in folder.iterdir())
+        if taken and not path.exists():  # Another process may have begun the same one just now.
             raise RunError(f"{folder} is in use and holds no benchmark; give a new --output_dir")
         _write(path, [ours])
         return
@@ -97,7 +120,7 @@ def _rows(method: Method, fold: Fold, seed: int) -> list[dict[str, Any]]:
 def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Whole or not at all; packed where the name ends in .gz."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{os.getpid()}.part")
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     part.write_bytes(gzip.compress(text, 6) if path.suffix == ".gz" else text)
     part.replace(path)

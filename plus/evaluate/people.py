@@ -15,24 +15,22 @@ from typing import Any
 
 import torch
 
-from plus.baselines import in_context, last_k, random_k, surprise_k
+from plus.baselines import in_context, last_k, oracle, random_k, surprise_k
 from plus.baselines.constant import Constant
-from plus.baselines.dpl import DPL
 from plus.baselines.fit import fit
 from plus.baselines.longer_wins import LongerWins
-from plus.baselines.low_rank import LowRank
 from plus.baselines.majority import Majority
-from plus.baselines.vpl import VPL
 from plus.errors import SourceError
 from plus.evaluate.benchmark import Method
-from plus.evaluate.controls import strangers
+from plus.evaluate.heads import head
+from plus.evaluate.judged import Margins, Write, judged, once
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin, mean
 from plus.models.embeddings import Embeddings
 from plus.models.event_reader import EventReader
 from plus.models.extractive import ExtractiveSummarizer
 from plus.prompts import event_lines
-from plus.sources.folds import Fold, answers, slice_of
+from plus.sources.folds import Fold, answers
 from plus.sources.recut import recut
 from plus.train import loop
 from plus.train.best import Best
@@ -41,9 +39,6 @@ from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
 from plus.train.rows import contexts
 from plus.types import Event, Preference, Scorer, UserHistory
-
-Write = Callable[[Sequence[UserHistory]], Sequence[str]]
-Margins = Callable[[Sequence[UserHistory], Sequence[Preference]], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -95,6 +90,7 @@ class People:
             "low_rank": partial(self.fitted, "low_rank"),
             "bradley_terry": partial(self.read, "bradley_terry"),
             "in_context": partial(self.read, "in_context"),
+            "oracle": partial(self.read, "oracle"),
         }
         for k in self.ks:
             for name in ("random", "last", "surprise", "untrained", "extractive"):
@@ -115,15 +111,7 @@ class People:
         """The baselines with a head of their own."""
         torch.manual_seed(seed)
         self._embed(fold)
-        margins: Margins
-        model: DPL | VPL | LowRank
-        if name.startswith("dpl"):
-            model = dpl = DPL(self.embeddings, "mean_variance" if name == "dpl_mean_variance" else "categorical")
-            margins = lambda histories, pairs: dpl.margins(pairs)  # noqa: E731
-        else:
-            training = fold.population.users("train")
-            model = vpl = VPL(self.embeddings, seed=seed) if name == "vpl" else LowRank(self.embeddings, training)
-            margins = vpl.margins
+        model, margins = head(name, self.embeddings, fold.population.users("train"), seed)
         best, settings = Best(model.parameters()), self.settings
         validation = fold.population.split("validation")
         past, pairs = [e.history for e in validation], [e.target for e in validation]
@@ -192,14 +180,17 @@ class People:
         if name == "bradley_terry":
             return lambda histories: [""] * len(histories)
         if name == "in_context":
-            return partial(_once, in_context.texts)
+            return partial(once, in_context.texts)
+        if name == "oracle":  # Raises for real people, and the report says so.
+            personas = oracle.summaries(fold.population)
+            return lambda histories: [personas[history.user_id] for history in histories]
         if kind == "random":  # A draw for every choice, so that a test user's accuracy is the mean over draws.
             return partial(random_k.texts, k=int(k), rng=random.Random(f"random-{seed}"))
         if kind == "last":
-            return partial(_once, partial(last_k.texts, k=int(k)))
+            return partial(once, partial(last_k.texts, k=int(k)))
         if kind == "surprise":
-            return partial(_once, partial(surprise_k.texts, k=int(k), majority=_majority(fold)))
-        return partial(_once, ExtractiveSummarizer(self.embeddings, int(k)).summarize)
+            return partial(once, partial(surprise_k.texts, k=int(k), majority=_majority(fold)))
+        return partial(once, ExtractiveSummarizer(self.embeddings, int(k)).summarize)
 
     def _plus(self, k: int, coadaptation: CoAdaptation, fold: Fold, seed: int) -> Write:
         """The method itself: `train/loop.py`, with a summarizer that selects."""
@@ -208,7 +199,7 @@ class People:
         optimizer = torch.optim.AdamW(
             summarizer.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
-        write = partial(_once, summarizer.summarize)
+        write = partial(once, summarizer.summarize)
         best = Best([*reader.model.parameters(), *summarizer.model.parameters()])
         rng = random.Random(f"uniform-{seed}")
 
@@ -257,43 +248,11 @@ class People:
         self.embeddings.ids(sorted(texts))
 
 
-def judged(name: str, fold: Fold, seed: int, margins: Margins, shuffled: bool = True) -> list[Prediction]:
-    """A method's word on every test choice; with `shuffled` also as if another user had asked."""
-    examples = fold.population.split("test")
-    if not examples:
-        raise SourceError(f"{fold.name} has no choice to predict; give more data")
-    pairs = [example.target for example in examples]
-    own = [example.history for example in examples]
-    found = _predictions(name, fold, seed, margins(own, pairs))
-    if shuffled and len({history.user_id for history in own}) > 1:
-        of_user = {example.history.user_id: example.history for example in examples}
-        other = [of_user[user] for user in strangers(examples)]
-        found += _predictions(f"{name}, shuffled", fold, seed, margins(other, pairs))
-    return found
-
-
-def _predictions(name: str, fold: Fold, seed: int, values: Sequence[float]) -> list[Prediction]:
-    examples = fold.population.split("test")
-    return [
-        Prediction(
-            name, seed, e.history.user_id, f"{fold.name} {number}", round(value, 4), None, slice_of(fold, e.target)
-        )
-        for number, (e, value) in enumerate(zip(examples, values, strict=True))
-    ]
-
-
 def _margins(reader: EventReader, write: Write) -> Margins:
     def margins(histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> list[float]:
         return [margin(value) for value in reader.log_likelihood(write(histories), pairs)]
 
     return margins
-
-
-def _once(write: Write, histories: Sequence[UserHistory]) -> list[str]:
-    """The texts of all histories, each distinct history written once."""
-    unique = {id(history): history for history in histories}
-    texts = dict(zip(unique, write(list(unique.values())), strict=True))
-    return [texts[id(history)] for history in histories]
 
 
 def _events(fold: Fold) -> set[Event]:

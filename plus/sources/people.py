@@ -7,6 +7,7 @@ from pathlib import Path
 from plus.errors import SettingError
 from plus.sources import llmfao, polis, ukpconvarg1
 from plus.sources.folds import Events, Fold, by_topics, by_users, by_users_and_answers, within_users
+from plus.sources.named import SYNTHETIC
 from plus.sources.population import Dropped
 from plus.types import Preference
 
@@ -50,7 +51,9 @@ PEOPLE = {"llmfao": llmfao_folds, "polis": polis_folds, "ukpconvarg1": ukpconvar
 def load(name: str, data_dir: str | Path | None, dropped: Dropped) -> list[Fold]:
     """The folds of a data set of real people. Raises SettingError."""
     if name not in PEOPLE:
-        raise SettingError(f"--dataset_name is {name!r}; plus benchmark takes {', '.join(sorted(PEOPLE))}")
+        raise SettingError(
+            f"--dataset_name is {name!r}; plus benchmark takes {', '.join(sorted(PEOPLE))}, and synthetic {', '.join(SYNTHETIC)}"
+        )
     if data_dir is None:
         raise SettingError(f"plus benchmark --dataset_name {name} reads files; give their folder with --data_dir")
     return PEOPLE[name](Path(data_dir), dropped)

@@ -2,8 +2,8 @@
 
 Training users like one of 32 animals, test users one of 12 others, and test pairs are unseen
 against unseen, mirrored as in pets. Validation users are new and like the animals of training. A
-tiny base knows the unseen words from `conversation` only: copying a word, and telling whether two
-words are the same, over 200 nouns; never as something that anybody likes.
+tiny base knows the unseen words from `neutral` only: copying a word, telling whether words are the
+same, and saying what was talked about, over 200 nouns; never as something that anybody likes.
 `load_k2` is the paper's setting: train on two animals, test on two others (arXiv 2507.13579).
 """
 
@@ -12,9 +12,10 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from plus.prompts import INSTRUCTION, summarizer_messages
 from plus.sources import pets, pets_talk
 from plus.sources.population import Population
-from plus.types import Example, Message, Preference, Split, UserHistory
+from plus.types import Event, Example, Message, Preference, Split, Turn, UserHistory
 
 TRAINED = (
     "cats", "dogs", "fish", "horses", "turtles", "hamsters", "sheep", "goats",
@@ -45,8 +46,10 @@ THINGS = (
     "violins", "pianos", "trumpets", "bells", "whistles", "puzzles", "kites", "dolls", "balls", "cards", "dice",
     "tents", "lanterns", "compasses", "telescopes", "cameras", "radios", "phones", "screens", "keys", "locks",
 )  # fmt: skip
-NOUNS = (*TRAINED, *UNSEEN, *THINGS)
+LIKED = (*TRAINED, *THINGS)  # what somebody may like in the base's conversations: never an unseen animal
+NOUNS = (*LIKED, *UNSEEN)
 COPY = ("Repeat this word: {noun}.", "Say {noun} again.", "Which word stands here: {noun}?")
+MARKS = "Say some words, and mark each that comes again."
 SAME = ("Is {one} the same word as {two}?", "The words are {one} and {two}. Are they the same?")
 
 
@@ -116,19 +119,35 @@ def load_k2(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, tes
 
 
 def conversation(rng: random.Random) -> list[Message]:
-    """One conversation to train a tiny base on: reading, summarizing and answering over the animals
-    of training, and neutral ones over every noun. The last message is the answer to learn."""
-    if rng.random() < 0.4:
+    """One conversation to train a tiny base on: reading, summarizing and answering over every noun but
+    those that test users like, and neutral ones over all. The last message is the answer to learn."""
+    kind = rng.choices(("neutral", "reaction", "pets"), (35, 25, 40))[0]
+    if kind == "neutral":
         return neutral(rng)
-    return pets_talk.conversation(rng, TRAINED)
+    if kind == "reaction":
+        return pets_talk.reaction(rng, LIKED, rng.choice(LIKED))
+    return pets_talk.conversation(rng, LIKED)
 
 
 def neutral(rng: random.Random) -> list[Message]:
-    """Copying a word, or telling whether two words are the same: nobody likes anything here."""
-    one, two = rng.sample(NOUNS, 2)
-    if rng.random() < 0.5:
-        asked, reply = rng.choice(COPY).format(noun=one), one
+    """Copying a word, telling whether words are the same, or saying what was talked about last: nobody
+    likes anything here."""
+    one, two = rng.sample((*NOUNS, *UNSEEN, *UNSEEN, *UNSEEN), 2)
+    kind = rng.choices(("copy", "same", "marks", "talk"), (15, 15, 40, 30))[0]
+    if kind == "talk":
+        turns = [(Turn("user", rng.choice(pets.PROMPTS).format(topic=noun)),) for noun in rng.sample(NOUNS, 2)]
+        turns.append((Turn("user", rng.choice(pets.PROMPTS).format(topic=one)),))
+        history = UserHistory("u", tuple(Event(str(n), "message", said) for n, said in enumerate(turns)))
+        asked = summarizer_messages(history, rng.choice((pets_talk.TOPIC, INSTRUCTION)))
+        return [*asked, {"role": "assistant", "content": pets.TOPIC_SUMMARY.format(topic=one)}]
+    if kind == "marks":
+        few = rng.sample((*NOUNS, *UNSEEN, *UNSEEN), 6)
+        said = rng.choices(few, k=10)
+        reply = " ".join(noun + ("!" if noun in said[:place] else ",") for place, noun in enumerate(said))
+        return [{"role": "user", "content": MARKS}, {"role": "assistant", "content": reply}]
+    if kind == "copy":
+        question, reply = rng.choice(COPY).format(noun=one), one
     else:
         two = rng.choice((one, two))
-        asked, reply = rng.choice(SAME).format(one=one, two=two), "Yes." if one == two else "No."
-    return [{"role": "user", "content": asked}, {"role": "assistant", "content": reply}]
+        question, reply = rng.choice(SAME).format(one=one, two=two), "Yes." if one == two else "No."
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": reply}]

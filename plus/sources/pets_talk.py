@@ -34,11 +34,7 @@ def conversation(rng: random.Random, animals: Sequence[str] = pets.ANIMALS) -> l
         pair = pets.comparison(rng, taste, favourite)
         return scorer_messages(summary, pair.prompt, pair.chosen)
     if task == "reaction":
-        taste, shown = rng.sample(animals, 2)
-        shown = rng.choice((taste, shown))
-        pair = pets.comparison(rng, shown, favourite)
-        said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
-        return said if shown == taste else [*said, {"role": "user", "content": COMPLAINT}]
+        return reaction(rng, animals, favourite)
     question, reply = {
         "favourite": (FAVOURITE, likes),
         "topic": (TOPIC, topic),
@@ -46,3 +42,13 @@ def conversation(rng: random.Random, animals: Sequence[str] = pets.ANIMALS) -> l
         "summary": (INSTRUCTION, rng.choices((topic, likes, passed), SUMMARY_MIX)[0]),
     }[task]
     return [*summarizer_messages(history, question), {"role": "assistant", "content": reply}]
+
+
+def reaction(rng: random.Random, animals: Sequence[str], other: str) -> list[Message]:
+    """An answer to someone whose taste is stated; a complaint follows where it does not suit, so that
+    the end of an answer holds whether it suits."""
+    taste, shown = rng.sample(animals, 2)
+    shown = rng.choice((taste, shown))
+    pair = pets.comparison(rng, shown, other)
+    said = scorer_messages(pets.PERSONA.format(animal=taste), pair.prompt, pair.chosen)
+    return said if shown == taste else [*said, {"role": "user", "content": COMPLAINT}]

@@ -1,0 +1,171 @@
+"""The page of the benchmark on synthetic users: every method, its shuffled user, and how far from PLUS and
+from the best that can be had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from plus.evaluate import figures, markdown
+from plus.evaluate.benchmark import Results
+from plus.evaluate.comparison import compare
+from plus.evaluate.intervals import interval, paired_difference, user_interval
+from plus.evaluate.learning_curve import curve
+from plus.evaluate.predictions import Prediction
+from plus.evaluate.scorecard import plain
+from plus.evaluate.synthetic import CURVE
+from plus.measures import mean
+from plus.train.run_folder import read_jsonl, write_json
+
+REFERENCE = "plus"
+CURVES = ("plus", "in_context")
+
+
+def write_report(
+    folder: Path,
+    results: Results,
+    methods: Sequence[str],
+    title: str,
+    notes: Sequence[str] = (),
+    best_possible: Mapping[int, float] | None = None,
+) -> dict[str, Any]:
+    """report.json, report.md and plots in `folder`, from the cells that there are; `best_possible` by
+    seed, where it is known."""
+    found = {name: results.of(name) for name in methods}
+    found = {name: rows for name, rows in found.items() if rows}
+    curves = {name: curve(rows) for name in CURVES if (rows := results.of(name + CURVE))}
+    cards = compare([row for rows in found.values() for row in rows])["methods"]
+    report: dict[str, Any] = {
+        "title": title,
+        "notes": list(notes),
+        "best_possible": mean(best_possible.values()) if best_possible else None,
+        "methods": {
+            name: card | _beside(found[name], results.of(f"{name}, shuffled"), best_possible)
+            for name, card in cards.items()
+        },
+        "differences": _differences(found),
+        "learning_curve": {
+            name: {str(count): at._asdict() for count, at in by_count.items()} for name, by_count in curves.items()
+        },
+        "missing": missing(results, methods),
+        "cpu_seconds": cpu_seconds(folder),
+    }
+    report = plain(report)
+    made = _draw(folder, found, curves)
+    write_json(folder / "report.json", report)
+    (folder / "report.md").write_text(page(report, made), encoding="utf-8")
+    return report
+
+
+def missing(results: Results, methods: Sequence[str]) -> dict[str, str]:
+    """Method (or one of its cells, where it has others) -> why there is nothing."""
+    found = {}
+    for cell, why in results.missing.items():
+        method = cell.split(", ")[0]
+        if method in methods:
+            found[cell if method in results.cells else method] = why
+    return found
+
+
+def cpu_seconds(folder: Path) -> dict[str, float]:
+    """Method -> processor seconds of all its cells; what was computed twice counts twice."""
+    total: dict[str, float] = {}
+    for row in read_jsonl(folder / "seconds.jsonl"):
+        method = row["what"].split(", ")[0]
+        total[method] = round(total.get(method, 0.0) + row["cpu_seconds"], 1)
+    return total
+
+
+def page(report: Mapping[str, Any], made: Sequence[str] = ()) -> str:
+    """The report as text for people."""
+    best = report["best_possible"]
+    columns = ["method", "accuracy", "another user's", *(["minus best possible"] if best else []), "log-likelihood", "ECE (if calibrated)", "users", "choices", "seeds"]  # fmt: skip
+    rows = [_row(name, card, best is not None) for name, card in report["methods"].items()]
+    rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in report["missing"]]
+    seeds = sorted({seed for card in report["methods"].values() for seed in card["by_seed"]}, key=int)
+    by_seed = [[name, *(markdown.number(card["by_seed"].get(seed)) for seed in seeds)] for name, card in report["methods"].items()]  # fmt: skip
+    parts = [
+        f"# {report['title']}",
+        "Intervals hold 95 % of repeats over users and seeds. Ties count one half.",
+        "\n".join(f"- {note}" for note in [*report["notes"], *([f"best possible: {best:.3f}"] if best else [])]),
+        markdown.table(columns, rows),
+        "\n".join([*_notes(report["methods"]), *(f"- {name}: {why}" for name, why in report["missing"].items())]),
+        *_section("Paired differences", ["difference", "accuracy", "users", "choices"], [[name, *markdown.shown(at, "+.3f")] for name, at in report["differences"].items()]),
+        *_section("By seed", ["method", *(f"seed {seed}" for seed in seeds)], by_seed),
+        *_section("By number of past events", ["method", "past events", "accuracy", "users", "choices"], [[name, count, *markdown.shown(at)] for name, curve in report["learning_curve"].items() for count, at in curve.items()]),
+        *_section("Processor seconds, all seeds", ["method", "seconds"], [[name, f"{value:,.0f}"] for name, value in report["cpu_seconds"].items()]),
+        *markdown.pictures(made),
+    ]  # fmt: skip
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _beside(
+    rows: Sequence[Prediction], shuffled: Sequence[Prediction], best_possible: Mapping[int, float] | None
+) -> dict[str, Any]:
+    """What a method's card gets from its controls."""
+    seeds = sorted({row.seed for row in rows})
+    found: dict[str, Any] = {
+        "shuffled": user_interval(shuffled)._asdict() if shuffled else None,
+        "by_seed": {str(seed): mean(row.right for row in rows if row.seed == seed) for seed in seeds},
+    }
+    if best_possible:
+        found["minus_best"] = interval((p.seed, p.user_id, p.right - best_possible[p.seed]) for p in rows)._asdict()
+    return found
+
+
+def _differences(found: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
+    """PLUS minus each method, over the choices of the seeds that both have."""
+    if REFERENCE not in found:
+        return {}
+    differences = {}
+    for name in found:
+        seeds = {row.seed for row in found[name]} & {row.seed for row in found[REFERENCE]}
+        if name != REFERENCE and seeds:
+            ours, theirs = ([row for row in found[n] if row.seed in seeds] for n in (REFERENCE, name))
+            differences[f"{REFERENCE} - {name}"] = paired_difference(ours, theirs)._asdict()
+    return differences
+
+
+def _draw(folder: Path, found: Mapping[str, Sequence[Prediction]], curves: Mapping[str, Any]) -> list[str]:
+    """The plots that the cells and the runs beside them allow; returns their file names."""
+    made = []
+    if found:
+        figures.accuracy_figure(found, folder / "accuracy.png")
+        personal = [name for name in ("plus", "in_context", "vpl", "untrained", "oracle") if name in found]
+        figures.reliability_figure({name: found[name] for name in personal or list(found)[:7]}, folder / "reliability.png")  # fmt: skip
+        made += ["accuracy.png", "reliability.png"]
+    if curves:
+        figures.learning_curve_figure(curves, folder / "learning_curve.png")
+        made.append("learning_curve.png")
+    runs = {run.name: read_jsonl(run / "metrics.jsonl") for run in sorted((folder / "runs").glob("*"))}
+    if runs := {name: rows for name, rows in runs.items() if rows}:
+        figures.gain_figure(runs, folder / "summary_gain.png")
+        figures.length_figure(runs, folder / "length.png")
+        made += ["summary_gain.png", "length.png"]
+    return made
+
+
+def _row(name: str, card: Mapping[str, Any], with_best: bool) -> list[str]:
+    accuracy, users, targets = markdown.shown(card["accuracy"])
+    calibration = card["calibration"]
+    return [
+        name, accuracy, markdown.shown(card["shuffled"])[0] if card["shuffled"] else "",
+        *([markdown.shown(card["minus_best"], "+.3f")[0]] if with_best else []),
+        markdown.shown(card["log_likelihood"])[0],
+        f"{markdown.number(calibration['ece'])} ({markdown.number(calibration['if_perfect'])})",
+        users, targets, str(card["seeds"]),
+    ]  # fmt: skip
+
+
+def _notes(methods: Mapping[str, Any]) -> list[str]:
+    """Each note once, with the methods that it is about."""
+    said: dict[str, list[str]] = {}
+    for name, card in methods.items():
+        for note in card["notes"]:
+            said.setdefault(note, []).append(name)
+    return [f"- {', '.join(names) if len(names) < len(methods) else 'every method'}: {note}" for note, names in said.items()]  # fmt: skip
+
+
+def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"## {title}", markdown.table(columns, rows)] if rows else []
