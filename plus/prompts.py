@@ -18,6 +18,19 @@ JUDGE = (
     "You are told about a user, what was asked, and two answers. Say which answer this user would prefer. "
     "Reply with the single letter A or B and nothing else."
 )
+# Several wordings, since a verdict that holds under one of them only is no finding.
+JUDGES = {
+    "prefer": JUDGE,
+    "pick": (
+        "Put yourself in the place of the user described. You asked what stands below and got two answers. "
+        "Which one would you pick? Reply with A, B, or TIE where you would not care, and nothing else."
+    ),
+    "evidence": (
+        "Decide which answer this user would prefer from what is said about them alone: not from the order of the "
+        "answers, their length, or your own taste. Reply with A, B, or TIE where nothing said about them decides it, "
+        "and nothing else."
+    ),
+}
 CHECKLIST = (
     "You are told what a user wants of answers, as a numbered checklist, then what was asked and one answer. "
     "Say of each point whether this answer meets it: yes, no, or n/a where the point has no bearing on this question. "
@@ -134,7 +147,7 @@ def scorer_messages(summary: str, prompt: Prompt, answer: str) -> list[Message]:
     return [*messages, {"role": "assistant", "content": escape(answer)}]
 
 
-def judge_messages(summary: str, prompt: Prompt, first: str, second: str) -> list[Message]:
+def judge_messages(summary: str, prompt: Prompt, first: str, second: str, instruction: str = JUDGE) -> list[Message]:
     """What a prompted judge reads: the same summary as data, the conversation, and two answers in an
     order. No text can open an "Answer B:" of its own."""
 
@@ -145,7 +158,7 @@ def judge_messages(summary: str, prompt: Prompt, first: str, second: str) -> lis
     asked = "\n".join(f"{turn.role.capitalize()}: {plain(turn.content)}" for turn in turns)
     about = f"{ABOUT_USER}{plain(summary)}\n\n" if summary.strip() else ""
     question = f"{about}{asked}\n\nAnswer A:\n{plain(first)}\n\nAnswer B:\n{plain(second)}"
-    return [{"role": "system", "content": JUDGE}, {"role": "user", "content": question}]
+    return [{"role": "system", "content": instruction}, {"role": "user", "content": question}]
 
 
 def checklist_messages(preferences: Sequence[str], prompt: Prompt, answer: str) -> list[Message]:
