@@ -15,7 +15,11 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Before torch: as the command line does (plus/cli/main.py).
 
 ROOT = Path(__file__).parent.parent
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}
+NO_SOCKETS = str(ROOT / "tests" / "no_sockets")  # On a process's path this blocks its network (test_networked.py).
+_PATH = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path == NO_SOCKETS]
+ENVIRONMENT = {
+    **os.environ, "PYTHONPATH": os.pathsep.join([*_PATH, str(ROOT)]), "HF_HUB_OFFLINE": "1", "COLUMNS": "200",
+}  # fmt: skip
 
 
 def plus(*arguments: str | Path, cwd: Path | None = None, timeout: float = 280) -> subprocess.CompletedProcess[str]:

@@ -16,7 +16,7 @@ import pytest
 from hostile import HOSTILE
 from upstream import upstream
 
-from plus.errors import SettingError, UnknownUserError
+from plus.errors import SettingError, UnknownUserError, WindowError
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
 from plus.prompts import FENCE
@@ -216,7 +216,7 @@ def test_a_server_out_of_order_is_the_clients_own_error_without_key_or_summary(c
     assert {profile_of(body) for body in server.asked} == {"Likes cats."}
 
 
-def test_hostile_summaries_and_ids_change_no_structure_upstream(client, server, monkeypatch):
+def test_hostile_summaries_and_ids_change_no_structure_upstream(client, server, capsys):
     """Each text as the summary of the user whose id it is; half of them with the app's text before."""
     hostile = PersonalizedOpenAI(
         openai.OpenAI(api_key=KEY, base_url=server.url), Known({text: text for text in HOSTILE}), max_tokens=10_000
@@ -229,6 +229,8 @@ def test_hostile_summaries_and_ids_change_no_structure_upstream(client, server, 
         if "\ud800" not in text  # No id: no store can hold it, so the request went out plain.
     }
     assert len(shapes) == 1, shapes
+    with capsys.disabled():
+        print(f"{len(HOSTILE)} hostile summaries and ids, one structure upstream")
     assert len(server.asked) == len(HOSTILE) and all(body["messages"][-1] == ASK[0] for body in server.asked)
     assert len({body.get("safety_identifier") for body in server.asked}) == len({t for t in HOSTILE if "\ud800" not in t}) + 1  # fmt: skip
 
@@ -295,3 +297,104 @@ def test_many_threads_read_one_store(server, tmp_path):
     for thread in threads:
         thread.join()
     assert {body["user"]: profile_of(body) for body in server.asked} == {f"{n}": f"Likes number {n}." for n in range(8)}
+
+
+def longest_first(rows):
+    """A reward model that reads what it is given: likes what the summary names, and says who it was."""
+    return [float(summary.split()[-1].rstrip(".") in answer) for summary, _, answer in rows]
+
+
+class Several:
+    """An upstream whose choices differ: n answers, one naming each animal, one of them a call of a tool."""
+
+    ANSWERS = ("Fish swim.", "I saw dogs.", "I saw cats.", None)
+
+
+@pytest.fixture
+def several():
+    """A real server that gives as many choices as it is asked for."""
+    import json as json_
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json_.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            choices = [
+                {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": Several.ANSWERS[n % 4]}}
+                for n in range(body.get("n", 1))
+            ]  # fmt: skip
+            data = json_.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": choices})
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data.encode())
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/v1"
+    server.shutdown()
+    server.server_close()
+
+
+def test_best_of_n_is_the_answer_that_the_users_reward_model_prefers(several):
+    inner = openai.OpenAI(api_key=KEY, base_url=several)
+    client = PersonalizedOpenAI(inner, PROFILES, rewards=longest_first)
+    for user, best in (("ann", "I saw cats."), ("bob", "I saw dogs.")):
+        made = client.chat.completions.create(user_id=user, model="m", messages=ASK, n=4, rank="plus")
+        assert made.choices[0].message.content == best and made.choices[0].plus_reward == 1.0
+        assert {choice.index for choice in made.choices} == {0, 1, 2, 3}, "the others stay reachable"
+        assert made.choices[-1].message.content is None, "a call of a tool has no text to rank"
+    made = client.chat.completions.create(user_id="nobody", model="m", messages=ASK, n=4, rank="plus")
+    assert [choice.index for choice in made.choices] == [0, 1, 2, 3], "nothing is known: the server's order"
+    made = client.chat.completions.create(user_id="ann", model="m", messages=ASK, n=4)
+    assert [choice.index for choice in made.choices] == [0, 1, 2, 3]
+
+    async def run():
+        async with AsyncPersonalizedOpenAI(
+            openai.AsyncOpenAI(api_key=KEY, base_url=several), PROFILES, rewards=longest_first
+        ) as other:
+            return await other.chat.completions.create(user_id="bob", model="m", messages=ASK, n=3, rank="plus")
+
+    assert asyncio.run(run()).choices[0].message.content == "I saw dogs."
+
+
+def test_what_the_reward_model_cannot_read_keeps_the_servers_order(several):
+    def too_long(rows):
+        raise WindowError("the window is too small")
+
+    client = PersonalizedOpenAI(openai.OpenAI(api_key=KEY, base_url=several), PROFILES, rewards=too_long)
+    made = client.chat.completions.create(user_id="ann", model="m", messages=ASK, n=3, rank="plus")
+    assert [choice.index for choice in made.choices] == [0, 1, 2] and client.counts["unranked"] == 1
+
+
+def test_a_real_reward_model_ranks(several, reward_model):
+    client = PersonalizedOpenAI(openai.OpenAI(api_key=KEY, base_url=several), PROFILES, rewards=reward_model.rewards)
+    made = client.chat.completions.create(user_id="ann", model="m", messages=[APP, *ASK], n=3, rank="plus")
+    rows = [("Likes cats.", "Which tea?", choice.message.content) for choice in made.choices]
+    assert [choice.plus_reward for choice in made.choices] == sorted(reward_model.rewards(rows), reverse=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ({"rank": "best"}, "there is no rank='best'"),
+        ({"rank": "plus", "stream": True}, "a stream has none; leave out stream or rank"),
+        ({"rank": "plus", "user_id": None}, "ranks for a user; give user_id"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_ranked_is_one_line_and_sends_nothing(call, expected, server):
+    inner = openai.OpenAI(api_key=KEY, base_url=server.url)
+    client = PersonalizedOpenAI(inner, PROFILES, rewards=longest_first)
+    request = {"user_id": "ann", "model": "m", "messages": ASK, "n": 2, **call}
+    with pytest.raises(SettingError, match=expected):
+        client.chat.completions.create(**request)
+    for method in (client.chat.completions.with_raw_response.create, client.with_raw_response.chat.completions.create, client.responses.create, client.chat.completions.stream):  # fmt: skip
+        with pytest.raises(SettingError, match=r"rank='plus' orders the choices of chat\.completions\.create"):
+            method(user_id="ann", model="m", messages=ASK, rank="plus")
+    with pytest.raises(SettingError, match="needs a reward model; give rewards="):
+        PersonalizedOpenAI(inner, PROFILES).chat.completions.create(user_id="ann", model="m", messages=ASK, rank="plus")
+    assert server.asked == []

@@ -7,6 +7,7 @@ import math
 import re
 
 import pytest
+from upstream import upstream
 
 from plus.errors import EndpointError
 from plus.evaluate.intervals import user_interval
@@ -98,3 +99,11 @@ def test_no_key_is_named(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(EndpointError, match="set OPENAI_API_KEY"):
         Endpoint("http://127.0.0.1:9/v1", "m")
+
+
+def test_a_model_that_thinks_takes_no_temperature_and_another_name_for_the_limit():
+    with upstream() as server:
+        endpoint = Endpoint(server.url, "m-thinks", api_key=KEY)
+        assert [endpoint.complete([{"role": "user", "content": "x"}]) for _ in range(2)] == ["Tea is fine."] * 2
+    tried = [sorted(set(body) - {"model", "messages"}) for body in server.asked]
+    assert tried == [["max_tokens", "temperature"], ["max_completion_tokens", "temperature"], ["max_completion_tokens"], ["max_completion_tokens"]]  # fmt: skip

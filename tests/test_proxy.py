@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -105,6 +106,35 @@ def test_curl_streams_through_it(running, server):
     assert profile_of(server.asked[0]) == "Likes ❤️."
 
 
+def test_another_client_library_works_through_it_unchanged(running, server):
+    """pydantic-ai: an agent with a tool and a structured answer, whole and streamed, on both protocols."""
+    from pydantic_ai import Agent
+    from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    async def run() -> list[str]:
+        inner = openai.AsyncOpenAI(api_key=TOKEN, base_url=running[1], default_headers={"X-Plus-User": "ann"})
+        async with inner:
+            provider = OpenAIProvider(openai_client=inner)
+            chat, responses = OpenAIChatModel("m", provider=provider), OpenAIResponsesModel("m", provider=provider)
+            found = [
+                (await Agent(model, system_prompt="You sell tea.").run("Which?")).output for model in (chat, responses)
+            ]
+            async with Agent(chat).run_stream("Which?") as stream:
+                found.append("".join([piece async for piece in stream.stream_text(delta=True)]))
+            return found
+
+    assert asyncio.run(run()) == ["Tea is fine."] * 3
+    assert [profile_of(body) for body in server.asked] == ["Likes cats."] * 3
+    assert server.asked[0]["messages"][0]["content"].startswith("You sell tea.")
+
+
+def test_an_upstream_without_responses_says_so_and_chat_completions_go_on(client):
+    with pytest.raises(openai.NotFoundError, match="Not Found"):
+        client.responses.create(model="m-chat-only", input="Tea?", user="ann")
+    assert client.chat.completions.create(model="m-chat-only", messages=ASK, user="ann").choices
+
+
 def test_unknown_users_are_forwarded_byte_for_byte(running, server):
     raw = b'{ "model":"m","messages" : [{"role":"user","content":"\\ud800 \\u00e9"}], "user":"nobody","x":1.0 }'
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
@@ -155,7 +185,7 @@ def test_an_upstream_out_of_order_is_handed_on_or_one_line(client, running, serv
         assert rebound.status_code == 400, "without tokens it answers to loopback names only"
 
 
-def test_hostile_ids_and_headers_change_no_structure(running, server):
+def test_hostile_ids_and_headers_change_no_structure(running, server, capsys):
     """As the header's raw bytes and as the field; header splitting is refused before a request exists."""
     host, port = running[1].removeprefix("http://").removesuffix("/v1").split(":")
     body = {"model": "m", "messages": ASK}
@@ -181,6 +211,72 @@ def test_hostile_ids_and_headers_change_no_structure(running, server):
     assert len(names) <= 2, names  # With and without the `accept` that only one of the two clients sends.
     assert all(request["messages"] == ASK for request in server.asked)
     assert set(server.paths) == {"/v1/chat/completions"}
+    with capsys.disabled():
+        print(f"{len(HOSTILE)} hostile headers: {arrived} arrived with the same structure, the others were refused")
+
+
+async def isolated(server, address: str, users: int, requests: int) -> int:
+    """Requests of random users, 50 at a time and in random order, one in ten cancelled before an answer and one in ten
+    in the middle of it; returns how many arrived,
+    each with its own user's summary and no other's."""
+    order = [number % users for number in range(requests)]
+    random.Random(0).shuffle(order)
+
+    async def worker(client: openai.AsyncOpenAI) -> None:
+        while order:
+            number = order.pop()
+            turn = len(order) % 10
+            ask = [{"role": "user", "content": f"I am number {number}."}]
+            call = client.chat.completions.create(
+                model="m-drip" if turn in (0, 1) else "m", messages=ask, user=f"u{number}", stream=turn != 2
+            )
+            try:
+                made = await asyncio.wait_for(call, 0.02 if turn == 0 else 60)
+            except TimeoutError:
+                continue  # Cancelled before an answer.
+            if turn == 1:
+                await made.close()  # In the middle of it.
+            elif turn != 2:
+                assert "".join([p.choices[0].delta.content or "" async for p in made]) == "Tea is fine."
+
+    async with openai.AsyncOpenAI(api_key=TOKEN, base_url=address, max_retries=0) as client:
+        await asyncio.gather(*[worker(client) for _ in range(50)])
+    for body in server.asked:
+        number = body["messages"][-1]["content"].removeprefix("I am number ").removesuffix(".")
+        assert profile_of(body) == f"Likes number {number} best."
+    assert len({body["safety_identifier"] for body in server.asked}) == users
+    return len(server.asked)
+
+
+def isolating(tmp_path, users: int, requests: int) -> int:
+    with Store(tmp_path / "p.db") as store:
+        for number in range(users):
+            save_user(store, f"u{number}", f"Likes number {number} best.", 0)
+    with upstream() as server, proxying(tmp_path, server.url) as (_, address, log):
+        arrived = asyncio.run(isolated(server, address, users, requests))
+        assert "a fault of plus" not in log.read_text()
+    return arrived
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_two_hundred_users_with_fifty_requests_each_in_random_order_with_cancellations(tmp_path, capsys):
+    arrived = isolating(tmp_path, 200, 10_000)
+    with capsys.disabled():
+        print(f"{arrived:,} of 10,000 requests arrived, each with its own user's summary and no other's")
+    assert arrived >= 9_000
+
+
+@pytest.mark.slow  # It loads the sentence model in a process of its own.
+def test_with_a_gate_unrelated_prompts_go_without_the_summary(folder):
+    """The real sentence model, in the proxy's own process."""
+    with upstream() as server, proxying(folder, server.url, "--gate", "0.15") as (_, address, log):
+        client = openai.OpenAI(api_key="any", base_url=address)
+        for text in ("What should my cat eat?", "When did the Berlin wall fall?"):
+            client.chat.completions.create(model="m", messages=[{"role": "user", "content": text}], user="ann")
+    assert list(map(profile_of, server.asked)) == ["Likes cats.", ""]
+    assert re.search(r"ended: 1 personalized, 1 gated, \d\d tokens_saved", log.read_text()), log.read_text()
+    assert "user" not in server.asked[1] and len(server.asked[1]["safety_identifier"]) == 32
 
 
 def test_fifty_at_once_each_with_their_own(running, server):
@@ -253,6 +349,8 @@ def test_the_log_has_a_line_a_request_and_no_text_user_or_key(running, client):
         (["--host", "0.0.0.0"], {}, "every machine that reaches it could use your key; give --tokens FILE"),
         ([], {"OPENAI_API_KEY": ""}, "no key for the upstream; set OPENAI_API_KEY"),
         (["--upstream", "ftp://x"], {}, "'ftp://x' is no http address"),
+        (["--upstream", "http://host:abc"], {}, "'http://host:abc' is no http address; give one as https://HOST/v1"),
+        (["--upstream", "http://"], {}, "'http://' is no http address"),
         (["--upstream", "http://localhost:8787/v1", "--port", "8787"], {}, "is this proxy itself; give --upstream"),
         (["--tokens", "TOKENS"], {}, "entry 1 of TOKENS is not NAME TOKEN"),
         (["--store", "/nowhere/p.db"], {}, "p.db"),

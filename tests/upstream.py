@@ -73,6 +73,10 @@ def refusal(body: dict) -> tuple[int, str]:
         return 400, "Unrecognized request argument supplied: safety_identifier"
     if "strict" in model and (extra := [name for name in ("safety_identifier", "prompt_cache_key") if name in body]):
         return 422, f"Extra inputs are not permitted: {', '.join(extra)}"
+    if "thinks" in model and "max_tokens" in body:
+        return 400, "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
+    if "thinks" in model and "temperature" in body:
+        return 400, "Unsupported value: 'temperature' does not support 0 with this model."
     if "no-developer" in model and "developer" in roles:
         return 400, "Unexpected role 'developer', expected one of system, user, assistant"
     if "no-system" in model and {"system", "developer"} & set(roles):
@@ -113,6 +117,8 @@ def upstream() -> Iterator[Upstream]:
             if "limited" in body["model"] and first:
                 return self.reply(429, {"error": {"message": "slow down"}}, {"Retry-After": "0.2"})
             status, message = refusal(body)
+            if "chat-only" in body["model"] and not self.path.endswith("/chat/completions"):
+                status, message = 404, "Not Found"
             if status != 200:
                 return self.reply(status, {"error": {"message": message, "type": "x", "param": None, "code": None}})
             chat = self.path.endswith("/chat/completions")

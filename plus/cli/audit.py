@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plus.cli.dry_run import DryRun, catcher, show_outgoing
 from plus.cli.show import bar, loading, notes, print_json, results, say
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def audit(
     output_dir: Annotated[
         Path | None, typer.Option(help="New folder for report.json, report.md, predictions.jsonl and plots.")
     ] = None,
+    dry_run: DryRun = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
 ) -> None:
     """Is it personal, or does it only seem so? Own, empty, another's and the opposite user's text; leaks; counterfactuals;
@@ -58,6 +60,9 @@ def audit(
     from plus.errors import SettingError
 
     _refuse(run, reward_model, reward_function, judge_model, base_url, output_dir)
+    if dry_run and judge_model is None:
+        raise SettingError("without --judge_model nothing would be sent; --dry-run shows what a judge would be")
+    caught = catcher() if dry_run else None
     if run is None and dataset_name is None:
         raise SettingError("--dataset_name is missing")
     if run is None and (null_steps or persona_steps):
@@ -78,7 +83,10 @@ def audit(
             run_folder.read_config(run) if run else {"dataset_name": dataset_name, "data_dir": data_dir, "seed": seed}
         )
         population = sources.from_settings({"data_dir": None, **settings})
-        judge = Judge(Endpoint(base_url, judge_model)) if judge_model and base_url else None
+        judge = None
+        if judge_model and base_url:
+            key = "none" if caught else None  # What is caught needs none.
+            judge = Judge(Endpoint(base_url, judge_model, key, http_client=caught.client if caught else None))
         loaded = load(run) if run else None
         scorer: Any
         summarizer: Any
@@ -108,6 +116,9 @@ def audit(
     with notes.status("auditing"):
         examples = population.split("test")[:max_examples]
         result, predictions = examine(population, scorer, texts, summarizer, readers, null, examples)
+    if caught is not None:
+        show_outgoing(caught.outgoing, as_json)
+        return
     if persona_steps and not population.personas:
         result["not_run"]["a reader of true personas"] = (
             f"{population.name} has real users, whose true taste nobody knows"

@@ -10,12 +10,15 @@ import typer
 from plus.cli import (
     audit,
     benchmark,
+    chat,
     data,
     demo,
     evaluate,
     export,
     forget,
+    gate,
     ingest,
+    judge,
     profile,
     prompt,
     prove,
@@ -53,6 +56,9 @@ app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 app.command(context_settings=EITHER)(prompt.prompt)
 app.command(context_settings=EITHER)(proxy.proxy)
+app.command(context_settings=EITHER)(gate.gate)
+app.command(context_settings=EITHER)(chat.chat)
+app.command(context_settings=EITHER)(judge.judge)
 
 
 def main() -> None:
@@ -61,6 +67,7 @@ def main() -> None:
     debug = "--debug" in arguments
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # Nothing is sent that no command says.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.pop("OPENAI_LOG", None)  # With it the official client logs whole requests, and people with them.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     # Waiting threads sleep instead of spinning: beside another busy process an update of the tiny
     # model takes 1.1 s instead of up to 16 (notebooks/LOG.md).

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import urlsplit
 
 import typer
 
+from plus.cli.dry_run import catcher, show_outgoing
 from plus.cli.show import say
-from plus.cli.stores import StoreFile, open_store
+from plus.cli.stores import StoreFile, open_store, store_path
 
 if TYPE_CHECKING:
     from socket import socket
+
+    from plus.serve.gate import Gate
+    from plus.serve.proxy import Proxy
 
 OPENAI = "https://api.openai.com/v1"
 
@@ -40,7 +46,17 @@ def proxy(
         Literal["plain", "error"], typer.Option(help="For users without a summary: forward as it is, or refuse.")
     ] = "plain",
     timeout: Annotated[float, typer.Option(help="Seconds to wait for the upstream's next byte.", min=0.1)] = 600.0,
+    gate: Annotated[
+        float | None,
+        typer.Option(help="Relevance (cosine) below which a prompt goes without the summary; plus gate finds it."),
+    ] = None,
     max_connections: Annotated[int, typer.Option(help="At once; the next one is told 503.", min=1)] = 500,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Read one request on stdin, print the exact bytes that it would become, and send nothing."
+        ),
+    ] = False,
     store: StoreFile = None,
 ) -> None:
     """Personalize any program with a base URL: the user is the header X-Plus-User, or the request's safety_identifier or user.
@@ -55,8 +71,10 @@ def proxy(
     try:
         import uvicorn
 
+        from plus.serve.endpoint import checked_url
         from plus.serve.proxy import LOOPBACK, Proxy
         from plus.serve.requests import Personalizer, salt_of
+        from plus.serve.requests import StoreFile as Threaded
     except ImportError as error:
         raise EndpointError("the proxy needs its server; pip install 'plus-preferences[api]'") from error
 
@@ -65,12 +83,20 @@ def proxy(
         raise SettingError(f"on {host} every machine that reaches it could use your key; give --tokens FILE")
     if not (key := os.environ.get("OPENAI_API_KEY", "")):
         raise EndpointError("no key for the upstream; set OPENAI_API_KEY (any text where none is needed)")
-    if not upstream.startswith(("http://", "https://")):
-        raise SettingError(f"the upstream {upstream!r} is no http address; give --upstream https://HOST/v1")
+    checked_url(upstream)
     if port and (urlsplit(upstream).hostname, urlsplit(upstream).port) in [(name, port) for name in LOOPBACK]:
         raise SettingError(f"the upstream {upstream} is this proxy itself; give --upstream, or another --port")
-    with open_store(store) as opened, _listening(host, port) as listener:
-        personalizer = Personalizer(opened, salt_of(key), on_unknown, max_tokens, placement)
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_store(store))
+        # The gate works in threads, and SQLite wants a connection for each.
+        profiles = opened if gate is None else Threaded(store_path(store))
+        personalizer = Personalizer(profiles, salt_of(key), on_unknown, max_tokens, placement, _gate(gate))
+        if dry_run:
+            caught = catcher()
+            _push_through(Proxy(personalizer, upstream, key, {}, timeout, caught.transport), sys.stdin.buffer.read())
+            show_outgoing(caught.outgoing)
+            return
+        listener = stack.enter_context(_listening(host, port))
         app = Proxy(personalizer, upstream, key, apps, timeout).app()
         _log_to_stderr()
         config = uvicorn.Config(
@@ -80,6 +106,34 @@ def proxy(
         name = f"[{host}]" if ":" in host else host
         say(f"listening on http://{name}:{listener.getsockname()[1]}/v1, forwarding to {upstream}")
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def _push_through(proxy: Proxy, body: bytes) -> None:
+    """One request through the very application that would listen. Raises SettingError where it is refused."""
+    import asyncio
+    import json
+
+    import httpx2
+
+    from plus.errors import SettingError
+
+    async def run() -> httpx2.Response:
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(proxy.app())) as inside:
+            path = "responses" if b'"input"' in body and b'"messages"' not in body else "chat/completions"
+            headers = {"Content-Type": "application/json"}
+            return await inside.post(f"http://localhost/v1/{path}", content=body, headers=headers)
+
+    if (answer := asyncio.run(run())).status_code >= 400:
+        raise SettingError(json.loads(answer.content)["error"]["message"])
+
+
+def _gate(threshold: float | None) -> Gate | None:
+    if threshold is None:
+        return None
+    from plus.cli.gate import sentence_model
+    from plus.serve.gate import Gate
+
+    return Gate(sentence_model(), threshold)
 
 
 def _apps(path: Path) -> dict[bytes, str]:

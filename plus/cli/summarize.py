@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from plus.cli.dry_run import DryRun, catcher, show_outgoing
 from plus.cli.show import loading, say
 from plus.cli.stores import StoreFile
 from plus.cli.update import update_store
@@ -56,6 +57,7 @@ def summarize(
             min=1,
         ),
     ] = None,
+    dry_run: DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object {user_id: summary} on stdout instead of lines.")
     ] = False,
@@ -70,6 +72,8 @@ def summarize(
     from plus.models.bulk import SummaryFile
     from plus.sources.choices import read_histories
 
+    if dry_run and (update or not run.startswith(("http://", "https://"))):
+        raise RunError(f"{run} is on this machine and nothing would be sent; --dry-run is for an endpoint's address")
     if output is not None and output.exists() and (update or not resume):
         raise RunError(
             f"{output} exists and nothing is overwritten; give another --output, or --resume to go on with this one"
@@ -84,10 +88,13 @@ def summarize(
     for line in dropped.lines():
         say(f"left out: {line}")
     maker, start = _engine(run, model)
-    file = SummaryFile(output) if output is not None else None
+    file = SummaryFile(output) if output is not None and not (dry_run and not output.exists()) else None
     todo = [history for history in histories.values() if file is None or not file.unchanged(history, maker)]
     if len(todo) < len(histories):
         say(f"{len(histories) - len(todo):,} users are unchanged since their summary was written")
+    if dry_run:
+        _show_outgoing(todo, run, model, as_json)
+        return
     summaries = _write(todo, start, file, maker, lines=output is None and not as_json) if todo else {}
     if file is not None:
         file.close()
@@ -119,6 +126,16 @@ def _write(todo: Sequence[UserHistory], start: Callable, file, maker: str, lines
     for what, count in engine.cut.items():
         say(f"cut: {count:,} {what}")
     return summaries
+
+
+def _show_outgoing(todo: Sequence[UserHistory], run: str, model: str | None, as_json: bool) -> None:
+    from plus.models.endpoint import Endpoint
+
+    caught = catcher()
+    engine = Endpoint(run, model or "", concurrency=1, http_client=caught.client)
+    for _ in engine.stream(todo):
+        pass  # Every answer is empty.
+    show_outgoing(caught.outgoing, as_json)
 
 
 def _engine(run: str, model: str | None) -> tuple[str, Callable]:

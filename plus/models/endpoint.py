@@ -6,11 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from plus.errors import ModelError
 from plus.prompts import INSTRUCTION, summarizer_messages
+from plus.serve.endpoint import checked_url
 from plus.types import Message, UserHistory
+
+if TYPE_CHECKING:
+    import httpx2
 
 CHARACTERS_PER_TOKEN = 4  # of English; the endpoint's own tokenizer is not at hand
 
@@ -32,14 +36,16 @@ class Endpoint:
         concurrency: int = 32,
         instruction: str = INSTRUCTION,
         max_retries: int = 4,
+        http_client: httpx2.Client | None = None,
     ) -> None:
         import os
 
         from openai import OpenAI
 
         self.client = OpenAI(
-            base_url=base_url, api_key=os.environ.get("OPENAI_API_KEY") or "none", max_retries=max_retries
-        )
+            base_url=checked_url(base_url), api_key=os.environ.get("OPENAI_API_KEY") or "none",
+            max_retries=max_retries, http_client=http_client,
+        )  # fmt: skip
         self.base_url, self.model, self.instruction = base_url, model, instruction
         self.max_prompt_length, self.max_completion_length = max_prompt_length, max_completion_length
         self.concurrency = concurrency

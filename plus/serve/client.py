@@ -6,16 +6,19 @@
 
 Nothing of the client's signatures is repeated here: its own methods are called with the profile in
 their messages, and what they return is handed on, be it an answer, a stream or a raw response.
-`create`, `parse` and `stream` are personal; everything else is the client's own.
+`create`, `parse` and `stream` are personal; everything else is the client's own. With `rewards`, a user's
+reward model, `chat.completions.create(user_id=..., n=4, rank="plus")` has the answer it prefers as first choice.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Self
 
 import openai
 
+from plus.serve import ranking
 from plus.serve.requests import Attempt, Kind, Personalizer, Profiles, salt_of
 
 _KINDS: dict[tuple[str, ...], Kind] = {
@@ -38,7 +41,7 @@ class _Part:
         plain = tuple(step for step in path if step not in _DETOURS)
         if kind := _KINDS.get(plain):
             entered = name == "stream" or "with_streaming_response" in path
-            return self._personal(found, kind, _Entered if entered else _awaited if self._awaited else _called)
+            return self._personal(found, kind, path, _Entered if entered else _awaited if self._awaited else _called)
         return _Part(found, path, self._personalizer, self._awaited) if plain in _ON_THE_WAY else found
 
     def __dir__(self) -> list[str]:
@@ -47,12 +50,16 @@ class _Part:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({'.'.join(self._path) or self._target.base_url})"
 
-    def _personal(self, method: Callable[..., Any], kind: Kind, run: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*positional: Any, user_id: str | None = None, **request: Any) -> Any:
+    def _personal(
+        self, method: Callable[..., Any], kind: Kind, path: tuple[str, ...], run: Callable[..., Any]
+    ) -> Callable[..., Any]:
+        def call(*positional: Any, user_id: str | None = None, rank: str | None = None, **request: Any) -> Any:
+            if rank is not None:
+                ranking.refuse(rank, path, request, user_id, self._personalizer.rewards)
             if user_id is None or "response_id" in request:  # A response that is taken up again is personal already.
                 return method(*positional, **request)
             attempt = self._personalizer.attempt(kind, user_id, request)
-            return run(lambda: method(*positional, **attempt.sent), attempt)
+            return run(lambda: method(*positional, **attempt.sent), attempt, rank is not None)
 
         return call
 
@@ -64,6 +71,7 @@ class PersonalizedOpenAI(_Part):
     `prompt_cache_key` and `safety_identifier` are hashes of the user's id keyed with `salt`; None takes the
     client's own key, or, where that is no secret (shorter than 16 characters), a number of this process.
     What a server refuses of this (a field, the role of `placement`) is left out and remembered by model.
+    `gate` (plus.serve.gate.Gate) holds summaries back where the prompt has nothing to do with them.
     """
 
     _is_async = False
@@ -109,7 +117,7 @@ class AsyncPersonalizedOpenAI(PersonalizedOpenAI):
         await self._target.__aexit__(*error)
 
 
-def _called(request: Callable[[], Any], attempt: Attempt) -> Any:
+def _called(request: Callable[[], Any], attempt: Attempt, rank: bool = False) -> Any:
     while True:
         try:
             made = request()
@@ -118,10 +126,10 @@ def _called(request: Callable[[], Any], attempt: Attempt) -> Any:
                 raise
         else:
             attempt.accepted()
-            return made
+            return attempt.ordered(made) if rank else made
 
 
-async def _awaited(request: Callable[[], Any], attempt: Attempt) -> Any:
+async def _awaited(request: Callable[[], Any], attempt: Attempt, rank: bool = False) -> Any:
     while True:
         try:
             made = await request()
@@ -130,13 +138,13 @@ async def _awaited(request: Callable[[], Any], attempt: Attempt) -> Any:
                 raise
         else:
             attempt.accepted()
-            return made
+            return await asyncio.to_thread(attempt.ordered, made) if rank else made
 
 
 class _Entered:
     """For methods that ask only when their result is entered (`with`): entering may try again."""
 
-    def __init__(self, request: Callable[[], Any], attempt: Attempt) -> None:
+    def __init__(self, request: Callable[[], Any], attempt: Attempt, rank: bool = False) -> None:
         self._request, self._attempt = request, attempt
 
     def __enter__(self) -> Any:

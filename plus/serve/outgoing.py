@@ -1,9 +1,9 @@
-"""What would leave: the very request that the client would send, caught before any socket opens."""
+"""What would leave: the very requests that a client would send, caught before any socket opens."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,29 +25,52 @@ class Outgoing:
     body: bytes
     tokens: int
     personal_data: Mapping[str, int]
-    personalized: bool
+    personalized: bool = False
+
+
+class Caught:
+    """Requests that got no further: `transport` and `client` take the place of a network's, and every request
+    is answered with an empty object."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx2.Request] = []
+        self.transport = httpx2.MockTransport(self._keep)
+        self.client = httpx2.Client(transport=self.transport)
+
+    def _keep(self, request: httpx2.Request) -> httpx2.Response:
+        self.requests.append(request)
+        headers = {"content-type": "application/json"}
+        return httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(b"{}"))
+
+    @property
+    def outgoing(self) -> list[Outgoing]:
+        """What was caught, in order."""
+        return [described(str(request.url), request.content) for request in self.requests]
+
+
+def described(url: str, body: bytes, personalized: bool = False) -> Outgoing:
+    """The bytes of a request, with its tokens and the personal data in it."""
+    text, found = body.decode(), Counter[str]()
+    redact(text, found)
+    return Outgoing(url, body, estimate_tokens(text), dict(found), personalized)
 
 
 def outgoing(
-    profiles: Profiles, user_id: str, kind: Kind, request: Mapping[str, Any], key: str | None = None, **settings: Any
-) -> Outgoing:
+    profiles: Profiles, user_id: str, kind: Kind, request: Mapping[str, Any], key: str | None = None,
+    base_url: str | None = None, **settings: Any,
+) -> Outgoing:  # fmt: skip
     """The request about the user, byte for byte as PersonalizedOpenAI with these `settings` sends it.
 
-    The address is `OPENAI_BASE_URL`'s, or OpenAI's own; without a `key` the hashed ids are of this process only.
+    The address is `base_url`, else `OPENAI_BASE_URL`'s, or OpenAI's own; without a `key` the hashed ids are of
+    this process only.
     """
-    caught: list[httpx2.Request] = []
+    caught = Caught()
+    inner = openai.OpenAI(api_key=key or "none", base_url=base_url, http_client=caught.client, max_retries=0)
+    client = PersonalizedOpenAI(inner, profiles, **settings)
+    _method(client, kind)(user_id=user_id, **request)
+    (sent,) = caught.requests
+    return described(str(sent.url), sent.content, client.counts["personalized"] > 0)
 
-    def keep(sent: httpx2.Request) -> httpx2.Response:
-        caught.append(sent)
-        return httpx2.Response(200, json={})
 
-    with httpx2.Client(transport=httpx2.MockTransport(keep)) as nowhere:
-        inner = openai.OpenAI(api_key=key or "none", http_client=nowhere, max_retries=0)
-        client = PersonalizedOpenAI(inner, profiles, **settings)
-        method = client.chat.completions if kind == "chat" else client.responses
-        method.with_raw_response.create(user_id=user_id, **request)
-    (sent,) = caught
-    text = sent.content.decode()
-    found: Counter[str] = Counter()
-    redact(text, found)
-    return Outgoing(str(sent.url), sent.content, estimate_tokens(text), dict(found), client.counts["personalized"] > 0)
+def _method(client: PersonalizedOpenAI, kind: Kind) -> Callable[..., Any]:
+    return (client.chat.completions if kind == "chat" else client.responses).with_raw_response.create

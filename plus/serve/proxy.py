@@ -2,7 +2,8 @@
 
 The user stands in a header (`X-Plus-User`) or in the request's `safety_identifier` or `user`. Requests
 about users without a summary are forwarded byte for byte. Answers are handed on as they come. The
-log has a line a request: route, app, status, milliseconds; no text, no user, no key.
+log has a line a request: route, app, status, milliseconds; no text, no user, no key; and at the end what
+became of the requests (Personalizer.counts).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
+from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -42,12 +44,16 @@ class Proxy:
     token to the app's name; without any, every program that reaches the port may use it."""
 
     def __init__(
-        self, personalizer: Personalizer, upstream: str, key: str, tokens: Mapping[bytes, str], timeout: float = 600.0
-    ) -> None:
+        self, personalizer: Personalizer, upstream: str, key: str, tokens: Mapping[bytes, str], timeout: float = 600.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:  # fmt: skip
         self.personalizer, self.upstream, self.tokens = personalizer, upstream.rstrip("/"), tokens
         self._headers = {"authorization": f"Bearer {key}", "accept-encoding": "identity"}
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=100)
-        self._client = httpx2.AsyncClient(timeout=httpx2.Timeout(timeout, connect=10.0), limits=limits)
+        self._one_at_a_time = CapacityLimiter(1)
+        self._client = httpx2.AsyncClient(
+            timeout=httpx2.Timeout(timeout, connect=10.0), limits=limits, transport=transport
+        )
 
     def app(self) -> Starlette:
         """The ASGI application. Without tokens it answers to loopback names only, so that no web page reaches
@@ -109,7 +115,7 @@ class Proxy:
         # What names the user here must not leave; what the app says beside it may.
         about = {name: value for name, value in given.items() if name not in ("user", "safety_identifier") or value != user_id}  # fmt: skip
         try:
-            attempt = self.personalizer.attempt(kind, user_id, about)
+            attempt = await self._attempt(kind, user_id, about)
         except UnknownUserError:
             raise HTTPException(404, "there is no summary of this user; write one, or start with --on_unknown plain") from None  # fmt: skip
         except ProfileError:
@@ -119,6 +125,12 @@ class Proxy:
         if attempt.sent is about:
             return await self._forward(request, path, raw)
         return await self._forward(request, path, b"", attempt)
+
+    async def _attempt(self, kind: Kind, user_id: str | None, about: Mapping[str, Any]) -> Attempt:
+        if self.personalizer.gate is None:
+            return self.personalizer.attempt(kind, user_id, about)
+        # A sentence model takes milliseconds, in which the others shall be served.
+        return await to_thread.run_sync(self.personalizer.attempt, kind, user_id, about, limiter=self._one_at_a_time)
 
     async def _forward(self, request: Request, path: str, raw: bytes, attempt: Attempt | None = None) -> Response:
         """The upstream's answer, asked again without what it does not take. Raises HTTPException 502 or 504."""
@@ -149,6 +161,7 @@ class Proxy:
     async def _closing(self, app: Starlette) -> AsyncIterator[None]:
         yield
         await self._client.aclose()
+        _log.info("ended: %s", ", ".join(f"{count} {what}" for what, count in self.personalizer.counts.items()) or "-")
 
 
 class _Relay(StreamingResponse):

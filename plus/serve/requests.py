@@ -18,7 +18,18 @@ from typing import Any, Literal, Protocol
 
 from plus.errors import SettingError, UnknownUserError, WindowError
 from plus.profiles.store import Store
-from plus.serve.personalize import APP_ROLES, MAX_TOKENS, PLACEMENTS, Placement, instructions, personalize
+from plus.serve.gate import Gate
+from plus.serve.personalize import (
+    APP_ROLES,
+    MAX_TOKENS,
+    PLACEMENTS,
+    Placement,
+    estimate_tokens,
+    instructions,
+    personalize,
+    profile_text,
+)
+from plus.serve.ranking import Rewards, order
 from plus.types import Summary
 
 Kind = Literal["chat", "responses"]
@@ -50,7 +61,9 @@ class StoreFile:
 
 class Personalizer:
     """Puts users' profiles into requests. `counts` says what became of them: "personalized", "unknown"
-    (sent as they were), "too_long" (not even one sentence fits `max_tokens`: sent as they were).
+    (sent as they were), "too_long" (not even one sentence fits `max_tokens`: sent as they were), "gated" (the
+    `gate` found the prompt unrelated: sent without the summary) with "tokens_saved", and "unranked" (several
+    answers that the reward model could not read).
 
     `salt` keys the hashes that stand for a user upstream; the raw id never leaves.
     """
@@ -62,11 +75,13 @@ class Personalizer:
         on_unknown: Literal["plain", "error"] = "plain",
         max_tokens: int = MAX_TOKENS,
         placement: Placement = "system",
+        gate: Gate | None = None,
+        rewards: Rewards | None = None,
     ) -> None:
         if on_unknown not in ("plain", "error"):
             raise SettingError(f"there is no on_unknown {on_unknown!r}; give plain or error")
         self.profiles, self.salt, self.on_unknown = profiles, salt, on_unknown
-        self.max_tokens, self.placement = max_tokens, placement
+        self.max_tokens, self.placement, self.gate, self.rewards = max_tokens, placement, gate, rewards
         self.counts: Counter[str] = Counter()
         self.refused: dict[str, frozenset[str]] = {}  # model -> fields and roles that its server does not take
 
@@ -104,8 +119,12 @@ class Attempt:
         self.by, self.kind, self.request, self.user_id, self.summary = by, kind, request, user_id, summary
         self.model = str(request.get("model", ""))
         self.refused = by.refused.get(self.model, frozenset())
+        self.gated = bool(by.gate and summary and not by.gate.is_open(request, summary.text))
         self.sent = self._personal()
-        by.counts["personalized"] += self.sent is not request
+        by.counts["personalized"] += self.sent is not request and not self.gated
+        if self.gated and summary:
+            by.counts["gated"] += 1
+            by.counts["tokens_saved"] += estimate_tokens(profile_text(summary, by.max_tokens))
 
     def again(self, status: int | None, said: str) -> bool:
         """Whether a refusal is about something that was added here; if so, `sent` now goes without it."""
@@ -125,6 +144,12 @@ class Attempt:
         if self.refused:
             self.by.refused[self.model] = self.refused
 
+    def ordered(self, made: Any) -> Any:
+        """The answer with its choices in the order of the user's reward model."""
+        if self.by.rewards and self.summary and len(made.choices) > 1:
+            self.by.counts["unranked"] += not order(made, self.by.rewards, self.summary.text, self.request)
+        return made
+
     @property
     def _placement(self) -> Placement:
         wanted = self.by.placement
@@ -135,12 +160,18 @@ class Attempt:
         if self.summary is None or self.user_id is None:
             return self.request
         try:
-            profile = self._chat(self.summary) if self.kind == "chat" else self._responses(self.summary)
+            profile = self._profile(self.summary)
         except WindowError:
             self.by.counts["too_long"] += 1
             return self.request
         ours = {field: self.by.hashed(field, self.user_id) for field in FIELDS if field not in self.refused}
         return {**ours, **self.request, **profile}
+
+    def _profile(self, summary: Summary) -> dict[str, Any]:
+        """The parts of the request that hold the profile; none behind a closed gate."""
+        if self.gated:
+            return {}
+        return self._chat(summary) if self.kind == "chat" else self._responses(summary)
 
     def _chat(self, summary: Summary) -> dict[str, Any]:
         return {"messages": self._placed(self.request.get("messages") or [], summary)}

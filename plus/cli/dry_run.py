@@ -1,0 +1,55 @@
+"""What `--dry-run` prints: on stdout the exact bytes that would be sent, a request a line; on stderr what is in them."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from plus.cli.show import print_json, say
+
+if TYPE_CHECKING:
+    from plus.serve.outgoing import Caught, Outgoing
+
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print the exact bytes that would be sent, a request a line, and send nothing."),
+]
+
+
+def catcher() -> Caught:
+    """What requests go into instead of a network. Raises EndpointError where the `api` extra is missing."""
+    from plus.errors import EndpointError
+
+    try:
+        from plus.serve.outgoing import Caught
+    except ImportError as error:
+        raise EndpointError("a request needs the openai client; pip install 'plus-preferences[api]'") from error
+    return Caught()
+
+
+def show_outgoing(requests: Sequence[Outgoing], as_json: bool = False) -> None:
+    """The requests, and how much and what personal data they hold."""
+    if as_json:
+        rows = [
+            {"url": r.url, "body": r.body.decode(), "bytes": len(r.body), "tokens": r.tokens, "personal_data": dict(r.personal_data)}
+            for r in requests
+        ]  # fmt: skip
+        print_json({"requests": rows, "sent": 0})
+        return
+    for request in requests:
+        sys.stdout.buffer.write(request.body + b"\n")
+    sys.stdout.flush()
+    for url in dict.fromkeys(request.url for request in requests):
+        to_url = [request for request in requests if request.url == url]
+        size, tokens = sum(len(r.body) for r in to_url), sum(r.tokens for r in to_url)
+        say(f"to {url}: {len(to_url):,} requests, {size:,} bytes, about {tokens:,} tokens")
+    found: Counter[str] = Counter()
+    for request in requests:
+        found.update(request.personal_data)
+    personal = ", ".join(f"{count} x {kind}" for kind, count in found.items()) or "none"
+    say(f"personal data by its shape (names and places have none): {personal}")
+    say("nothing was sent")
