@@ -52,9 +52,13 @@ def new_users(events: Events, folds: int = 3, seed: int = 0, share: float = SHAR
     found = []
     for number in range(folds):
         part = sorted(names[number::folds])
-        tested = [_tested(user, events[user], seed, share) for user in part]
+        tested = [cut(user, events[user], seed, share) for user in part]
         kept = tuple(one for one in tested if one.targets)
         train = {user: events[user] for user in sorted(events) if user not in set(part)}
+        if not kept:
+            raise SourceError(
+                "nobody who is tested has a reaction that is newer than their others; give times that tell reactions apart, or none"
+            )
         found.append(Split(f"new users {number}", train, kept, timed, left_out=len(tested) - len(kept)))
     return found
 
@@ -66,22 +70,31 @@ def later(events: Events, share: float = 0.8, seed: int = 0) -> list[Split]:
     if not _timed(events):
         raise SourceError("reactions without times have no later part; leave --split_by time out, or give timestamps")
     times = sorted(event.time or 0.0 for past in events.values() for event in past)
-    cut = times[int(len(times) * share)]
+    moment = times[int(len(times) * share)]
     train, tested = {}, []
     for user in sorted(events):
         past = in_order(events[user], seed)
-        old = [event for event in past if (event.time or 0.0) < cut]
-        new = [event for event in past if (event.time or 0.0) >= cut]
+        old = [event for event in past if (event.time or 0.0) < moment]
+        new = [event for event in past if (event.time or 0.0) >= moment]
         if old:
             train[user] = old
         if old and new:
             tested.append(Tested(user, tuple(old), tuple(new), "known users"))
         elif new:
-            tested.append(_tested(user, new, seed, SHARE))
+            tested.append(cut(user, new, seed, SHARE))
     kept = tuple(one for one in tested if one.targets)
     if not train or not kept:
         raise SourceError(f"all {len(times):,} reactions happened at one moment; they have no later part")
-    return [Split("later reactions", train, kept, True, cut, len(tested) - len(kept))]
+    return [Split("later reactions", train, kept, True, moment, len(tested) - len(kept))]
+
+
+def cut(user: str, past: Sequence[Event], seed: int = 0, share: float = SHARE) -> Tested:
+    """A user as they are tested: the oldest `share` is read, the rest predicted; of a single reaction nothing was
+    before it, so it is predicted without a past."""
+    if len(past) == 1:
+        return Tested(user, (), tuple(past))
+    context, rest = context_and_later(past, seed, share)
+    return Tested(user, tuple(context), tuple(rest))
 
 
 def enough(events: Events) -> None:
@@ -126,11 +139,6 @@ def check(split: Split) -> None:
         for user, past in split.train.items():
             if any((event.time or 0.0) >= split.cut for event in past):
                 raise EvidenceError(f"{split.name}: training holds a reaction of user {user} from after the cut")
-
-
-def _tested(user: str, past: Sequence[Event], seed: int, share: float) -> Tested:
-    context, rest = context_and_later(past, seed, share)
-    return Tested(user, tuple(context), tuple(rest))
 
 
 def _timed(events: Events) -> bool:
