@@ -49,6 +49,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.05)
+    parser.add_argument("--kinds", nargs="+", default=list(ATTACKS), choices=list(ATTACKS))
+    parser.add_argument(
+        "--condition", default="none", help="none: the ranking of all. history: that of a panel of voters."
+    )
     args = parser.parse_args()
     clean, _ = guard(reactions.load([args.folder], Dropped(), Dropped()), Guards(), Dropped())
     seen = Counter(event.content.completion for past in clean.values() for event in past)
@@ -58,8 +62,9 @@ def main() -> None:
     new_reader = frozen_readers(read_prompts=False, embeddings=Embeddings(minilm()))
 
     def ranks(events: dict[str, list[Event]], seed: int) -> list[float]:
-        model = fit(events, LoveSettings(seed=seed), new_reader)
+        model = fit(events, LoveSettings(seed=seed, condition=args.condition), new_reader)
         panel = [model.texts.of(user, deal.cut(user, clean[user]).context) for user in sorted(clean)[::8]]
+        panel = panel[:1] if args.condition == "none" else panel  # Without a past all are one.
         return ranking(model, panel, [Reaction("", answer, True) for answer in asked])
 
     def place(values: list[float]) -> float:
@@ -72,7 +77,7 @@ def main() -> None:
         f"clean seeds: moved {mean(pairs):.4f} (each pair {', '.join(f'{p:.4f}' for p in pairs)}), place {mean(map(place, base)):.1f}",
         flush=True,
     )
-    for kind in ATTACKS:
+    for kind in args.kinds:
         log, mallory = attacked(clean, worst, kind, args.share)
         for name, rules in (("guards on", Guards()), ("guards off", OFF)):
             kept, suspects = guard(log, rules, Dropped())
