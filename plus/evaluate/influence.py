@@ -17,6 +17,7 @@ from scipy.special import expit
 from plus.types import Event, Reaction
 
 RIDGE = 1.0
+MET_BY = 5  # users: answers that fewer met are left out of the ranking, unless there is no other
 
 
 class Influence(NamedTuple):
@@ -31,7 +32,7 @@ class Influence(NamedTuple):
 def influence(
     events: Mapping[str, Sequence[Event]], features: Mapping[str, Sequence[float]], top: int = 10
 ) -> list[Influence]:
-    """The `top` users who move an answer's logit most, with their exact changes. `features` by answer."""
+    """The `top` users who move the logit of an answer that several met most, with exact changes. `features` by answer."""
     answers = sorted(features)
     place = {answer: number for number, answer in enumerate(answers)}
     raw_AD = np.array([features[answer] for answer in answers], dtype=float)
@@ -48,12 +49,14 @@ def influence(
     gradient_UA = up_UA * (1 - p_A) - down_UA * p_A  # dL/dlogit of each user's reactions
     inverse_DD = np.linalg.inv(_curvature(x_AD, up_A + down_A, p_A))
     change_UA = gradient_UA @ (x_AD @ inverse_DD @ x_AD.T)
-    first = np.argsort(-np.abs(change_UA).max(1), kind="stable")[:top]
+    met_A = ((up_UA + down_UA) > 0).sum(0) >= MET_BY  # What one of three said of an answer is bound to count.
+    counted_A = np.flatnonzero(met_A) if met_A.any() else np.arange(len(answers))
+    first = np.argsort(-np.abs(change_UA[:, counted_A]).max(1), kind="stable")[:top]
     found = []
     for number in first:
         without_D = _fit(x_AD, up_A - up_UA[number], down_A - down_UA[number], w_D)
         change_A = x_AD @ (w_D - without_D)
-        most = int(np.abs(change_A).argmax())
+        most = int(counted_A[np.abs(change_A[counted_A]).argmax()])
         count = int(up_UA[number].sum() + down_UA[number].sum())
         found.append(Influence(users[number], float(change_A[most]), answers[most], count))
     return sorted(found, key=lambda one: -abs(one.change))
