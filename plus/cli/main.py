@@ -19,6 +19,7 @@ from plus.cli import (
     gate,
     ingest,
     judge,
+    love,
     profile,
     prompt,
     prove,
@@ -52,6 +53,7 @@ app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)
 app.command(context_settings=EITHER)(ingest.ingest)
 app.command(context_settings=EITHER)(signals.signals)
+app.command(context_settings=EITHER)(love.love)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 app.command(context_settings=EITHER)(prompt.prompt)
