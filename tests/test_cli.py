@@ -32,7 +32,22 @@ def test_help_answers_in_three_tenths_of_a_second():
 
 @pytest.mark.parametrize(
     "verb",
-    "demo train summarize evaluate audit benchmark prompt proxy ingest signals gate chat judge love".split(),
+    [
+        "demo",
+        "train",
+        "summarize",
+        "evaluate",
+        "audit",
+        "benchmark",
+        "prompt",
+        "proxy",
+        "ingest",
+        "signals",
+        "gate",
+        "chat",
+        "judge",
+        "love",
+    ],
 )
 def test_every_verb_shows_an_example(verb):
     done = plus(verb, "--help")

@@ -23,7 +23,7 @@ KEY = "sk-test-0123456789abcdef"
 # Sends texts about people somewhere: --dry-run shows the bytes.
 SENDS = {"audit", "chat", "judge", "proxy", "prompt", "push", "summarize"}
 # Fetches files from the Hub where one is named (a data set, a model), and sends nothing but their names.
-FETCHES = {"benchmark", "data card", "data check", "data head", "data split", "evaluate", "gate", "train"}
+FETCHES = {"benchmark", "data card", "data check", "data head", "data split", "evaluate", "gate", "love", "train"}
 LOCAL = {
     "demo", "doctor", "export", "forget", "import", "ingest", "signals", "profile diff", "profile edit", "profile forbid", "profile history",
     "profile list", "profile lock", "profile restore", "profile score", "profile show", "profile why",
