@@ -16,6 +16,7 @@ from plus.cli import (
     export,
     forget,
     ingest,
+    pairs,
     profile,
     prompt,
     prove,
@@ -49,6 +50,7 @@ app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)
 app.command(context_settings=EITHER)(ingest.ingest)
 app.command(context_settings=EITHER)(signals.signals)
+app.command(context_settings=EITHER)(pairs.pairs)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 app.command(context_settings=EITHER)(prompt.prompt)
