@@ -18,9 +18,9 @@ from plus.shipped import shipped
 from plus.train import signals
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, cache: Path | None = None) -> None:
     encode = minilm()
-    written, embeddings = signals.rows(folder), Embeddings(encode)
+    written, embeddings = signals.rows(folder), Embeddings(encode, cache)
     weights, unseen_NK = signals.fit(written, embeddings)
     save_file(
         {name: value.contiguous() for name, value in weights.items()},
@@ -51,4 +51,4 @@ def show(name: str, labels: list[str], found: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else shipped("signals"))
+    main(*(map(Path, sys.argv[1:]) if len(sys.argv) > 1 else [shipped("signals")]))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
+from test_pairs import talk
 
 from plus.feedback.pairs import from_talk
 from plus.feedback.rewrite import Rewriter, read_preferences
 from plus.feedback.signals import Signal
 from plus.prompts import guided_messages
 from plus.serve.endpoint import Endpoint
-
-from test_pairs import talk
 
 LONG = "Bees are insects. " * 12
 

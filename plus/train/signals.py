@@ -22,7 +22,7 @@ from plus.feedback.rubrics import DISSATISFIED, SATISFIED
 from plus.models.embeddings import Embeddings
 from plus.models.signal_head import CLASSES, RUBRICS, Seen, features
 
-COPIES, FOLLOWED, UNSAID = 3, 0.2, 0.35  # rows a turn; share with a task after it; share without a next answer
+COPIES, FOLLOWED, UNSAID = 2, 0.2, 0.35  # rows a turn; share with a task after it; share without a next answer
 SMALL, FOLDS = 0.01, 5  # inverse penalty of the weights (by cross-validation over authors), folds
 # (sorry, welcome, revised) after a turn of the class; else something plain.
 AFTER = {"satisfied": (0.03, 0.25, 0.0), "dissatisfied": (0.45, 0.02, 0.2), "none": (0.03, 0.03, 0.03)}
