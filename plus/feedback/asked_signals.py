@@ -95,7 +95,8 @@ def _checked(claim: Any, talk: Sequence[Turn], part: range, asked: set[int]) -> 
     if label not in get_args(Label) or label == "none":
         return "claims without a known label", None
     rubric = rubric.strip().lower() if isinstance(rubric, str) else ""
-    known = {"satisfied": SATISFIED, "dissatisfied": DISSATISFIED, "unsure": (*SATISFIED, *DISSATISFIED)}[label]
+    of_label = {"satisfied": SATISFIED, "dissatisfied": DISSATISFIED}
+    known = of_label.get(str(label), (*SATISFIED, *DISSATISFIED))
     if rubric not in known:
         return "claims whose rubric is unknown or not of their label", None
     evidence, text = claim.get("evidence"), talk[turn].content

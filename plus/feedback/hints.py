@@ -86,7 +86,9 @@ def hints(text: str, asked: Sequence[str], answer: str, after: str = "") -> list
 
 def around(talk: Sequence[Turn]) -> list[tuple[int, str, list[str], str, str]]:
     """(number, text, earlier questions, answer before, answer after) of each user turn that follows an answer."""
-    found, asked, answer = [], [], ""
+    found: list[tuple[int, str, list[str], str, str]] = []
+    asked: list[str] = []
+    answer = ""
     for number, turn in enumerate(talk):
         if turn.role == "assistant":
             answer = turn.content

@@ -59,7 +59,7 @@ def is_utterance(row: Mapping[str, Any]) -> bool:
 
 def conversations(rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where, row)s with the utterances of a conversation, which follow each other, as one row of labelled messages."""
-    where, talk = "", []
+    where, talk = "", list[dict[str, Any]]()
     for place, row in rows:
         if not is_utterance(row):
             if talk:

@@ -85,9 +85,9 @@ class SignalHead:
         """One signal for each of the user's turns; what was said before any answer is none."""
         places, rows = [], []
         for number, talk in enumerate(talks):
-            for turn, *seen in around(talk):
+            for turn, text, asked, answer, after in around(talk):
                 places.append((number, turn))
-                rows.append(Seen(*seen))
+                rows.append(Seen(text, asked, answer, after))
         embeddings = Embeddings(self.encode)
         found = dict(zip(places, self._label(rows, embeddings), strict=True)) if rows else {}
         return [

@@ -124,7 +124,7 @@ def fit(written: Sequence[Written], embeddings: Embeddings) -> tuple[dict[str, t
     The temperature is the one under which those probabilities are likeliest.
     """
     features_ND = features([row.seen for row in written], embeddings).numpy().astype(np.float64)
-    labels_N = np.array([CLASSES.index(row.label) for row in written])  # type: ignore[arg-type]
+    labels_N = np.array([CLASSES.index(row.label) for row in written])
     authors = sorted({row.author for row in written})
     fold_N = np.array([authors.index(row.author) % FOLDS for row in written])
     scores_NK = np.zeros((len(written), len(CLASSES)))
