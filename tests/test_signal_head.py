@@ -88,7 +88,7 @@ def test_written_turns_of_other_authors(head, embeddings, capsys):
     assert score > LEAST
 
 
-LEAST = 0.6
+LEAST = 0.66  # 0.706 measured when the head was shipped: unsure counts as a miss
 
 
 def test_what_stands_around_a_turn_counts(head, embeddings):
