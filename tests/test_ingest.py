@@ -326,3 +326,73 @@ def test_a_very_long_tree_with_a_branch_at_every_message_is_read_in_time(tmp_pat
     before = time.process_time()
     read, _ = ingest(tmp_path / "c.json")
     assert dict(read.kinds) == {"message": 5000, "choice": 5000} and time.process_time() - before < 2
+
+
+def test_the_annotations_of_wildfeedback_are_one_row_an_utterance(tmp_path):
+    """Two conversations whose utterances follow each other, spelt as the file spells them; whose they are must be said."""
+    said = [("User", "Name a pet.", False, False), ("Agent", "A snake.", False, False), ("User", "No, a cat!", False, True),
+            ("Agent", "A cat.", False, False), ("User", "Thanks", True, False),
+            ("User", "Hi", False, False), ("Agent", "Hello", False, False), ("User", "?", True, True)]  # fmt: skip
+    rows = [
+        {"TurnId": 1, "UtterranceId": number % 5, "Role": role, "Content": text, "Preceeding": "YES", "Satisfaction": sat,
+         "Satisfaction-Justificiation": "", "Disatisfaction": dsat, "Dissatisfaction-Justificiation": ""}
+        for number, (role, text, sat, dsat) in enumerate(said)
+    ]  # fmt: skip
+    write(tmp_path / "sat_dsat_annotation.json", rows)
+    read, found = ingest(tmp_path / "sat_dsat_annotation.json", user_id="ann")
+    assert dict(read.formats) == {"wildfeedback": 2} and dict(read.kinds) == {"message": 5, "reaction": 2}
+    assert [(one.prompt, one.completion, one.label) for one in contents(found, "reaction")] == [
+        ("Name a pet.", "A snake.", False),
+        ("No, a cat!", "A cat.", True),
+    ]
+    assert dict(read.dropped) == {"turns labelled satisfied and dissatisfied at once": 1}
+
+
+def test_the_pairs_of_wildfeedback_as_they_are_published(tmp_path):
+    talk = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}, {"from": "human", "value": "A pet?"}]
+    row = {"conversations": talk, "chosen": {"from": "gpt", "value": "A cat."}, "rejected": {"from": "gpt", "value": "A snake."}}  # fmt: skip
+    write(tmp_path / "wildfeedback.json", [row])
+    read, found = ingest(tmp_path / "wildfeedback.json", user_id="ann")
+    (pair,) = contents(found, "choice")
+    assert (pair.prompt, pair.chosen, pair.rejected, len(pair.earlier)) == ("A pet?", "A cat.", "A snake.", 2)
+    assert dict(read.formats) == {"wildfeedback": 1}
+
+
+def test_a_draw_in_open_webui_is_no_thumb(tmp_path):
+    write(tmp_path / "f.json", [open_webui_feedback(rating=0), open_webui_feedback("2", rating=-1)])
+    read, found = ingest(tmp_path / "f.json")
+    assert [one.label for one in contents(found, "reaction")] == [False] and sum(read.dropped.values()) == 1
+
+
+def test_a_log_without_names_for_its_conversations_gives_each_of_several_exchanges_one(tmp_path):
+    def log(*texts: str) -> dict:
+        return {"user_id": "ann", "messages": [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]}  # fmt: skip
+
+    write(tmp_path / "l.jsonl", [log("Hi", "Hello", "A", "a"), log("Hi", "Hello", "B", "b"), log("Hi", "Hello", "A", "a", "C", "c"), log("Hi", "Hello")])  # fmt: skip
+    _, found = ingest(tmp_path / "l.jsonl")
+    names = [entry.session_id for entry in found]
+    assert len(set(names)) == 3 and names[0] == names[1] == names[4] == names[6] != names[2] and names[7] == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_gibibyte_in_bounded_memory_at_ten_megabytes_a_second_of_one_core(tmp_path):
+    """Generated OpenAI chat JSONL into a new store, by the real command; processor seconds, since machines are shared."""
+    line_of = [json.dumps({"user_id": f"u{user}", "session_id": f"s{user}", "messages": [{"role": ("user", "assistant")[n % 2], "content": f"NUMBER {n} " + "word " * 120} for n in range(6)]}) for user in range(500)]  # fmt: skip
+    size, number = 0, 0
+    with (tmp_path / "log.jsonl").open("w") as file:
+        while size < 2**30:
+            size += file.write(line_of[number % 500].replace("NUMBER", str(number)) + "\n")
+            number += 1
+    code = (
+        "import resource, sys; sys.argv = ['plus', 'ingest', sys.argv[1], '--store', sys.argv[2], '--json']\n"
+        "from plus.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
+        "used = resource.getrusage(resource.RUSAGE_SELF)\n"
+        "print(used.ru_maxrss, used.ru_utime + used.ru_stime, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log.jsonl"), str(tmp_path / "p.db")], capture_output=True, text=True, env=ENVIRONMENT, check=True)  # fmt: skip
+    kilobytes, seconds = map(float, done.stderr.split()[-2:])
+    print(f"\n{size:,} bytes: {kilobytes / 1024:.0f} MiB, {seconds:.1f} s, {size / 1e6 / seconds:.1f} MB/s")
+    assert kilobytes * 1024 <= 300e6 and size / 1e6 / seconds >= 10
+    assert json.loads(done.stdout)["events"] == 3 * number

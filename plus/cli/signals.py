@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from plus.cli.show import print_json, results, say
+from plus.cli.show import loading, notes, print_json, results, say
 from plus.cli.stores import AsJson
+
+if TYPE_CHECKING:
+    from plus.feedback.asked_signals import AskedSignals
+    from plus.feedback.signals import Signal
+    from plus.serve.replies import Replies
+    from plus.sources.population import Dropped
+    from plus.types import Turn
+
+Labels = Callable[[Sequence[Sequence["Turn"]]], list[list["Signal"]]]
+REPLY_TOKENS = 1024
+BATCH = 64  # conversations at a time
+LabelModel = Annotated[
+    str | None, typer.Option("--model", help="A model behind --base_url labels; each conversation is sent to it once.")
+]
+BaseUrl = Annotated[str | None, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address.")]
+Cache = Annotated[
+    Path | None,
+    typer.Option(help="Its replies are kept there and never asked for again. Holds what users said; yours alone (0600)."),
+]  # fmt: skip
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and about how many tokens; send nothing.")]  # fmt: skip
+Engine = Annotated[
+    Literal["auto", "trained", "rules"],
+    typer.Option(help="Without --model: a small trained classifier (needs the embed extra), or rules for plain English. auto: the first that is there."),
+]  # fmt: skip
 
 
 def signals(
     file: Annotated[
         Path, typer.Argument(help="Rows of {conversation: [messages]} or {messages: [...]}, as JSONL or JSON.")
     ],
+    engine: Engine = "auto",
+    model: LabelModel = None,
+    base_url: BaseUrl = None,
+    cache: Cache = None,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Label each user turn after an answer: satisfied, dissatisfied, none or unsure, with the words that show it.
+    """Label each turn of the user's: satisfied, dissatisfied, none or unsure, with the words that show it.
 
-    By rules for the plain cases, without any model; they are English, and their probabilities are not calibrated.
+    On this machine, unless --model names one that is asked: then every conversation is sent to --base_url, with your
+    OPENAI_API_KEY.
 
     Example: plus signals conversations.jsonl --json
     """
@@ -31,44 +62,135 @@ def signals(
     if not file.is_file():
         raise SourceError(f"there is no file {file}; give conversations as JSONL or JSON")
     dropped = Dropped()
-    found = list(_rows(file, dropped))
+    if model is not None:
+        asked, replies = asking(model, base_url, None if dry_run else cache)
+        if dry_run:
+            show_cost(asked.requests([talk for _, _, talk in _talks(file, dropped)]), REPLY_TOKENS // 8, model, as_json)
+            return
+        found = list(_rows(file, dropped, asked))
+        cost = {"sent": replies.sent, "known": replies.known} if replies is not None else {}
+        facts: dict[str, Any] = {"engine": model, **cost, "claims left out": dict(asked.dropped)}
+    else:
+        name, labels = on_this_machine(engine)
+        found, facts = list(_rows(file, dropped, labels)), {"engine": name}
     for line in dropped.lines():
         say(f"left out: {line}")
     if not found and dropped:
         raise SourceError(f"{file}: nothing can be used; {dropped.lines()[0]}; each row needs conversation: [messages]")
     if as_json:
-        print_json({"turns": found, "dropped": dict(dropped)})
+        print_json({"turns": found, "dropped": dict(dropped), **facts})
         return
+    for reason, count in facts.get("claims left out", {}).items():
+        say(f"left out: {count:,} x {reason}")
+    _print(found, facts["engine"])
+
+
+def asking(model: str, base_url: str | None, cache: Path | None) -> tuple[AskedSignals, Replies | None]:
+    """The engine that asks a model, and where its replies are kept."""
+    from plus.feedback.asked_signals import AskedSignals
+
+    writer_of, replies = writers(model, base_url, cache, REPLY_TOKENS)
+    return AskedSignals(writer_of), replies
+
+
+def writers(model: str, base_url: str | None, cache: Path | None, max_tokens: int) -> tuple[Callable, Replies | None]:
+    """Owner -> Writer for a model behind an address, remembering in `cache`. Raises SettingError, EndpointError."""
+    from plus.errors import SettingError
+    from plus.serve.endpoint import Endpoint
+    from plus.serve.replies import Replies
+
+    if not base_url:
+        raise SettingError(f"--model {model} needs --base_url, the address that it is served at")
+    endpoint = Endpoint(base_url, model, max_tokens=max_tokens)
+    if cache is None:
+        return (lambda owner: endpoint), None
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    cache.touch(mode=0o600)
+    replies = Replies(cache)
+    return (lambda owner: replies.of(endpoint, f"{model}, {max_tokens} tokens", owner)), replies
+
+
+def on_this_machine(engine: str) -> tuple[str, Labels]:
+    """(name, engine): the trained head where sentence embeddings are to be had, else rules, which is said."""
+    if engine != "rules":
+        from plus.errors import ModelError
+
+        try:
+            with loading("loading the sentence model"):
+                try:
+                    from plus.models.embeddings import minilm
+                    from plus.models.signal_head import SignalHead
+                except ImportError as error:
+                    raise ModelError(
+                        f"the trained classifier needs {error.name}; pip install 'plus-preferences[train,embed]'"
+                    ) from error
+                return "trained", SignalHead.load(minilm())
+        except ModelError as error:
+            if engine == "trained":
+                raise
+            say(f"rules label, which know plain English only: {error}")
+    from plus.feedback.signals import signals as by_rules
+
+    return "rules", lambda talks: [by_rules(talk) for talk in talks]
+
+
+def show_cost(requests: Sequence[Sequence[Any]], reply_tokens: int, model: str, as_json: bool) -> None:
+    """How many requests, and about how many tokens, in and out."""
+    from plus.serve.personalize import estimate_tokens
+
+    tokens = sum(estimate_tokens(message["content"]) for messages in requests for message in messages)
+    facts = {"model": model, "requests": len(requests), "tokens": tokens, "reply_tokens": reply_tokens * len(requests), "sent": 0}  # fmt: skip
+    if as_json:
+        print_json(facts)
+    else:
+        results.print(
+            f"{len(requests):,} requests to {model}, about {tokens:,} tokens, and replies of about {facts['reply_tokens']:,}; nothing was sent"
+        )
+
+
+def _print(found: list[dict[str, Any]], engine: str) -> None:
     counts = Counter(row["label"] for row in found)
-    results.print(f"{len(found):,} turns: " + ", ".join(f"{count:,} {label}" for label, count in counts.most_common()))
+    shown = ", ".join(f"{count:,} {label}" for label, count in counts.most_common())
+    results.print(f"{len(found):,} turns by {engine}: {shown}")
     for row in found:
         if row["label"] != "none":
-            shown = "; ".join(f"{span['rubric']}: {span['text']}" for span in row["evidence"])
-            results.print(f"{row['where']} turn {row['turn']}: {row['label']} ({shown})", markup=False)
+            words = "; ".join(f"{span['rubric']}: {span['text']}" for span in row["evidence"])
+            results.print(
+                f"{row['where']} turn {row['turn']}: {row['label']} {row['probability']:.2f} ({words})", markup=False
+            )
 
 
-def _rows(file: Path, dropped: Any) -> Iterator[dict[str, Any]]:
+def _talks(file: Path, dropped: Dropped) -> Iterator[tuple[str, Any, list[Turn]]]:
+    """(where, id, turns) of each conversation; tools' and empty messages keep their number, so that `turn` counts
+    the messages as they stand."""
     from plus.feedback.exchanges import Place, said_of
-    from plus.feedback.signals import signals as label
     from plus.feedback.streams import rows
     from plus.sources.messages import UnusableError
     from plus.types import Turn
 
     for where, row in rows(file, dropped):
         place = Place(where, dropped=dropped)
-        talk = row.get("conversation", row.get("messages"))
+        talk = next((row[name] for name in ("conversation", "messages", "conversations") if name in row), None)
         try:
             if not isinstance(talk, list):
                 raise UnusableError("rows without a conversation")
-            # Tools' and empty messages keep their number, so that `turn` counts the messages as they stand.
             said = [said_of(message, place) for message in talk]
         except UnusableError as error:
             place.drop(str(error))
             continue
-        for signal in label([Turn(one.role, one.content) if one else Turn("system", "") for one in said]):
-            text = said[signal.turn].content  # type: ignore[union-attr]
-            evidence = [
-                {"rubric": rubric, "start": start, "end": end, "text": text[start:end]} for start, end, rubric in signal.evidence
-            ]  # fmt: skip
-            yield {"where": where, "id": row.get("id"), "turn": signal.turn, "label": signal.label,
-                   "probability": signal.probability, "evidence": evidence}  # fmt: skip
+        yield where, row.get("id"), [Turn(one.role, one.content) if one else Turn("system", "") for one in said]
+
+
+def _rows(file: Path, dropped: Dropped, labels: Labels) -> Iterator[dict[str, Any]]:
+    with notes.status("labelling"):
+        talks = _talks(file, dropped)
+        while batch := list(islice(talks, BATCH)):
+            for (where, name, talk), found in zip(batch, labels([talk for *_, talk in batch]), strict=True):
+                for signal in found:
+                    text = talk[signal.turn].content
+                    evidence = [
+                        {"rubric": rubric, "start": start, "end": end, "text": text[start:end]}
+                        for start, end, rubric in signal.evidence
+                    ]
+                    yield {"where": where, "id": name, "turn": signal.turn, "label": signal.label,
+                           "probability": signal.probability, "evidence": evidence}  # fmt: skip

@@ -132,9 +132,10 @@ def forward_in_time(talk: Sequence[Said], place: Place) -> list[Said]:
 
 
 def entries(talk: Sequence[Said], user_id: str, source: str, session: str, place: Place) -> Iterator[Entry]:
-    """The events of one conversation, in order."""
+    """The events of one conversation, in order. One that has no name, but several exchanges, is named by how it begins."""
     talk = forward_in_time(talk, place)
     seen = hashlib.sha256(f"{source}\0{user_id}\0{session}".encode())
+    session = session or _named(talk, user_id, source)
     start = 0
     while start < len(talk):
         end = start + 1
@@ -152,6 +153,15 @@ def entries(talk: Sequence[Said], user_id: str, source: str, session: str, place
                 before = talk[: start + number]
                 yield from reactions(said, before, user_id, source, session, seen.copy().hexdigest()[:24], place)
         start = end
+
+
+def _named(talk: Sequence[Said], user_id: str, source: str) -> str:
+    """A name made of the first two exchanges; "" where there is one only, since many begin with the same greeting."""
+    asked = [number for number, said in enumerate(talk) if said.role == "user"]
+    if len(asked) < 2:
+        return ""
+    first = [source, user_id, *(said.content for said in talk[asked[0] : asked[1] + 1])]
+    return f"talk-{hashlib.sha256(chr(0).join(first).encode()).hexdigest()[:24]}"
 
 
 def _answer(said: Sequence[Said]) -> tuple[Turn, ...]:

@@ -16,7 +16,8 @@ from plus.errors import SourceError
 from plus.feedback.exchanges import Place
 from plus.feedback.formats import FORMATS, nearest, recognise
 from plus.feedback.last_wins import UNKNOWN, LastWins
-from plus.feedback.streams import rows
+from plus.feedback.streams import rows as lines_of
+from plus.feedback.wildfeedback import conversations
 from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError
 from plus.sources.population import Dropped
@@ -59,6 +60,11 @@ class Read:
         self.users.add(entry.user_id)
         self.kinds[entry.event.kind] += 1
         self.ups += isinstance(entry.event.content, Reaction) and entry.event.content.label
+
+
+def rows(path: Path, dropped: Dropped) -> Iterator[tuple[str, dict]]:
+    """(where, row) of a file; utterances that stand apart are joined to conversations first."""
+    return conversations(lines_of(path, dropped))
 
 
 def files_of(sources: Iterable[Path]) -> dict[Path, str]:

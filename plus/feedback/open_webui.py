@@ -2,7 +2,8 @@
 
 A chat: {"id", "user_id", "chat": {"history": {"messages": {id: {role, content, parentId, childrenIds, annotation}},
 "currentId"}}}. A feedback: {"id", "user_id", "type": "rating", "data": {"rating": 1 | -1, "comment", "reason"},
-"meta": {"message_id", "chat_id"}, "snapshot": {"chat": a chat}}. https://docs.openwebui.com
+"meta": {"message_id", "chat_id"}, "snapshot": {"chat": a chat}}; a rating of 0 is a draw between two models and no thumb.
+https://github.com/open-webui/open-webui/blob/main/backend/open_webui/models/feedbacks.py
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def is_feedback(row: Mapping[str, Any]) -> bool:
 
 def given(row: Mapping[str, Any], place: Place) -> Given | None:
     """The message that a feedback is about, and when it was given."""
-    rating = thumb(row["data"].get("rating"))
+    rating = _vote(row["data"].get("rating"))
     message = label(row["meta"].get("message_id"))
     if rating is None or not message:
         return None
@@ -79,7 +80,7 @@ def _node(message: Mapping[str, Any], place: Place) -> Node:
     names = tuple(label(child) for child in children) if isinstance(children, list) else ()
     said, annotation = said_of(message, place), message.get("annotation")
     if said is not None and isinstance(annotation, dict):
-        rating = thumb(annotation.get("rating"))
+        rating = _vote(annotation.get("rating"))
         if rating is None and annotation.get("rating") is not None:
             place.drop("reactions that are neither yes nor no")
         said = said._replace(rating=rating, comment=_comment(annotation))
@@ -96,6 +97,11 @@ def thumb(value: Any) -> bool | None:
     if isinstance(value, bool | int | float) and value in (1, 0, -1):
         return value == 1
     return None
+
+
+def _vote(value: Any) -> bool | None:
+    """A thumb in this program's numbers, in which 0 is neither."""
+    return None if str(value).strip() in ("0", "0.0", "False") else thumb(value)
 
 
 def _comment(data: Mapping[str, Any]) -> str:

@@ -9,10 +9,29 @@ import re
 from typing import Literal, NamedTuple
 
 Label = Literal["satisfied", "dissatisfied", "none", "unsure"]
-SATISFIED = ("gratitude", "learning", "compliance", "praise", "personal details", "humour", "acknowledgement",
-             "positive closure", "getting there")  # fmt: skip
-DISSATISFIED = ("negative feedback", "revision request", "factual error", "unrealistic expectation", "no engagement",
-                "ignored", "lower quality", "insufficient detail", "style")  # fmt: skip
+MEANING_SATISFIED = {
+    "gratitude": "thanks for an answer",
+    "learning": "says that they now know or understand something that they did not",
+    "compliance": "has followed the advice or used the answer, or says that they will",
+    "praise": "calls an answer good, in words or with an emoji",
+    "personal details": "opens up and tells of themselves because the talk does them good",
+    "humour": "laughs or jokes with the assistant in a friendly way",
+    "acknowledgement": "confirms that an answer was right or was understood",
+    "positive closure": "ends the conversation content",
+    "getting there": "says that an answer is better than before or partly right, with something left to do",
+}
+MEANING_DISSATISFIED = {
+    "negative feedback": "calls an answer bad or unhelpful, or reports that it does not work",
+    "revision request": "wants an answer done again or changed, or asks the same question again",
+    "factual error": "corrects the assistant or doubts that an answer is right",
+    "unrealistic expectation": "insists on what the assistant has said that it cannot do",
+    "no engagement": "breaks off, or will not answer what the assistant asks",
+    "ignored": "says that a request or a part of it was passed over, or that the answer misses the point",
+    "lower quality": "says that an earlier answer, or another assistant, was better",
+    "insufficient detail": "says that an answer is too short, general or incomplete, or wants more of it",
+    "style": "dislikes form, tone, length or difficulty of an answer",
+}
+SATISFIED, DISSATISFIED = tuple(MEANING_SATISFIED), tuple(MEANING_DISSATISFIED)
 
 
 class Rule(NamedTuple):

@@ -36,7 +36,7 @@ class Signal:
 
 
 def signals(talk: Sequence[Turn]) -> list[Signal]:
-    """One signal for each turn of the user's that follows an answer, in order."""
+    """One signal for each turn of the user's, in order; what was said before any answer is none."""
     found: list[Signal] = []
     asked: list[str] = []
     answered = False
@@ -44,14 +44,18 @@ def signals(talk: Sequence[Turn]) -> list[Signal]:
         answered = answered or turn.role == "assistant"
         if turn.role != "user":
             continue
-        if answered:
-            found.append(_signal(number, turn.content, asked))
+        found.append(_signal(number, turn.content, asked) if answered else Signal(number, "none", 1.0))
         asked = [*asked[-7:], turn.content]
     return found
 
 
+def user_turns(talk: Sequence[Turn]) -> list[int]:
+    """The numbers of the user's turns."""
+    return [number for number, turn in enumerate(talk) if turn.role == "user"]
+
+
 def _signal(number: int, text: str, asked: Sequence[str]) -> Signal:
-    hits = _plain(text)
+    hits = plain(text)
     repeat = _repeats(text, asked)
     if repeat and not any(rubric in SATISFIED for _, _, rubric, _ in hits):
         hits.append((0, len(text), "revision request", repeat))
@@ -75,16 +79,32 @@ def _signal(number: int, text: str, asked: Sequence[str]) -> Signal:
     return Signal(number, "satisfied" if good else "dissatisfied", sure, evidence)
 
 
-def _plain(text: str) -> list[tuple[int, int, str, float]]:
+def plain(text: str) -> list[tuple[int, int, str, float]]:
     """(start, end, rubric, probability) of each rule that finds its words where a user speaks of the answer."""
-    spoken = _QUOTED.sub(lambda quoted: " " * len(quoted.group()), text)
-    if len(spoken) > HEAD + TAIL:
-        spoken = spoken[:HEAD] + " " * (len(spoken) - HEAD - TAIL) + spoken[-TAIL:]
+    said = spoken(text)
     return [
         (found.start(), found.end(), rule.rubric, rule.probability)
         for rule in RULES
-        if (found := rule.pattern.search(spoken)) is not None
+        if (found := rule.pattern.search(said)) is not None
     ]
+
+
+def spoken(text: str) -> str:
+    """The text with what is quoted, fenced or in the middle of a long turn blanked; as long as the text."""
+    said = _QUOTED.sub(lambda quoted: " " * len(quoted.group()), text)
+    if len(said) > HEAD + TAIL:
+        said = said[:HEAD] + " " * (len(said) - HEAD - TAIL) + said[-TAIL:]
+    return said
+
+
+def common_words(one: str, two: str) -> float:
+    """The share of two texts' words that both have, 0 where the first has hardly any."""
+    words = _words(one)
+    return _shared(words, _words(two)) if len(words) >= _SHORTEST else 0.0
+
+
+def _words(text: str) -> set[str]:
+    return set(_WORDS.findall(text.lower()))
 
 
 def _repeats(text: str, asked: Sequence[str]) -> float:
@@ -92,10 +112,10 @@ def _repeats(text: str, asked: Sequence[str]) -> float:
 
     The last question in other words may be a complaint, or the next of a series ("a poem about cats", "about dogs").
     """
-    words = set(_WORDS.findall(text.lower()))
+    words = _words(text)
     if len(words) < _SHORTEST:
         return 0.0
-    common = [_shared(words, set(_WORDS.findall(earlier.lower()))) for earlier in asked]
+    common = [_shared(words, _words(earlier)) for earlier in asked]
     closest = max(common, default=0.0)
     return 0.85 if closest >= SAME else UNSURE if closest >= ALIKE and common[-1] == closest else 0.0
 

@@ -1,12 +1,16 @@
-"""WildFeedback: pairs with the preferences that the user stated, and conversations whose turns are labelled.
+"""WildFeedback: pairs of answers, and conversations whose turns are labelled.
 
-https://huggingface.co/datasets/microsoft/WildFeedback (arXiv 2408.15549). A stated preference is a remark; a user's
-turn labelled satisfied or dissatisfied is a reaction to the answer before it.
+https://huggingface.co/datasets/microsoft/WildFeedback (arXiv 2408.15549), two of its files: `wildfeedback.json`, pairs
+{conversations: [{from, value}], chosen: {from, value}, rejected: {from, value}}, and `sat_dsat_annotation.json`, one row
+an utterance {UtterranceId (from 0 in each conversation), TurnId, Role: User | Agent, Content, Satisfaction,
+Disatisfaction, ...}, so spelt. Rows as others publish them too: pairs with the preferences stated (`user_preference`), and
+messages with `sat` and `dsat`. A stated preference is a remark; a user's turn labelled satisfied or dissatisfied is a
+reaction to the answer before it. No file says whose a row is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from plus.feedback.exchanges import Place, Said, asked_in, entries, label, said_of, stated_time, stated_user
@@ -15,7 +19,7 @@ from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError, text_of
 from plus.types import Event, Preference
 
-COLUMNS = ("chosen", "rejected", "user_preference")
+COLUMNS = ("conversations", "chosen", "rejected")
 _STATED = ("user_preference", "user_preferences", "preferences")
 _TALKS = ("prompt", "messages", "conversation", "conversations")
 
@@ -23,7 +27,7 @@ _TALKS = ("prompt", "messages", "conversation", "conversations")
 def is_mine(row: Mapping[str, Any]) -> bool:
     """Whether a row is a pair with stated preferences, or a conversation with labelled turns."""
     if "chosen" in row and "rejected" in row:
-        return any(column in row for column in _STATED)
+        return any(column in row for column in _STATED) or isinstance(row.get("conversations"), list)
     talk = _talk(row)
     return isinstance(talk, list) and any(isinstance(one, dict) and ("sat" in one or "dsat" in one) for one in talk)
 
@@ -38,7 +42,7 @@ def read(row: Mapping[str, Any], place: Place) -> Iterator[Entry]:
     talk = _talk(row)
     messages = [{"role": "user", "content": talk}] if isinstance(talk, str) else talk
     asked, earlier = asked_in(spoken(messages, place, time))
-    chosen, rejected = (_answer(row[column], place) for column in COLUMNS[:2])
+    chosen, rejected = (_answer(row[column], place) for column in COLUMNS[1:])
     if asked is None or not chosen.strip() or not rejected.strip() or chosen == rejected:
         raise UnusableError("rows whose answers are empty or equal")
     event = Event("", "choice", Preference(asked.content, chosen, rejected, earlier), time, "wildfeedback")
@@ -46,6 +50,45 @@ def read(row: Mapping[str, Any], place: Place) -> Iterator[Entry]:
     for number, stated in enumerate(_stated(row)):
         name = f"stated-{session}-{number}" if session else ""
         yield Entry(user_id, Event(name, "remark", text_of(stated, "preference"), time, "wildfeedback"), session)
+
+
+def is_utterance(row: Mapping[str, Any]) -> bool:
+    """Whether a row is one utterance of `sat_dsat_annotation.json`."""
+    return "Role" in row and "Content" in row and _number(row) is not None
+
+
+def conversations(rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where, row)s with the utterances of a conversation, which follow each other, as one row of labelled messages."""
+    where, talk = "", list[dict[str, Any]]()
+    for place, row in rows:
+        if not is_utterance(row):
+            if talk:
+                yield where, {"messages": talk}
+            talk = []
+            yield place, row
+            continue
+        if talk and _number(row) == 0:
+            yield where, {"messages": talk}
+            talk = []
+        where = where if talk else place
+        talk.append(_message(row))
+    if talk:
+        yield where, {"messages": talk}
+
+
+def _number(row: Mapping[str, Any]) -> int | None:
+    value = next((row[name] for name in ("UtterranceId", "UtteranceId") if name in row), None)
+    return value if isinstance(value, int) else None
+
+
+def _message(row: Mapping[str, Any]) -> dict[str, Any]:
+    dsat = next((row[name] for name in ("Disatisfaction", "Dissatisfaction") if name in row), False)
+    role = "user" if row["Role"] == "User" else "assistant" if row["Role"] == "Agent" else row["Role"]
+    return {"role": role, "content": row["Content"], "sat": _yes(row.get("Satisfaction")), "dsat": _yes(dsat)}
+
+
+def _yes(value: Any) -> bool:
+    return value is True or (isinstance(value, str) and value.strip().lower() in ("true", "yes"))
 
 
 def _labelled(talk: Any, user_id: str, session: str, time: float | None, place: Place) -> Iterator[Entry]:
