@@ -201,22 +201,6 @@ def checklist_messages(preferences: Sequence[str], prompt: Prompt, answer: str) 
     return [{"role": "system", "content": CHECKLIST}, {"role": "user", "content": question}]
 
 
-def checklist_messages(preferences: Sequence[str], prompt: Prompt, answer: str) -> list[Message]:
-    """What a judge reads that checks one answer against a user's stated preferences, numbered from 1.
-
-    A preference is one line, and no text can open a part of its own.
-    """
-
-    def plain(text: str) -> str:
-        return _PART.sub(r"\1 -", escape(text.strip()))
-
-    points = "\n".join(f"{number}. {one_line(escape(point))}" for number, point in enumerate(preferences, 1))
-    turns = (Turn("user", prompt),) if isinstance(prompt, str) else prompt
-    asked = "\n".join(f"{turn.role.capitalize()}: {plain(turn.content)}" for turn in turns)
-    question = f"Checklist:\n{points}\n\n{asked}\n\nAnswer:\n{plain(answer)}"
-    return [{"role": "system", "content": CHECKLIST}, {"role": "user", "content": question}]
-
-
 def signal_messages(
     satisfied: Mapping[str, str], dissatisfied: Mapping[str, str], said: Iterable[tuple[str, str]]
 ) -> list[Message]:

@@ -21,11 +21,11 @@ from plus.prompts import FENCE
 KEY = "sk-test-0123456789abcdef"
 
 # Sends texts about people somewhere: --dry-run shows the bytes.
-SENDS = {"audit", "chat", "judge", "proxy", "prompt", "push", "summarize"}
+SENDS = {"audit", "chat", "judge", "proxy", "pairs", "prompt", "push", "signals", "summarize"}
 # Fetches files from the Hub where one is named (a data set, a model), and sends nothing but their names.
 FETCHES = {"benchmark", "data card", "data check", "data head", "data split", "evaluate", "gate", "love", "train"}
 LOCAL = {
-    "demo", "doctor", "export", "forget", "import", "ingest", "signals", "profile diff", "profile edit", "profile forbid", "profile history",
+    "demo", "doctor", "export", "forget", "import", "ingest", "profile diff", "profile edit", "profile forbid", "profile history",
     "profile list", "profile lock", "profile restore", "profile score", "profile show", "profile why",
 }  # fmt: skip
 
@@ -70,7 +70,7 @@ def blocked(monkeypatch):
 # The tests of the commands that stay on this machine, and of those that only fetch what is named.
 OFFLINE = (
     "test_profile_cli.py", "test_update_cli.py", "test_profile_export.py", "test_forget.py", "test_doctor.py", "test_ingest.py",
-    "test_signals.py", "test_data_cli.py", "test_outgoing.py::test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked",
+    "test_signals.py", "test_signal_head.py", "test_pairs.py", "test_data_cli.py", "test_outgoing.py::test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked",
     "test_cli.py", "test_demo.py",
 )  # fmt: skip
 

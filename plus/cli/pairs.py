@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from plus.cli.dry_run import DryRun
 from plus.cli.show import notes, print_json, results, say
-from plus.cli.signals import BaseUrl, Cache, DryRun, Engine, asking, on_this_machine, show_cost, writers
+from plus.cli.signals import REPLY_TOKENS, BaseUrl, Cache, Engine, asking, on_this_machine, show_requests, writers
 from plus.cli.stores import AsJson, StoreFile, open_store
 
 if TYPE_CHECKING:
@@ -130,15 +131,15 @@ def _rewritten(left: list[Left], model: str, base_url: str | None, cache: Path |
 def _dry_run(store: Store, model: str | None, rewrite_model: str | None, base_url: str | None, engine: str, as_json: bool) -> None:  # fmt: skip
     """What labelling would send; what rewriting would, as far as complaints are known without it."""
     from plus.feedback import pairs as of
+    from plus.feedback.asked_signals import requests_of
     from plus.feedback.rewrite import asking as asking_for_preferences
 
     if model is not None:
-        asked, _ = asking(model, base_url, None)
         talks = (talk.turns for user_id in list(store.users()) for talk in of.talks(store, user_id))
-        show_cost(asked.requests(list(talks)), ANSWER_TOKENS // 8, model, as_json)
+        show_requests(requests_of(talks), model, base_url, REPLY_TOKENS, as_json)
     elif rewrite_model is not None:
         _, left, _ = _found(store, None, base_url, None, engine)
-        show_cost([asking_for_preferences(one) for one in left], 64, rewrite_model, as_json)
+        show_requests(map(asking_for_preferences, left), rewrite_model, base_url, ANSWER_TOKENS, as_json)
         say(f"then at most {3 * len(left):,} more requests: a new answer to each complaint, and two checks")
     else:
         say("nothing would be sent: no --model and no --rewrite_model")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from plus.cli.dry_run import DryRun, catcher, show_outgoing
 from plus.cli.show import loading, notes, print_json, results, say
 from plus.cli.stores import AsJson
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from plus.feedback.signals import Signal
     from plus.serve.replies import Replies
     from plus.sources.population import Dropped
-    from plus.types import Turn
+    from plus.types import Message, Turn
 
 Labels = Callable[[Sequence[Sequence["Turn"]]], list[list["Signal"]]]
 REPLY_TOKENS = 1024
@@ -31,7 +32,6 @@ Cache = Annotated[
     Path | None,
     typer.Option(help="Its replies are kept there and never asked for again. Holds what users said; yours alone (0600)."),
 ]  # fmt: skip
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be sent, and about how many tokens; send nothing.")]  # fmt: skip
 Engine = Annotated[
     Literal["auto", "trained", "rules"],
     typer.Option(help="Without --model: a small trained classifier (needs the embed extra), or rules for plain English. auto: the first that is there."),
@@ -63,10 +63,14 @@ def signals(
         raise SourceError(f"there is no file {file}; give conversations as JSONL or JSON")
     dropped = Dropped()
     if model is not None:
-        asked, replies = asking(model, base_url, None if dry_run else cache)
         if dry_run:
-            show_cost(asked.requests([talk for _, _, talk in _talks(file, dropped)]), REPLY_TOKENS // 8, model, as_json)
+            from plus.feedback.asked_signals import requests_of
+
+            show_requests(
+                requests_of(talk for *_, talk in _talks(file, dropped)), model, base_url, REPLY_TOKENS, as_json
+            )
             return
+        asked, replies = asking(model, base_url, cache)
         found = list(_rows(file, dropped, asked))
         cost = {"sent": replies.sent, "known": replies.known} if replies is not None else {}
         facts: dict[str, Any] = {"engine": model, **cost, "claims left out": dict(asked.dropped)}
@@ -95,13 +99,10 @@ def asking(model: str, base_url: str | None, cache: Path | None) -> tuple[AskedS
 
 def writers(model: str, base_url: str | None, cache: Path | None, max_tokens: int) -> tuple[Callable, Replies | None]:
     """Owner -> Writer for a model behind an address, remembering in `cache`. Raises SettingError, EndpointError."""
-    from plus.errors import SettingError
     from plus.serve.endpoint import Endpoint
     from plus.serve.replies import Replies
 
-    if not base_url:
-        raise SettingError(f"--model {model} needs --base_url, the address that it is served at")
-    endpoint = Endpoint(base_url, model, max_tokens=max_tokens)
+    endpoint = Endpoint(_needed(base_url, model), model, max_tokens=max_tokens)
     if cache is None:
         return (lambda owner: endpoint), None
     cache.parent.mkdir(parents=True, exist_ok=True)
@@ -134,18 +135,24 @@ def on_this_machine(engine: str) -> tuple[str, Labels]:
     return "rules", lambda talks: [by_rules(talk) for talk in talks]
 
 
-def show_cost(requests: Sequence[Sequence[Any]], reply_tokens: int, model: str, as_json: bool) -> None:
-    """How many requests, and about how many tokens, in and out."""
-    from plus.serve.personalize import estimate_tokens
+def show_requests(requests: Iterable[Sequence[Message]], model: str, base_url: str | None, max_tokens: int, as_json: bool) -> None:  # fmt: skip
+    """The exact bytes of each request; nothing is sent."""
+    from plus.serve.endpoint import Endpoint
 
-    tokens = sum(estimate_tokens(message["content"]) for messages in requests for message in messages)
-    facts = {"model": model, "requests": len(requests), "tokens": tokens, "reply_tokens": reply_tokens * len(requests), "sent": 0}  # fmt: skip
-    if as_json:
-        print_json(facts)
-    else:
-        results.print(
-            f"{len(requests):,} requests to {model}, about {tokens:,} tokens, and replies of about {facts['reply_tokens']:,}; nothing was sent"
-        )
+    caught = catcher()
+    endpoint = Endpoint(_needed(base_url, model), model, "none", max_tokens, http_client=caught.client)
+    for messages in requests:
+        endpoint.complete(messages)
+    show_outgoing(caught.outgoing, as_json)
+    say(f"each reply is of at most {max_tokens:,} tokens, mostly far fewer")
+
+
+def _needed(base_url: str | None, model: str) -> str:
+    from plus.errors import SettingError
+
+    if not base_url:
+        raise SettingError(f"--model {model} needs --base_url, the address that it is served at")
+    return base_url
 
 
 def _print(found: list[dict[str, Any]], engine: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
 
@@ -48,10 +48,6 @@ class AskedSignals:
             for talk, of, asked in ((talk, of, _answered(talk)) for talk, of in zip(talks, found, strict=True))
         ]
 
-    def requests(self, talks: Sequence[Sequence[Turn]]) -> list[list[Message]]:
-        """What would be sent, and nothing is."""
-        return [_messages(talk, part) for talk in talks for part in _parts(talk)]
-
     def _ask(self, talk: Sequence[Turn], part: range, owner: str) -> str:
         return self.writer_of(owner).complete(_messages(talk, part))
 
@@ -72,6 +68,11 @@ class AskedSignals:
             else:
                 found[signal.turn] = signal
         return found
+
+
+def requests_of(talks: Iterable[Sequence[Turn]]) -> Iterator[list[Message]]:
+    """What would be sent to label these conversations."""
+    return (_messages(talk, part) for talk in talks for part in _parts(talk))
 
 
 def read_list(reply: str) -> list[Any] | None:
