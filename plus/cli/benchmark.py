@@ -78,9 +78,8 @@ def run(
         from plus.models.embeddings import Embeddings, minilm
         from plus.train.run_folder import write_json
     settings = people.SETTINGS[dataset_name]
-    folder = (
-        output_dir or Path("runs") / f"benchmark-{folds[0].name.split('/new')[0].split('/same')[0].replace('/', '-')}"
-    )
+    name = folds[0].name.split("/new")[0].split("/same")[0]
+    folder = output_dir or Path("runs") / f"benchmark-{name.replace('/', '-')}"
     # Loaded when first asked for: a method that embeds nothing works without.
     model = cache(minilm)
     embeddings = Embeddings(lambda lines: model()(lines), folder / "embeddings.safetensors")
@@ -95,7 +94,7 @@ def run(
         )  # fmt: skip
     with notes.status("intervals"):
         report = {
-            "dataset": folder.name,
+            "dataset": name,
             "folder": str(folder),
             "notes": [
                 *(f"left out: {line}" for line in dropped.lines()),

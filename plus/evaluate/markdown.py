@@ -67,6 +67,13 @@ def shown(found: Mapping[str, Any], form: str = ".3f") -> list[str]:
     return [value, f"{found['users']:,}", f"{found['targets']:,}"]
 
 
+def values(found: Sequence[float | None] | None, form: str = ".3f") -> str:
+    """[mean, low, high, ...] as a mean with its interval, or a dash; a mean alone where there is no interval."""
+    if found is None or found[0] is None:
+        return "-"
+    return format(found[0], form) + ("" if found[1] is None else f" [{found[1]:{form}}, {found[2]:{form}}]")
+
+
 def number(value: float | None, form: str = ".3f") -> str:
     """A number, or a dash for what could not be computed."""
     return "-" if value is None else f"{value:{form}}"
