@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ENVIRONMENT, ROOT
 
-from plus.evaluate import evidence
+from plus.evaluate import evidence, evidence_page
 from plus.evaluate.synthetic import Budget, Synthetic, shipped_base
 from plus.sources import pets, pets_ood, styles
 
@@ -40,7 +40,7 @@ def cheap(out: Path, name: str):
 
 
 def test_the_promises_are_those_of_the_issue():
-    found = evidence.promises()
+    found = evidence_page.promises()
     assert found["pets"]["plus"] == found["pets"]["vpl"] == found["pets"]["in_context"] == (0.95, 1.0)
     assert found["pets"]["bradley_terry"] == (0.49, 0.51)
     assert found["pets"]["oracle"] == (0.98, 1.0)
@@ -50,7 +50,7 @@ def test_the_promises_are_those_of_the_issue():
 
 def test_a_promise_is_held_missed_or_not_run():
     card = {"accuracy": {"mean": 0.94}}
-    rows = {(row["data"], row["method"]): row["held"] for row in evidence.judged({"pets": {"methods": {"plus": card, "bradley_terry": {"accuracy": {"mean": 0.5}}}}})}  # fmt: skip
+    rows = {(row["data"], row["method"]): row["held"] for row in evidence_page.judged({"pets": {"methods": {"plus": card, "bradley_terry": {"accuracy": {"mean": 0.5}}}}})}  # fmt: skip
     assert rows["pets", "plus"] is False
     assert rows["pets", "bradley_terry"] is True
     assert rows["pets_ood", "plus"] is None
