@@ -79,6 +79,15 @@ def number(value: float | None, form: str = ".3f") -> str:
     return "-" if value is None else f"{value:{form}}"
 
 
+def said_below(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the numbers cannot say (`notes`), each line once with the methods that it is about."""
+    said: dict[str, list[str]] = {}
+    for name, card in cards.items():
+        for note in card.get("notes", []):
+            said.setdefault(note, []).append(name)
+    return [f"- {', '.join(names) if len(names) < len(cards) else 'every method'}: {note}" for note, names in said.items()]  # fmt: skip
+
+
 def pictures(names: Iterable[str]) -> list[str]:
     """Figures that lie beside the page."""
     return [f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in names]

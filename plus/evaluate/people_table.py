@@ -12,9 +12,9 @@ from scipy.stats import t as student
 from plus.evaluate import goals
 from plus.evaluate.benchmark import Results
 from plus.evaluate.intervals import paired_difference, user_interval
-from plus.evaluate.markdown import values
+from plus.evaluate.markdown import said_below, values
 from plus.evaluate.predictions import Prediction
-from plus.evaluate.scorecard import plain
+from plus.evaluate.scorecard import notes, plain
 from plus.sources.folds import CONTROVERSIAL
 
 # Pairs of rows whose difference is printed, where both were run: (a, b).
@@ -77,7 +77,8 @@ def _row(found: Sequence[list[Prediction]], names: Sequence[str]) -> dict[str, A
     if not row:
         return {}
     by_fold = {"workers": worker_protocol(found[0]), "workers_50": worker_protocol(found[0], 50)}
-    return row | {"per_user": user_mean(found[0])} | {key: value for key, value in by_fold.items() if value}
+    row |= {"per_user": user_mean(found[0]), "notes": notes(found[0])}
+    return row | {key: value for key, value in by_fold.items() if value}
 
 
 def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) -> dict[str, Any]:
@@ -134,12 +135,14 @@ def markdown(report: Mapping[str, Any]) -> str:
                 lines.append(
                     f"| {name} | {values(row.get('all'))} | {values(row.get('controversial'))} | {row['per_user']:.3f} | {shuffled} |"
                 )
+        lines += [f"| {name} | - (see below) | | | |" for name in absent(report, group)]
         sizes = {
             where: next(iter(rows.values()))[where][3:]
             for where in ("all", "controversial")
             if where in next(iter(rows.values()), {})
         }
         lines += ["", *(f"{where}: {users:,} users, {targets:,} predictions over folds and seeds" for where, (users, targets) in sizes.items())]  # fmt: skip
+        lines += ["", *said_below(rows)]
         if group == "new prompts":
             lines += ["", "| accuracy per worker, then folds | all workers | with more than 50 choices in the other folds |", "|---|---|---|"]  # fmt: skip
             lines += [
@@ -159,6 +162,12 @@ def markdown(report: Mapping[str, Any]) -> str:
     if report["missing"]:
         lines += ["## Not computed", "", *(f"- {cell}: {why}" for cell, why in report["missing"].items()), ""]
     return "\n".join(lines)
+
+
+def absent(report: Mapping[str, Any], group: str) -> list[str]:
+    """Methods that have no cell at all among the folds of a group; `missing` says why."""
+    named = dict.fromkeys(cell.split(", ")[0] for cell in report["missing"] if f"/{group}/" in cell)
+    return [name for name in named if name not in report["groups"][group]["rows"]]
 
 
 def _short(value: Sequence[float] | None) -> str:

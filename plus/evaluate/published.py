@@ -65,11 +65,12 @@ def tables(result: Mapping[str, Any], brief: bool = True) -> str:
 
 
 def intervals(result: Mapping[str, Any]) -> dict[str, dict[str, Interval]]:
-    """Title -> method -> accuracy, of all that a result can be drawn of; controls are left out."""
+    """Title -> method -> accuracy, of all that a result can be drawn of: of real people on controversial pairs, where
+    there are any. Controls are left out."""
     if result["kind"] == "people":
         return {
             f"{result['dataset']}: {group}, {where}": {name: _interval(row[where]) for name, row in table["rows"].items() if where in row and not name.endswith(", shuffled")}
-            for group, table in result["groups"].items() for where in _slices(table)
+            for group, table in result["groups"].items() for where in _slices(table)[-1:]
         }  # fmt: skip
     cards = {"ablation": {"ablation": result}}.get(result["kind"]) or result.get("reports", {})
     return {
@@ -87,6 +88,8 @@ def _people(result: Mapping[str, Any], brief: bool) -> str:
         columns += [f"{group}, {part}" for part in where] + ["shuffled user"]
         shown.append({name: _cells(name, table["rows"], where) for name in names})
     rows = [[name, *(cell for of in shown for cell in of[name])] for name in names]
+    absent = dict.fromkeys(cell.split(", ")[0] for cell in result["missing"])
+    rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in absent if name not in names]
     parts = [markdown.table(columns, rows), _sizes(result), goals.table(result)]
     if result["dataset"] == "ukpconvarg1":
         parts.insert(1, _workers(result["groups"]["new prompts"]["rows"], names))
@@ -120,7 +123,7 @@ def _workers(rows: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _grouped(missing: Mapping[str, str]) -> dict[str, str]:
-    """One line for a method that has no cell at all for the same kind of reason, with how many cells."""
+    """A line for each method, with how many of its cells are missing and why the first is."""
     first: dict[str, list[str]] = {}
     for cell in missing:
         first.setdefault(cell.split(", ")[0], []).append(cell)
