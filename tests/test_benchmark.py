@@ -100,7 +100,7 @@ def test_a_method_that_cannot_work_says_so_and_the_rest_is_computed(tmp_path):
     assert row["all"][0] == 0.5
     assert row["all"][3:] == [12, 12]  # users and targets: the denominators
     text = people_table.markdown(report)
-    assert "oracle, pets/1, seed 0: pets/1 has no true personas" in text
+    assert "- oracle, 2 cells: pets/0 has no true personas" in text
     assert "| half | 0.500 [" in text
     assert "| 0.000 / - |" in text  # the shuffled user
 

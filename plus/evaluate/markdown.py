@@ -88,6 +88,14 @@ def said_below(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     return [f"- {', '.join(names) if len(names) < len(cards) else 'every method'}: {note}" for note, names in said.items()]  # fmt: skip
 
 
+def missing(cells: Mapping[str, str]) -> list[str]:
+    """A line for each method without some of its cells ("METHOD, FOLD, seed S" -> why): how many, and why the first."""
+    of_method: dict[str, list[str]] = {}
+    for cell in cells:
+        of_method.setdefault(cell.split(", ")[0], []).append(cell)
+    return [f"{of[0] if len(of) == 1 else f'{name}, {len(of)} cells'}: {cells[of[0]]}" for name, of in of_method.items()]
+
+
 def pictures(names: Iterable[str]) -> list[str]:
     """Figures that lie beside the page."""
     return [f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in names]

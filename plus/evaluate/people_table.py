@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from plus.evaluate import goals
 from plus.evaluate.benchmark import Results
 from plus.evaluate.intervals import paired_difference, user_interval
-from plus.evaluate.markdown import said_below, values
+from plus.evaluate.markdown import missing, said_below, values
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import notes, plain
 from plus.sources.folds import CONTROVERSIAL
@@ -160,7 +160,7 @@ def markdown(report: Mapping[str, Any]) -> str:
     if reached := goals.table(report):
         lines += ["## Goals", "", reached, ""]
     if report["missing"]:
-        lines += ["## Not computed", "", *(f"- {cell}: {why}" for cell, why in report["missing"].items()), ""]
+        lines += ["## Not computed", "", *(f"- {line}" for line in missing(report["missing"])), ""]
     return "\n".join(lines)
 
 

@@ -90,10 +90,10 @@ def _people(result: Mapping[str, Any], brief: bool) -> str:
     rows = [[name, *(cell for of in shown for cell in of[name])] for name in names]
     absent = dict.fromkeys(cell.split(", ")[0] for cell in result["missing"])
     rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in absent if name not in names]
-    parts = [markdown.table(columns, rows), _sizes(result), goals.table(result)]
+    parts = [f"**{result['dataset']}**", markdown.table(columns, rows), _sizes(result), goals.table(result)]
     if result["dataset"] == "ukpconvarg1":
-        parts.insert(1, _workers(result["groups"]["new prompts"]["rows"], names))
-    parts.append("\n".join(f"- not computed: {cell}: {why}" for cell, why in _grouped(result["missing"]).items()))
+        parts.insert(2, _workers(result["groups"]["new prompts"]["rows"], names))
+    parts.append("\n".join(f"- not computed: {line}" for line in markdown.missing(result["missing"])))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -120,14 +120,6 @@ def _workers(rows: Mapping[str, Any], names: Sequence[str]) -> str:
     own = [[name, markdown.values(rows[name].get("workers")), markdown.values(rows[name].get("workers_50"))] for name in names]  # fmt: skip
     columns = ["accuracy per worker, then folds", "all workers", "with more than 50 choices in the other folds"]
     return markdown.table(columns, [*([name, *values] for name, values in UKPCONVARG1.items()), *own])
-
-
-def _grouped(missing: Mapping[str, str]) -> dict[str, str]:
-    """A line for each method, with how many of its cells are missing and why the first is."""
-    first: dict[str, list[str]] = {}
-    for cell in missing:
-        first.setdefault(cell.split(", ")[0], []).append(cell)
-    return {f"{name} ({len(cells)} cells)": missing[cells[0]] for name, cells in first.items()}
 
 
 def _evidence(folder: Path) -> dict[str, Any]:
@@ -228,4 +220,4 @@ def _rounded(value: Any) -> Any:
         return {key: _rounded(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_rounded(inner) for inner in value]
-    return round(value, 5) if isinstance(value, float) else value
+    return round(value, 7) if isinstance(value, float) else value
