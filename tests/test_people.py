@@ -121,7 +121,9 @@ def test_without_the_sentence_model_what_needs_it_says_so_and_the_rest_is_comput
     )  # fmt: skip
     assert status == 0, err
     assert "| vpl | - (see below) | | | |" in out
-    assert "- vpl, 6 cells: sentence embeddings need sentence-transformers; pip install 'plus-preferences[embed]'" in out
+    assert (
+        "- vpl, 6 cells: sentence embeddings need sentence-transformers; pip install 'plus-preferences[embed]'" in out
+    )
     rows = json.loads((tmp_path / "report.json").read_text())["groups"]["new users"]["rows"]
     assert rows.keys() == {"majority"} and rows["majority"]["all"][0] > 0.5
 

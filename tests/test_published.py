@@ -113,7 +113,7 @@ def test_an_ablation_keeps_means_over_seeds(tmp_path):
 
 
 def test_what_is_no_result_is_refused(tmp_path):
-    with pytest.raises(EvidenceError, match="there is no .*report.json; give the folder of a finished benchmark"):
+    with pytest.raises(EvidenceError, match=r"there is no .*report\.json; give the folder of a finished benchmark"):
         published.condensed([tmp_path])
     write(tmp_path, "report.json", {"accuracy": {}})
     with pytest.raises(EvidenceError, match="is no benchmark of real people, no ablation and no evidence"):

@@ -55,6 +55,8 @@ def benchmark(
         raise SettingError("--dry-run prints the options of --config FILE; give one")
     if config is not None and (quick or ablation):
         raise SettingError(f"--config names its own models; leave out --{'quick' if quick else 'ablation'}")
+    if ablation and methods is not None:
+        raise SettingError("--ablation runs every arm and --methods names none; scripts/ablation.py takes --arms")
     if config is not None:
         report = own_models(dataset_name, data_dir, output_dir, methods, seeds, config, dry_run)
         if dry_run:

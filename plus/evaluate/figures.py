@@ -25,7 +25,7 @@ def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> 
 def interval_figure(found: Mapping[str, Interval], path: Path) -> None:
     """The same from accuracies that were computed before."""
     with _figure(path, 5.0 + 0.085 * max((len(name) for name in found), default=0), 0.9 + 0.34 * len(found)) as axes:
-        for row, (_name, at) in enumerate(reversed(found.items())):
+        for row, (_name, at) in enumerate(reversed(list(found.items()))):
             axes.errorbar(at.mean, row, xerr=_reach(at), fmt="o", color=COLOURS[0], capsize=3)
             # Beside the mark where there is room for it, else on its other side.
             left = at.mean > 0.8
@@ -33,7 +33,7 @@ def interval_figure(found: Mapping[str, Interval], path: Path) -> None:
                 f"{at.mean:.3f}", (at.low if left and at.low == at.low else at.mean if left else max(at.high, at.mean), row), textcoords="offset points",
                 xytext=(-6 if left else 6, 0), ha="right" if left else "left", va="center", fontsize=8,
             )  # fmt: skip
-        axes.set_yticks(range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(found.items())])
+        axes.set_yticks(range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(list(found.items()))])
         axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
         axes.set(
             xlabel="choices predicted right, 95 % interval",

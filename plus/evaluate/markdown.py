@@ -93,7 +93,9 @@ def missing(cells: Mapping[str, str]) -> list[str]:
     of_method: dict[str, list[str]] = {}
     for cell in cells:
         of_method.setdefault(cell.split(", ")[0], []).append(cell)
-    return [f"{of[0] if len(of) == 1 else f'{name}, {len(of)} cells'}: {cells[of[0]]}" for name, of in of_method.items()]
+    return [
+        f"{of[0] if len(of) == 1 else f'{name}, {len(of)} cells'}: {cells[of[0]]}" for name, of in of_method.items()
+    ]
 
 
 def pictures(names: Iterable[str]) -> list[str]:

@@ -6,6 +6,7 @@ Needs no torch, so that a notebook and a README can be checked anywhere.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -61,7 +62,9 @@ def compact(result: Mapping[str, Any]) -> str:
 
 def tables(result: Mapping[str, Any], brief: bool = True) -> str:
     """A condensed result as Markdown; `brief` leaves out what the README has no room for."""
-    return {"people": _people, "evidence": _synthetic, "ablation": _arms, "demo": _promised}[result["kind"]](result, brief)
+    return {"people": _people, "evidence": _synthetic, "ablation": _arms, "demo": _promised}[result["kind"]](
+        result, brief
+    )
 
 
 def intervals(result: Mapping[str, Any]) -> dict[str, dict[str, Interval]]:
@@ -205,8 +208,8 @@ def _promised(result: Mapping[str, Any], brief: bool) -> str:
 
 
 def _interval(values: Sequence[Any]) -> Interval:
-    mean, low, high, users, targets = (float("nan") if value is None else value for value in values)
-    return Interval(mean, low, high, users, targets)
+    mean, low, high = (math.nan if value is None else value for value in values[:3])
+    return Interval(mean, low, high, *values[3:5])
 
 
 def _read(path: Path) -> Any:

@@ -124,7 +124,9 @@ def _swap(audit: Mapping[str, Any]) -> Finding | None:
     # One taste for each user holds for synthetic users only; real people differ on one pair and agree on others.
     if not audit["synthetic"]:
         return Finding("persona swap", None, sentence)
-    if audit["best_possible"] is not None:  # A past that reveals a part of the taste often says nothing about this pair.
+    if (
+        audit["best_possible"] is not None
+    ):  # A past that reveals a part of the taste often says nothing about this pair.
         return Finding("persona swap", None, f"{sentence}; whoever draws all from a past is right in {audit['best_possible']:.3f}")  # fmt: skip
     return Finding("persona swap", swap["mean"] >= PERSONA_SWAP, f"{sentence} (wanted: {PERSONA_SWAP:g})")
 
