@@ -102,6 +102,7 @@ def test_the_command_prints_a_table_leaves_a_report_and_continues(plus_here, tmp
     status, out, err = plus_here(*arguments, "--methods", "majority,longer_wins,constant", "--seeds", "1", "--json")
     assert status == 0, err
     report = json.loads(out)
+    assert report["dataset"] == "polis/polis_sample", "by which its goals are found, wherever the folder lies"
     row = report["groups"]["new users"]["rows"]
     assert row["constant"]["all"][0] == 0.5
     assert row["majority"]["all"][0] > 0.5

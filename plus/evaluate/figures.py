@@ -33,7 +33,9 @@ def interval_figure(found: Mapping[str, Interval], path: Path) -> None:
                 f"{at.mean:.3f}", (at.low if left and at.low == at.low else at.mean if left else max(at.high, at.mean), row), textcoords="offset points",
                 xytext=(-6 if left else 6, 0), ha="right" if left else "left", va="center", fontsize=8,
             )  # fmt: skip
-        axes.set_yticks(range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(list(found.items()))])
+        axes.set_yticks(
+            range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(list(found.items()))]
+        )
         axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
         axes.set(
             xlabel="choices predicted right, 95 % interval",
