@@ -171,6 +171,9 @@ def test_labels_flip_on_styles_beside_the_oracles_rate():
     good, _ = audit(people, StyleReader(), texts, read)
     assert good["label_flip"]["rate"]["mean"] == good["label_flip"]["oracle"]["mean"] == 1.0
     assert ok(good)["label flip"] is True
+    (swap,) = (finding for finding in good["findings"] if finding["control"] == "persona swap")
+    assert swap["ok"] is None, "a past that reveals a part of the taste cannot turn every prediction"
+    assert swap["sentence"].endswith(f"whoever draws all from a past is right in {people.best_possible:.3f}")
     stubborn, _ = audit(people, StyleReader(), texts, Stated(lambda history: texts[history.user_id]))
     assert stubborn["label_flip"]["rate"]["mean"] == 0.0
     assert ok(stubborn)["label flip"] is False
@@ -193,6 +196,14 @@ def test_all_ties_are_said_and_the_rest_is_computed(users):
     assert found["verdict"].startswith("no sign of personalization")
     assert any("every choice is undecided" in note for note in found["measures"]["notes"])
     assert found["persona_swap"]["targets"] == 0
+
+
+def test_a_report_names_other_runs_and_not_where_they_lie(tmp_path):
+    from plus.cli.audit import _names
+
+    a, b, other = tmp_path / "a" / "pets-1", tmp_path / "b" / "pets-1", tmp_path / "b" / "pets-2"
+    assert _names([a, other]) == {"pets-1": a, "pets-2": other}
+    assert _names([a, b, other]) == {str(a): a, str(b): b, "pets-2": other}, "none is lost"
 
 
 def test_the_command_audits_a_run_and_writes_its_report(demo, tmp_path, plus_here):

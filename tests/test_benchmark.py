@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,20 @@ from plus.sources import pets
 from plus.sources.folds import Fold
 
 FOLDS = [Fold(f"pets/{n}", "new users", pets.load(n, 4, 1, 3)) for n in range(2)]
+
+
+NEW_USERS = [replace(fold, name="pets/new users/0") for fold in FOLDS[:1]]
+
+
+class Held(benchmark.Results):
+    """Cells that lie in memory."""
+
+    def __init__(self, rows: dict[str, list[Prediction]]) -> None:
+        super().__init__()
+        self.rows = rows
+
+    def of(self, method: str) -> list[Prediction]:
+        return self.rows.get(method, [])
 
 
 class Counting:
@@ -85,9 +100,45 @@ def test_a_method_that_cannot_work_says_so_and_the_rest_is_computed(tmp_path):
     assert row["all"][0] == 0.5
     assert row["all"][3:] == [12, 12]  # users and targets: the denominators
     text = people_table.markdown(report)
-    assert "oracle, pets/1, seed 0: pets/1 has no true personas" in text
+    assert "- oracle, 2 cells: pets/0 has no true personas" in text
     assert "| half | 0.500 [" in text
     assert "| 0.000 / - |" in text  # the shuffled user
+
+
+def test_a_method_without_a_cell_stands_in_the_table_and_below_it(tmp_path):
+    results = benchmark.run(tmp_path, {"oracle": impossible, "half": Counting("half")}, NEW_USERS, [0], {})
+    text = people_table.markdown(
+        {"dataset": "pets", "notes": [], **people_table.tables(results, ["oracle", "half"])}
+    )  # fmt: skip
+    assert "| oracle | - (see below) | | | |" in text
+    assert "- oracle, pets/new users/0, seed 0: pets/new users/0 has no true personas" in text
+    assert "| half | 0.500 [" in text, "the rest is computed"
+
+
+@pytest.mark.parametrize(
+    ("rows", "note"),
+    [
+        ([("a", 0.0), ("a", 0.0), ("b", 0.0)], "m: every choice is undecided: accuracy is one half by convention"),
+        ([("a", 1.0), ("b", -1.0), ("b", 1.0)], "m: 1 of 2 users have a single choice"),
+        ([("a", 1.0), ("a", -1.0)], "m: one user only: no interval over users"),
+    ],
+)
+def test_what_the_numbers_cannot_say_is_said_below_the_table(rows, note):
+    odd = [Prediction("m", 0, user, str(n), margin, None, "new users") for n, (user, margin) in enumerate(rows)]
+    fine = [Prediction("other", 0, f"u{n % 9}", str(n), 1.0 - n % 2 * 2, None, "new users") for n in range(36)]
+    results = Held({"m": odd, "other": fine})
+    report = {"dataset": "odd", "notes": [], **people_table.tables(results, ["m", "other"])}
+    json.dumps(report, allow_nan=False)
+    text = people_table.markdown(report)
+    assert f"- {note}" in text
+    assert "| other | 0.500 [" in text, "the rest is computed"
+
+
+def test_one_class_is_no_obstacle_where_only_accuracy_is_asked():
+    rows = [Prediction("m", 0, f"u{n % 9}", str(n), 1.0 - n % 2 * 2, True, "new users") for n in range(36)]
+    report = {"dataset": "odd", "notes": [], **people_table.tables(Held({"m": rows}), ["m"])}
+    assert report["groups"]["new users"]["rows"]["m"]["all"][0] == 0.5
+    assert "one class only" in people_table.markdown(report)
 
 
 def test_differences_are_paired_over_the_cells_that_both_have(tmp_path):

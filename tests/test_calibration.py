@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import sem
+from scipy.stats import t as student
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
@@ -13,6 +15,7 @@ from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 from plus.evaluate.calibration import auroc, calibration, calibration_error, calibration_slope, reliability
 from plus.evaluate.intervals import user_interval
 from plus.evaluate.predictions import Prediction
+from plus.measures import accuracy
 
 
 def predictions(margins, first=None) -> list[Prediction]:
@@ -60,6 +63,22 @@ def test_everything_equals_scikit_learn():
     assert [b.confidence for b in reliability(made)] == pytest.approx(list(mean))
     counts = np.histogram(confidence, np.linspace(0.5, 1, 11))[0]
     assert calibration_error(made).ece == pytest.approx((np.abs(share - mean) * counts).sum() / len(made))
+
+
+def test_ties_count_one_half_wherever_accuracy_is_counted():
+    """Right, wrong and two undecided: (1 + 0 + .5 + .5) / 4, in training's log and in a report alike."""
+    made = predictions([2.0, -1.0, 0.0, 0.0])
+    assert user_interval(made).mean == accuracy([p.log_likelihood for p in made]) == 0.5
+    assert accuracy([math.log(0.9), math.log(0.8), math.log(0.5)]) == pytest.approx(5 / 6)
+
+
+def test_few_users_interval_equals_scipys():
+    """Five users with as many choices each: Student's t over their means, as scipy has it."""
+    shares = [1.0, 0.5, 0.75, 0.25, 0.75]
+    made = [Prediction("m", 0, str(u), str(n), 1.0 if n < 4 * share else -1.0) for u, share in enumerate(shares) for n in range(4)]  # fmt: skip
+    found = user_interval(made)
+    low, high = student.interval(0.95, 4, np.mean(shares), sem(shares))
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(min(high, 1.0)))
 
 
 def test_without_an_order_every_pair_is_read_in_both():

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from conftest import ENVIRONMENT, ROOT
 
-from plus.evaluate import evidence
+from plus.evaluate import evidence, evidence_page
 from plus.evaluate.synthetic import Budget, Synthetic, shipped_base
 from plus.sources import pets, pets_ood, styles
 
@@ -40,7 +40,7 @@ def cheap(out: Path, name: str):
 
 
 def test_the_promises_are_those_of_the_issue():
-    found = evidence.promises()
+    found = evidence_page.promises()
     assert found["pets"]["plus"] == found["pets"]["vpl"] == found["pets"]["in_context"] == (0.95, 1.0)
     assert found["pets"]["bradley_terry"] == (0.49, 0.51)
     assert found["pets"]["oracle"] == (0.98, 1.0)
@@ -50,7 +50,7 @@ def test_the_promises_are_those_of_the_issue():
 
 def test_a_promise_is_held_missed_or_not_run():
     card = {"accuracy": {"mean": 0.94}}
-    rows = {(row["data"], row["method"]): row["held"] for row in evidence.judged({"pets": {"methods": {"plus": card, "bradley_terry": {"accuracy": {"mean": 0.5}}}}})}  # fmt: skip
+    rows = {(row["data"], row["method"]): row["held"] for row in evidence_page.judged({"pets": {"methods": {"plus": card, "bradley_terry": {"accuracy": {"mean": 0.5}}}}})}  # fmt: skip
     assert rows["pets", "plus"] is False
     assert rows["pets", "bradley_terry"] is True
     assert rows["pets_ood", "plus"] is None
@@ -61,6 +61,11 @@ def test_cells_then_a_page_of_all_data_sets(tmp_path):
         evidence.cells(tmp_path, family, 0, cheap)
     cells = {path for name in FEW for path in (tmp_path / name / "cells").iterdir()}
     assert len(cells) == 10
+    (tmp_path / "audits" / "styles").mkdir(parents=True)
+    found = [{"control": "label flip", "ok": True, "sentence": "0.8 turn; of summaries that say all, 0.9"}, {"control": "persona swap", "ok": False, "sentence": "0.1 turn"}]  # fmt: skip
+    (tmp_path / "audits" / "styles" / "report.json").write_text(
+        json.dumps({"verdict": "0.1 turn", "findings": found, "not_run": {"null run": "it trains anew"}})
+    )
     assert evidence.report(tmp_path, range(1), cheap) is False, "what was not run is not held"
     assert {path for name in FEW for path in (tmp_path / name / "cells").iterdir()} == cells
     text = (tmp_path / "evidence.md").read_text()
@@ -68,6 +73,8 @@ def test_cells_then_a_page_of_all_data_sets(tmp_path):
     assert "| pets: plus | 0.95 to 1 | - | not run |" in text
     assert "- pets: 1 seeds, 20 choices of as many users" in text
     assert "| together | " in text
+    assert "## Audit of styles, seed 0, read by seed 1: 0.1 turn\n\n- label flip: 0.8 turn" in text
+    assert "- **FAILS** persona swap: 0.1 turn\n- null run: not run, it trains anew" in text
     found = json.loads((tmp_path / "evidence.json").read_text())
     assert found["cpu_seconds"]["together"] >= 0
 

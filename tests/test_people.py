@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 
 import pytest
 from words import embeddings, encode
@@ -101,6 +102,7 @@ def test_the_command_prints_a_table_leaves_a_report_and_continues(plus_here, tmp
     status, out, err = plus_here(*arguments, "--methods", "majority,longer_wins,constant", "--seeds", "1", "--json")
     assert status == 0, err
     report = json.loads(out)
+    assert report["dataset"] == "polis/polis_sample", "by which its goals are found, wherever the folder lies"
     row = report["groups"]["new users"]["rows"]
     assert row["constant"]["all"][0] == 0.5
     assert row["majority"]["all"][0] > 0.5
@@ -110,6 +112,21 @@ def test_the_command_prints_a_table_leaves_a_report_and_continues(plus_here, tmp
     assert status == 0, err
     assert "| majority |" in out
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "b" / "cells").iterdir()} == cells
+
+
+def test_without_the_sentence_model_what_needs_it_says_so_and_the_rest_is_computed(plus_here, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # as where the extra is not installed
+    status, out, err = plus_here(
+        "benchmark", "--dataset_name", "polis", "--data_dir", shipped("polis_sample"), "--output_dir", tmp_path,
+        "--methods", "majority,vpl", "--seeds", "1",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "| vpl | - (see below) | | | |" in out
+    assert (
+        "- vpl, 6 cells: sentence embeddings need sentence-transformers; pip install 'plus-preferences[embed]'" in out
+    )
+    rows = json.loads((tmp_path / "report.json").read_text())["groups"]["new users"]["rows"]
+    assert rows.keys() == {"majority"} and rows["majority"]["all"][0] > 0.5
 
 
 @pytest.mark.parametrize(

@@ -164,3 +164,41 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
     compute(subject(tmp_path), [0], ["constant"], "shipped")
     with pytest.raises(RunError, match="bases 'shipped' and this one has 'other'"):
         compute(subject(tmp_path), [0], ["constant"], "other")
+
+
+def test_every_method_with_models_and_rows_of_ones_own(plus_here, tmp_path):
+    """`--config`: real people keep one name over seeds, and what the rows cannot give is said."""
+    rows = [
+        {"user_id": f"u{user}", "prompt": f"Tell me about day {day}.", "chosen": f"We saw {ours} on day {day}.", "rejected": f"We saw {theirs} on day {day}."}
+        for user in range(24) for day in range(6) for ours, theirs in [("cats", "dogs") if user % 2 else ("dogs", "cats")]
+    ]  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "mine.yaml").write_text("preset: tiny\nmax_steps: 2\nsave_steps: 2\nper_device_train_batch_size: 16\n")
+    arguments = ["benchmark", "--dataset_name", tmp_path / "rows.jsonl", "--config", tmp_path / "mine.yaml", "--seeds", "2"]  # fmt: skip
+    names = "constant,bradley_terry,in_context,untrained_best_of_5,vpl,plus,oracle"
+    status, out, err = plus_here(*arguments, "--methods", names, "--output_dir", tmp_path / "out", "--json")
+    assert status == 0, err[-2000:]
+    report = json.loads(out)
+    assert report["methods"].keys() == set(names.split(",")) - {"oracle"}
+    assert "has no true personas" in report["missing"]["oracle"]
+    card = report["methods"]["plus"]
+    assert card["seeds"] == 2 and card["shuffled"]
+    held = {p["user_id"] for path in (tmp_path / "out" / "cells").glob("*plus*") for p in benchmark.read(path)}
+    assert held <= {f"u{user}" for user in range(24)}, "one person is one user, whatever the seed"
+    assert {path.name for path in (tmp_path / "out" / "runs").iterdir()} == {"out-0", "out-1"}
+    assert "preset" in json.loads((tmp_path / "out" / "benchmark.json").read_text())["options"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        (["--dry-run"], "--dry-run prints the options of --config FILE; give one"),
+        (["--config", "x.yaml", "--quick"], "--config names its own models; leave out --quick"),
+        (["--ablation", "--methods", "plus"], "scripts/ablation.py takes --arms"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml cannot be read"),
+    ],
+)
+def test_a_mistaken_config_is_one_line(plus_here, flags, complaint):
+    status, out, err = plus_here("benchmark", "--dataset_name", "pets", *flags)
+    assert (status, out) == (2, "")
+    assert complaint in err and len(err.strip().splitlines()) == 1

@@ -91,7 +91,7 @@ def audit(
         scorer: Any
         summarizer: Any
         readers: dict[str, Any] = {
-            f"the reward model of {other}": load(other).reward_model for other in other_run or ()
+            f"the reward model of {name}": load(other).reward_model for name, other in _names(other_run or []).items()
         }
     scorer, summarizer, texts = judge, None, {}
     if loaded is not None:
@@ -153,6 +153,12 @@ def _refuse(
         raise SettingError("--judge_model and --base_url belong together; give both")
     if output_dir is not None and output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
         raise SettingError(f"{output_dir} is in use and nothing is overwritten; give another --output_dir")
+
+
+def _names(runs: list[Path]) -> dict[str, Path]:
+    """Runs by the name of their folder, or by their path where two share one: a report should not say where things lie."""
+    names = [run.resolve().name for run in runs]
+    return {name if names.count(name) == 1 else str(run): run for name, run in zip(names, runs, strict=True)}
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -34,6 +34,11 @@ def benchmark(
     ablation: Annotated[
         bool, typer.Option("--ablation", help="Which parts of the method carry it, on synthetic users.")
     ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="YAML file of plus train's options: every method with these models, on any data set."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --config: print the options and stop.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
 ) -> None:
     """Is personalization real here, and better than the simple thing? Every method, tested on users it has never met.
@@ -46,7 +51,18 @@ def benchmark(
     from plus.errors import SettingError
     from plus.sources.named import SYNTHETIC
 
-    if dataset_name in SYNTHETIC:
+    if dry_run and config is None:
+        raise SettingError("--dry-run prints the options of --config FILE; give one")
+    if config is not None and (quick or ablation):
+        raise SettingError(f"--config names its own models; leave out --{'quick' if quick else 'ablation'}")
+    if ablation and methods is not None:
+        raise SettingError("--ablation runs every arm and --methods names none; scripts/ablation.py takes --arms")
+    if config is not None:
+        report = own_models(dataset_name, data_dir, output_dir, methods, seeds, config, dry_run)
+        if dry_run:
+            print_json(report)
+            return
+    elif dataset_name in SYNTHETIC:
         report = synthetic(dataset_name, output_dir, methods, seeds, quick, ablation)
     elif quick or ablation:
         raise SettingError(
@@ -78,9 +94,8 @@ def run(
         from plus.models.embeddings import Embeddings, minilm
         from plus.train.run_folder import write_json
     settings = people.SETTINGS[dataset_name]
-    folder = (
-        output_dir or Path("runs") / f"benchmark-{folds[0].name.split('/new')[0].split('/same')[0].replace('/', '-')}"
-    )
+    name = folds[0].name.split("/new")[0].split("/same")[0]
+    folder = output_dir or Path("runs") / f"benchmark-{name.replace('/', '-')}"
     # Loaded when first asked for: a method that embeds nothing works without.
     model = cache(minilm)
     embeddings = Embeddings(lambda lines: model()(lines), folder / "embeddings.safetensors")
@@ -95,7 +110,7 @@ def run(
         )  # fmt: skip
     with notes.status("intervals"):
         report = {
-            "dataset": folder.name,
+            "dataset": name,
             "folder": str(folder),
             "notes": [
                 *(f"left out: {line}" for line in dropped.lines()),
@@ -134,6 +149,36 @@ def synthetic(
     with notes.status("intervals"):
         said = [budget.in_words(bases), *([QUICK] if quick else [])]
         report = write_report(folder, found, chosen, dataset_name, said, subject.best_possible(number))
+    return report | {"folder": str(folder)}
+
+
+def own_models(
+    dataset_name: str,
+    data_dir: Path | None,
+    output_dir: Path | None,
+    methods: str | None,
+    seeds: int | None,
+    config: Path,
+    dry_run: bool = False,
+) -> dict[str, Any]:
+    """Every method with the models and options of a YAML file; with `dry_run` only what a run would use."""
+    with loading("loading torch, transformers and trl"):
+        from plus.evaluate import synthetic as room
+        from plus.evaluate.synthetic_table import write_report
+        from plus.train import settings as options
+    folder = output_dir or Path("runs") / f"benchmark-{Path(dataset_name).stem}-{config.stem}"
+    flags = {"dataset_name": dataset_name, "data_dir": data_dir and str(data_dir), "output_dir": str(folder)}
+    given = options.resolve(flags, config)
+    if dry_run:
+        return options.printable(given)
+    budget = room.Budget(given.get("max_steps", -1))
+    subject = room.Synthetic(dataset_name, folder, budget, room.shipped_base, say, given=given)
+    chosen, number = _chosen(methods, list(subject.methods())), range(seeds or room.SEEDS)
+    bases = f"{given['model_name_or_path']} and {given['reward_model_name_or_path']}"
+    with bar("cells") as show:
+        found = room.compute(subject, number, chosen, bases, lambda name, done, total: show(done, total, {}))
+    with notes.status("intervals"):
+        report = write_report(folder, found, chosen, dataset_name, [bases], subject.best_possible(number))
     return report | {"folder": str(folder)}
 
 

@@ -56,6 +56,7 @@ def audit(
     result: dict[str, Any] = {
         "dataset": population.name,
         "synthetic": population.name in KNOWN,
+        "best_possible": population.best_possible,
         "pasted": isinstance(summarizer, PastedHistory),  # then the texts are the past itself, and no summaries
         "users": len({p.user_id for p in own}),
         "targets": len(own),

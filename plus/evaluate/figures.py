@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from plus.evaluate.calibration import calibration_error, reliability
+from plus.evaluate.calibration import calibration
 from plus.evaluate.intervals import Interval, user_interval
 from plus.evaluate.predictions import Prediction
 
@@ -19,9 +19,13 @@ Metrics = Sequence[Mapping[str, Any]]  # the lines of a run's metrics.jsonl
 
 def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> None:
     """Each method's accuracy with its interval, in the order given; the dotted line is a coin."""
-    found = {name: user_interval(rows) for name, rows in methods.items() if rows}
+    interval_figure({name: user_interval(rows) for name, rows in methods.items() if rows}, path)
+
+
+def interval_figure(found: Mapping[str, Interval], path: Path) -> None:
+    """The same from accuracies that were computed before."""
     with _figure(path, 5.0 + 0.085 * max((len(name) for name in found), default=0), 0.9 + 0.34 * len(found)) as axes:
-        for row, (_name, at) in enumerate(reversed(found.items())):
+        for row, (_name, at) in enumerate(reversed(list(found.items()))):
             axes.errorbar(at.mean, row, xerr=_reach(at), fmt="o", color=COLOURS[0], capsize=3)
             # Beside the mark where there is room for it, else on its other side.
             left = at.mean > 0.8
@@ -29,7 +33,9 @@ def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> 
                 f"{at.mean:.3f}", (at.low if left and at.low == at.low else at.mean if left else max(at.high, at.mean), row), textcoords="offset points",
                 xytext=(-6 if left else 6, 0), ha="right" if left else "left", va="center", fontsize=8,
             )  # fmt: skip
-        axes.set_yticks(range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(found.items())])
+        axes.set_yticks(
+            range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(list(found.items()))]
+        )
         axes.axvline(0.5, color="black", linewidth=0.6, linestyle=":")
         axes.set(
             xlabel="choices predicted right, 95 % interval",
@@ -74,13 +80,17 @@ def length_figure(runs: Mapping[str, Metrics], path: Path) -> None:
 
 def reliability_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> None:
     """Share right by confidence; marks grow with the number of choices, and calibrated is the diagonal."""
+    calibration_figure({name: calibration(rows) for name, rows in methods.items() if rows}, path)
+
+
+def calibration_figure(cards: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """The same from what `calibration` found before."""
     with _figure(path, 5.2, 4.4) as axes:
-        for number, (name, rows) in enumerate((n, r) for n, r in methods.items() if r):
-            error = calibration_error(rows)
-            bins = reliability(rows)
-            x, y = [b.confidence for b in bins], [b.right for b in bins]
-            sizes = [16 + 120 * b.targets / len(rows) for b in bins]
-            label = f"{name}: ECE {error.ece:.3f} (calibrated: {error.if_perfect:.3f})"
+        for number, (name, card) in enumerate(cards.items()):
+            bins = card["reliability"]
+            x, y = [b["confidence"] for b in bins], [b["right"] for b in bins]
+            sizes = [16 + 120 * b["targets"] / sum(b["targets"] for b in bins) for b in bins]
+            label = f"{name}: ECE {card['ece']:.3f} (calibrated: {card['if_perfect']:.3f})"
             axes.plot(x, y, color=COLOURS[number % 7], linewidth=1)
             axes.scatter(x, y, s=sizes, color=COLOURS[number % 7], marker=MARKS[number % 7], label=label)
         axes.plot([0.5, 1], [0.5, 1], color="black", linewidth=0.6, linestyle=":")

@@ -67,9 +67,35 @@ def shown(found: Mapping[str, Any], form: str = ".3f") -> list[str]:
     return [value, f"{found['users']:,}", f"{found['targets']:,}"]
 
 
+def values(found: Sequence[float | None] | None, form: str = ".3f") -> str:
+    """[mean, low, high, ...] as a mean with its interval, or a dash; a mean alone where there is no interval."""
+    if found is None or found[0] is None:
+        return "-"
+    return format(found[0], form) + ("" if found[1] is None else f" [{found[1]:{form}}, {found[2]:{form}}]")
+
+
 def number(value: float | None, form: str = ".3f") -> str:
     """A number, or a dash for what could not be computed."""
     return "-" if value is None else f"{value:{form}}"
+
+
+def said_below(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """What the numbers cannot say (`notes`), each line once with the methods that it is about."""
+    said: dict[str, list[str]] = {}
+    for name, card in cards.items():
+        for note in card.get("notes", []):
+            said.setdefault(note, []).append(name)
+    return [f"- {', '.join(names) if len(names) < len(cards) else 'every method'}: {note}" for note, names in said.items()]  # fmt: skip
+
+
+def missing(cells: Mapping[str, str]) -> list[str]:
+    """A line for each method without some of its cells ("METHOD, FOLD, seed S" -> why): how many, and why the first."""
+    of_method: dict[str, list[str]] = {}
+    for cell in cells:
+        of_method.setdefault(cell.split(", ")[0], []).append(cell)
+    return [
+        f"{of[0] if len(of) == 1 else f'{name}, {len(of)} cells'}: {cells[of[0]]}" for name, of in of_method.items()
+    ]
 
 
 def pictures(names: Iterable[str]) -> list[str]:

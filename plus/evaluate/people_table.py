@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import stdev
@@ -10,9 +9,12 @@ from typing import Any
 
 from scipy.stats import t as student
 
+from plus.evaluate import goals
 from plus.evaluate.benchmark import Results
 from plus.evaluate.intervals import paired_difference, user_interval
+from plus.evaluate.markdown import missing, said_below, values
 from plus.evaluate.predictions import Prediction
+from plus.evaluate.scorecard import notes, plain
 from plus.sources.folds import CONTROVERSIAL
 
 # Pairs of rows whose difference is printed, where both were run: (a, b).
@@ -33,10 +35,8 @@ def tables(results: Results, methods: Sequence[str]) -> dict[str, Any]:
     """{"groups": {group: {"rows": {method: {...}}, "differences": {...}}}, "missing": {...}}."""
     predictions = {name: by_slice(results.of(name)) for method in methods for name in names_of(method)}
     groups = list(dict.fromkeys(group.removesuffix(CONTROVERSIAL) for found in predictions.values() for group in found))
-    return {
-        "groups": {group: _group(group, {n: p for n, p in predictions.items() if p}) for group in groups},
-        "missing": results.missing,
-    }
+    found = {group: _group(group, {n: p for n, p in predictions.items() if p}) for group in groups}
+    return plain({"groups": found, "missing": results.missing})
 
 
 def names_of(method: str) -> list[str]:
@@ -77,7 +77,8 @@ def _row(found: Sequence[list[Prediction]], names: Sequence[str]) -> dict[str, A
     if not row:
         return {}
     by_fold = {"workers": worker_protocol(found[0]), "workers_50": worker_protocol(found[0], 50)}
-    return row | {"per_user": user_mean(found[0])} | {key: value for key, value in by_fold.items() if value}
+    row |= {"per_user": user_mean(found[0]), "notes": notes(found[0])}
+    return row | {key: value for key, value in by_fold.items() if value}
 
 
 def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) -> dict[str, Any]:
@@ -132,39 +133,41 @@ def markdown(report: Mapping[str, Any]) -> str:
                 other = rows.get(f"{name}, shuffled", {})
                 shuffled = f"{_short(other.get('all'))} / {_short(other.get('controversial'))}" if other else "-"
                 lines.append(
-                    f"| {name} | {shown(row.get('all'))} | {shown(row.get('controversial'))} | {row['per_user']:.3f} | {shuffled} |"
+                    f"| {name} | {values(row.get('all'))} | {values(row.get('controversial'))} | {row['per_user']:.3f} | {shuffled} |"
                 )
+        lines += [f"| {name} | - (see below) | | | |" for name in absent(report, group)]
         sizes = {
             where: next(iter(rows.values()))[where][3:]
             for where in ("all", "controversial")
             if where in next(iter(rows.values()), {})
         }
         lines += ["", *(f"{where}: {users:,} users, {targets:,} predictions over folds and seeds" for where, (users, targets) in sizes.items())]  # fmt: skip
+        lines += ["", *said_below(rows)]
         if group == "new prompts":
             lines += ["", "| accuracy per worker, then folds | all workers | with more than 50 choices in the other folds |", "|---|---|---|"]  # fmt: skip
             lines += [
-                f"| {name} | {shown(row.get('workers'))} | {shown(row.get('workers_50'))} |"
+                f"| {name} | {values(row.get('workers'))} | {values(row.get('workers_50'))} |"
                 for name, row in rows.items()
                 if "," not in name
             ]
         if table["differences"]:
             lines += ["", "| paired difference | all | controversial |", "|---|---|---|"]
             lines += [
-                f"| {name} | {shown(row.get('all'), '+.3f')} | {shown(row.get('controversial'), '+.3f')} |"
+                f"| {name} | {values(row.get('all'), '+.3f')} | {values(row.get('controversial'), '+.3f')} |"
                 for name, row in table["differences"].items()
             ]
         lines.append("")
+    if reached := goals.table(report):
+        lines += ["## Goals", "", reached, ""]
     if report["missing"]:
-        lines += ["## Not computed", "", *(f"- {cell}: {why}" for cell, why in report["missing"].items()), ""]
+        lines += ["## Not computed", "", *(f"- {line}" for line in missing(report["missing"])), ""]
     return "\n".join(lines)
 
 
-def shown(value: Sequence[float] | None, form: str = ".3f") -> str:
-    """A mean with its interval, or "-"."""
-    if value is None or math.isnan(value[0]):
-        return "-"
-    mean, low, high = (format(number, form) for number in value[:3])
-    return mean if math.isnan(value[1]) else f"{mean} [{low}, {high}]"
+def absent(report: Mapping[str, Any], group: str) -> list[str]:
+    """Methods that have no cell at all among the folds of a group; `missing` says why."""
+    named = dict.fromkeys(cell.split(", ")[0] for cell in report["missing"] if f"/{group}/" in cell)
+    return [name for name in named if name not in report["groups"][group]["rows"]]
 
 
 def _short(value: Sequence[float] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -61,7 +61,6 @@ def scorecard(predictions: Sequence[Prediction]) -> dict[str, Any]:
     accuracy = user_interval(predictions)
     likelihood = user_interval(predictions, lambda p: p.log_likelihood)
     worst = worst_decile(predictions)
-    singles = sum(user.targets < 2 for user in per_user(predictions))
     card = {
         "accuracy": accuracy._asdict(),
         "log_likelihood": likelihood._asdict(),
@@ -71,7 +70,7 @@ def scorecard(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "users": accuracy.users,
         "targets": accuracy.targets,
         "seeds": len({p.seed for p in predictions}),
-        "notes": _notes(predictions, singles),
+        "notes": notes(predictions),
     }
     return plain(card)
 
@@ -85,9 +84,10 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def _notes(predictions: Sequence[Prediction], singles: int) -> list[str]:
+def notes(predictions: Sequence[Prediction]) -> list[str]:
     """What the numbers cannot say, in plain words."""
-    users = {p.user_id for p in predictions}
+    users = Counter(p.user_id for p in predictions)
+    singles = sum(count < 2 for count in users.values())
     said = []
     if not predictions:
         return ["no choice was predicted, so nothing can be measured"]

@@ -1,4 +1,4 @@
-"""The methods of the benchmark on synthetic users: tiny language models on a CPU, a base for each seed.
+"""The methods of the benchmark with language models: tiny ones on synthetic users, a base for each seed, or one's own.
 
 Every method that reads a text is the same reward model on the same rows, updates, batches and
 optimizer; they differ in who writes the text. Heads on frozen states (DPL, VPL, low rank) are so cheap
@@ -46,6 +46,7 @@ CURVE = ", by past events"  # the rows of the learning curve, under their method
 EVERYTHING = 1000  # past events: all that there are
 # What someone would ask who knows what the data are about, beside the prompts that fit any data.
 QUESTION = {"pets": pets_talk.FAVOURITE, "styles": "Which topic, tone and length of answers does this user like?"}
+ANYTHING = "How does this user want to be answered?"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ class Synthetic:
     """All methods for one data set; `methods()` and `folds` are what `benchmark.run` takes.
 
     `folder` keeps the runs of PLUS; `base_of(seed)` is the base that everything starts from, and
-    `load(seed)` the users, by default those of the data set.
+    `load(seed)` the users, by default those of the data set. `given` are a run's resolved options, for models
+    and data of one's own instead of tiny ones; then there is no `base_of`.
     """
 
     def __init__(
@@ -87,16 +89,18 @@ class Synthetic:
         base_of: Callable[[int], Path],
         say: Callable[[str], None] = print,
         load: Callable[[int], Population] | None = None,
+        given: Mapping[str, Any] | None = None,
     ) -> None:
         self.dataset_name, self.folder, self.budget = dataset_name, folder, budget
-        self.base_of, self.say = base_of, say
-        self.load = load or (lambda seed: named.load(dataset_name, seed=seed))
+        self.base_of, self.say, self.given = base_of, say, given
+        self.load = load or (lambda seed: named.from_settings({"data_dir": None, **(given or {}), "dataset_name": dataset_name, "seed": seed}))  # fmt: skip
         self.kept: dict[str, RewardModel] = {}
         self.at: int | None = None
 
     def folds(self, seed: int) -> list[Fold]:
         """The population of one seed, as the only fold; its base is made now, at nobody's expense."""
-        self.base_of(seed)
+        if self.given is None:
+            self.base_of(seed)
         return [Fold(self.dataset_name, "new users", self.load(seed))]
 
     def best_possible(self, seeds: Sequence[int]) -> dict[int, float]:
@@ -116,15 +120,19 @@ class Synthetic:
             },
             "plus": self.plus,
         }
+        if self.dataset_name not in named.SYNTHETIC:
+            return found
         return {name: partial(_new_users, method) for name, method in found.items()}
 
     def settings(self, seed: int) -> dict[str, Any]:
         """A run's resolved options."""
+        run = {"seed": seed, "output_dir": str(self.folder / "runs" / f"{self.folder.name if self.given else self.dataset_name}-{seed}")}  # fmt: skip
+        if self.given is not None:
+            return {**self.given, **run}
         return options.resolve(
             {
                 "preset": "tiny", "dataset_name": self.dataset_name, "model_name_or_path": str(self.base_of(seed)),
-                "seed": seed, "max_steps": self.budget.max_steps, "reward_max_length": 512, "save_steps": 20,
-                "output_dir": str(self.folder / "runs" / f"{self.dataset_name}-{seed}"),
+                "max_steps": self.budget.max_steps, "reward_max_length": 512, "save_steps": 20, **run,
             }
         )  # fmt: skip
 
@@ -136,7 +144,7 @@ class Synthetic:
         """The baselines with a head of their own, on the base's states at the end of an answer."""
         if name not in heads.IMPERSONAL and not any(past_pairs(h) for h in fold.population.histories.values()):
             raise SourceError(f"{name} reads past choices, and the contexts of {fold.name} hold none")
-        _, backbone_model = training.start_models(self.settings(seed))
+        _, backbone_model = training.placed_models(self.settings(seed))
         torch.manual_seed(seed)
         model, margins = heads.head(name, Embeddings(backbone(backbone_model)), fold.population.users("train"), seed)
         rows = contexts(fold.population.split("train"))
@@ -172,11 +180,11 @@ class Synthetic:
             return dict(zip(population.histories, PastedHistory(EVERYTHING).summarize(list(histories)), strict=True))
         if name == "oracle":
             return oracle.summaries(population)
-        base, _ = training.start_models(self.settings(seed))
+        base, _ = training.placed_models(self.settings(seed))
         if name == "untrained":
             return untrained.summaries(population, base, seed)
         first = self.reader("untrained", self.texts("untrained", population, seed), population, seed)
-        prompts = (*untrained.PROMPTS, QUESTION[self.dataset_name.split("_")[0]])
+        prompts = (*untrained.PROMPTS, QUESTION.get(self.dataset_name.split("_")[0], ANYTHING))
         ranked = untrained.rank_prompts(prompts, population, base, first, seed)
         self.say("; ".join(f"{prompt!r} {value:.3f}" for prompt, value in ranked.items()))
         return untrained.summaries(population, base, seed, next(iter(ranked)))
@@ -240,4 +248,6 @@ def compute(
     bases they start from."""
     everything = subject.methods()
     settings = {"dataset_name": subject.dataset_name, **vars(subject.budget), "bases": bases}
+    if subject.given is not None:
+        settings["options"] = {key: value for key, value in subject.given.items() if key != "output_dir"}
     return run(subject.folder, {n: everything[n] for n in methods}, subject.folds, seeds, settings, on_cell)

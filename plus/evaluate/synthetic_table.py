@@ -90,7 +90,7 @@ def page(report: Mapping[str, Any], made: Sequence[str] = ()) -> str:
         "Intervals hold 95 % of repeats over users and seeds. Ties count one half.",
         "\n".join(f"- {note}" for note in [*report["notes"], *([f"best possible: {best:.3f}"] if best else [])]),
         markdown.table(columns, rows),
-        "\n".join([*_notes(report["methods"]), *(f"- {name}: {why}" for name, why in report["missing"].items())]),
+        "\n".join([*markdown.said_below(report["methods"]), *(f"- {name}: {why}" for name, why in report["missing"].items())]),
         *_section("Paired differences", ["difference", "accuracy", "users", "choices"], [[name, *markdown.shown(at, "+.3f")] for name, at in report["differences"].items()]),
         *_section("By seed", ["method", *(f"seed {seed}" for seed in seeds)], by_seed),
         *_section("By number of past events", ["method", "past events", "accuracy", "users", "choices"], [[name, count, *markdown.shown(at)] for name, curve in report["learning_curve"].items() for count, at in curve.items()]),
@@ -156,15 +156,6 @@ def _row(name: str, card: Mapping[str, Any], with_best: bool) -> list[str]:
         f"{markdown.number(calibration['ece'])} ({markdown.number(calibration['if_perfect'])})",
         users, targets, str(card["seeds"]),
     ]  # fmt: skip
-
-
-def _notes(methods: Mapping[str, Any]) -> list[str]:
-    """Each note once, with the methods that it is about."""
-    said: dict[str, list[str]] = {}
-    for name, card in methods.items():
-        for note in card["notes"]:
-            said.setdefault(note, []).append(name)
-    return [f"- {', '.join(names) if len(names) < len(methods) else 'every method'}: {note}" for note, names in said.items()]  # fmt: skip
 
 
 def _section(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

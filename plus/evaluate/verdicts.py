@@ -120,9 +120,15 @@ def _swap(audit: Mapping[str, Any]) -> Finding | None:
     swap = audit["persona_swap"]
     if swap is None or not swap["targets"]:
         return None
+    sentence = f"given the past of a user who likes the rejected answer, {_show(swap)} of the right predictions turn"
     # One taste for each user holds for synthetic users only; real people differ on one pair and agree on others.
-    ok = swap["mean"] >= PERSONA_SWAP if audit["synthetic"] else None
-    return Finding("persona swap", ok, f"given the past of a user who likes the rejected answer, {_show(swap)} of the right predictions turn" + ("" if ok is None else f" (wanted: {PERSONA_SWAP:g})"))  # fmt: skip
+    if not audit["synthetic"]:
+        return Finding("persona swap", None, sentence)
+    if (
+        audit["best_possible"] is not None
+    ):  # A past that reveals a part of the taste often says nothing about this pair.
+        return Finding("persona swap", None, f"{sentence}; whoever draws all from a past is right in {audit['best_possible']:.3f}")  # fmt: skip
+    return Finding("persona swap", swap["mean"] >= PERSONA_SWAP, f"{sentence} (wanted: {PERSONA_SWAP:g})")
 
 
 def _flip(audit: Mapping[str, Any]) -> Finding | None:

@@ -58,6 +58,15 @@ def start_models(settings: Mapping[str, Any]) -> tuple[LanguageModelSummarizer, 
     return summarizer, reward_model
 
 
+def placed_models(settings: Mapping[str, Any]) -> tuple[LanguageModelSummarizer, RewardModel]:
+    """The same pair on the run's device, for whoever reads or trains without the trainer, which places them itself."""
+    summarizer, reward_model = start_models(settings)
+    device = trainer_config(settings).device
+    summarizer.model.to(device)
+    reward_model.model.to(device)
+    return summarizer, reward_model
+
+
 def adapters(
     settings: Mapping[str, Any],
     model: PreTrainedModel,
@@ -173,7 +182,7 @@ def train_baseline(
 ) -> RewardModel:
     """The run's reward model trained anew on `texts[user_id]`: same rows, budget and optimizer."""
     args = trainer_config(settings)
-    _, reward_model = start_models(settings)
+    _, reward_model = placed_models(settings)
     users = args.generation_batch_size // args.num_generations
     args.max_steps = steps(settings, population)
     train_reward_model(
