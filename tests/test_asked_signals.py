@@ -152,7 +152,9 @@ def test_the_command_asks_once_keeps_replies_for_the_owner_alone_and_says_the_co
     first = json.loads(plus(*asking, "--cache", cache).stdout)
     again = json.loads(plus(*asking, "--cache", cache).stdout)
     (shown,) = before["requests"]
-    assert json.loads(shown["body"]).items() <= seen[0].items() and 300 < shown["tokens"] < 1500, "what was shown is what was sent"
+    assert json.loads(shown["body"]).items() <= seen[0].items() and 300 < shown["tokens"] < 1500, (
+        "what was shown is what was sent"
+    )
     assert first["turns"] == again["turns"] and len(seen) == 1 and (again["sent"], again["known"]) == (0, 1)
     assert [(one["turn"], one["label"]) for one in first["turns"]][1:3] == [(2, "dissatisfied"), (4, "satisfied")]
     assert stat.S_IMODE(cache.stat().st_mode) == 0o600 and "sk-secret" not in cache.read_text()

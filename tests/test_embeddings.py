@@ -56,9 +56,20 @@ def test_without_sentence_transformers_the_remedy_is_named(monkeypatch):
         minilm()
 
 
-def test_a_backbones_vector_is_its_state_at_the_answers_end_whatever_else_is_in_the_batch(reward_model):
+def test_a_backbones_vector_is_the_mean_over_the_answers_words_alone(reward_model):
     answers = ["I saw some cats.", "Cats."]
-    vectors = backbone(reward_model)(answers)
+    before, *whole = reward_model.encode([("", "", answer) for answer in ("", *answers)])
+    shared = sum(one == other for one, other in zip(before, whole[0], strict=False))
+    for ids, vector in zip(whole, backbone(reward_model)(answers), strict=True):
+        with torch.no_grad():
+            out = reward_model.model.base_model(input_ids=torch.tensor([ids]), output_hidden_states=True)
+        torch.testing.assert_close(vector, out.hidden_states[1][0, shared:].mean(0), rtol=1e-4, atol=1e-5)
+    assert 0 < shared < min(map(len, whole))
+
+
+def test_at_the_end_it_is_the_last_state_whatever_else_is_in_the_batch(reward_model):
+    answers = ["I saw some cats.", "Cats."]
+    vectors = backbone(reward_model, at_end=True)(answers)
     for answer, vector in zip(answers, vectors, strict=True):
         (ids,) = reward_model.encode([("", "", answer)])
         with torch.no_grad():

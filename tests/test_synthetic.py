@@ -13,8 +13,8 @@ from plus.evaluate.synthetic import CURVE, OWN_BASES, Budget, Synthetic, compute
 from plus.evaluate.synthetic_table import missing, page, write_report
 from plus.sources import pets, styles
 
-SMALL = Budget(2, head_steps=3)
-PERSONAL = {"vpl", "low_rank", "in_context", "untrained", "untrained_best_of_5", "oracle", "plus"}
+SMALL = Budget(2, head_steps=3, long_steps=4)
+PERSONAL = {"vpl", "low_rank", "in_context", "in_context_long", "untrained", "untrained_best_of_5", "oracle", "plus"}
 
 
 def few_pets(seed: int):

@@ -42,6 +42,7 @@ from plus.train import settings as options
 from plus.train.rows import contexts
 from plus.types import Preference, Scorer, Summarizer, UserHistory
 
+LONG = "in_context_long"
 CURVE = ", by past events"  # the rows of the learning curve, under their method's name
 EVERYTHING = 1000  # past events: all that there are
 # What someone would ask who knows what the data are about, beside the prompts that fit any data.
@@ -51,21 +52,26 @@ ANYTHING = "How does this user want to be answered?"
 
 @dataclass(frozen=True)
 class Budget:
-    """Updates of every method that trains a language model, and of the heads on frozen states."""
+    """Updates of every method that trains a language model, and of the heads on frozen states.
+
+    Reading a whole history is learned more slowly than reading a sentence: with `long_steps` there is a row
+    `in_context_long` of as many updates, so that what is only slower is not taken for worse."""
 
     max_steps: int
-    head_steps: int = 600
+    head_steps: int = 1500
+    long_steps: int = 0
 
     def in_words(self, bases: str) -> str:
         """A line for the report."""
-        return f"{self.max_steps} updates ({self.head_steps} of the heads on frozen states), {bases}"
+        long = f", {self.long_steps} of in_context_long" if self.long_steps else ""
+        return f"{self.max_steps} updates ({self.head_steps} of the heads on frozen states{long}), {bases}"
 
 
 BUDGETS = {
-    "pets": Budget(80),
-    "pets_ood": Budget(80),
+    "pets": Budget(240),
+    "pets_ood": Budget(80, long_steps=240),
     "pets_ood_k2": Budget(60),
-    "styles": Budget(100),
+    "styles": Budget(100, long_steps=300),
     "styles_unlabelled": Budget(100),
 }
 QUICK = Budget(40, 200)
@@ -118,6 +124,7 @@ class Synthetic:
                 name: partial(self.read, name)
                 for name in ("bradley_terry", "in_context", "untrained", "untrained_best_of_5", "oracle")
             },
+            **({LONG: partial(self.read, LONG)} if self.budget.long_steps else {}),
             "plus": self.plus,
         }
         if self.dataset_name not in named.SYNTHETIC:
@@ -141,7 +148,7 @@ class Synthetic:
         return judged(name, fold, seed, _reading(scorer, {}), shuffled=False)
 
     def fitted(self, name: str, fold: Fold, seed: int) -> list[Prediction]:
-        """The baselines with a head of their own, on the base's states at the end of an answer."""
+        """The baselines with a head of their own, on the base's states of an answer's words."""
         if name not in heads.IMPERSONAL and not any(past_pairs(h) for h in fold.population.histories.values()):
             raise SourceError(f"{name} reads past choices, and the contexts of {fold.name} hold none")
         _, backbone_model = training.placed_models(self.settings(seed))
@@ -175,7 +182,7 @@ class Synthetic:
         """user_id -> what is read about the user."""
         if name == "bradley_terry":
             return bradley_terry.summaries(population.histories)
-        if name == "in_context":  # In the words in which the base has read histories before.
+        if name in ("in_context", LONG):  # In the words in which the base has read histories before.
             histories = population.histories.values()
             return dict(zip(population.histories, PastedHistory(EVERYTHING).summarize(list(histories)), strict=True))
         if name == "oracle":
@@ -194,7 +201,8 @@ class Synthetic:
         if self.at != seed:
             self.at, self.kept = seed, {}
         if name not in self.kept:
-            self.kept[name] = training.train_baseline(self.settings(seed), population, texts)
+            steps = {"max_steps": self.budget.long_steps} if name == LONG else {}
+            self.kept[name] = training.train_baseline(self.settings(seed) | steps, population, texts)
         return self.kept[name]
 
     def curve(self, name: str, summarizer: Summarizer, model: RewardModel, fold: Fold, seed: int) -> list[Prediction]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -75,9 +76,12 @@ class Embeddings:
         self.table = torch.cat([known_VD, new_VD])
 
 
-def backbone(reward_model: RewardModel, batch: int = 256) -> Encode:
-    """A reward model's backbone as it is now, without a summary or a prompt: the last hidden state
-    at the answer's end, where its head would read."""
+def backbone(reward_model: RewardModel, at_end: bool = False, batch: int = 256) -> Encode:
+    """A reward model's backbone as it is now, without a summary or a prompt: the mean over the answer's
+    tokens of the states after the first layer, which hold the answer's words. Later layers turn to what comes
+    next, and at the answer's end some bases keep nothing of them (notebooks/LOG.md); with `at_end`
+    that last state all the same, where a head reads."""
+    before = reward_model.encode([("", "", "")])[0]
 
     @torch.no_grad()
     def encode(lines: list[str]) -> torch.Tensor:
@@ -85,8 +89,15 @@ def backbone(reward_model: RewardModel, batch: int = 256) -> Encode:
         for start in range(0, len(lines), batch):
             ids = reward_model.encode([("", "", line) for line in lines[start : start + batch]])
             padded = reward_model.tokenizer.pad({"input_ids": ids}, padding_side="right", return_tensors="pt")
-            states_BLD = reward_model.model.base_model(**padded.to(reward_model.model.device)).last_hidden_state
-            found.append(states_BLD[torch.arange(len(ids)), padded["attention_mask"].sum(1).cpu() - 1])
+            padded = padded.to(reward_model.model.device)
+            states = reward_model.model.base_model(**padded, output_hidden_states=True).hidden_states
+            mask_BL = padded["attention_mask"].clone()  # (B, L)
+            if at_end:
+                found.append(states[-1][torch.arange(len(ids)), mask_BL.sum(1) - 1])
+                continue
+            same = takewhile(lambda both: both[0] == both[1], zip(before, ids[0], strict=False))
+            mask_BL[:, : len(list(same))] = 0  # What stands before every answer.
+            found.append((states[1] * mask_BL.unsqueeze(2)).sum(1) / mask_BL.sum(1, keepdim=True))
         return torch.cat(found)
 
     return encode

@@ -87,7 +87,7 @@ class ClassifierReader:
 
         unique = list(dict.fromkeys(reaction.completion for reaction in reactions))
         place = {text: number for number, text in enumerate(unique)}
-        return backbone(self.reward_model)(unique)[[place[reaction.completion] for reaction in reactions]]
+        return backbone(self.reward_model, at_end=True)(unique)[[place[reaction.completion] for reaction in reactions]]
 
     def save(self, folder: Path) -> None:
         """Write a Hugging Face folder; plain transformers loads it."""
