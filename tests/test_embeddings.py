@@ -9,7 +9,7 @@ import torch
 from words import SIZE, encode
 
 from plus.errors import ModelError
-from plus.models.embeddings import Embeddings, backbone, minilm
+from plus.models.embeddings import Embeddings, backbone, minilm, standardized
 
 
 class Counting:
@@ -75,3 +75,22 @@ def test_minilm_knows_what_means_the_same():
     table = Embeddings(minilm())
     cat, kitten, tax = table.vectors(["A cat sleeps.", "A kitten is asleep.", "Taxes should be lower."])
     assert cat @ kitten > 3 * (cat @ tax)
+
+
+def test_standardized_states_tell_apart_what_a_common_part_hides():
+    """Two groups that differ by a thousandth of what they share: their cosine is 1 before, and negative after."""
+    common = torch.ones(8)
+
+    def encode(lines: list[str]) -> torch.Tensor:
+        return torch.stack([1000 * common + direction(line) for line in lines])
+
+    def direction(line: str) -> torch.Tensor:
+        return torch.tensor([1.0, -1.0] * 4) * (1 if line.startswith("a") else -1)
+
+    cosine = torch.nn.functional.cosine_similarity
+    told = standardized(encode, ["a", "b"])
+    assert cosine(*encode(["a", "b"]), dim=0) > 0.99
+    assert cosine(*told(["a", "b"]), dim=0) == pytest.approx(-1)
+    states = told(["a", "b"])
+    assert states.mean(0).abs().max() < 1e-3
+    assert torch.allclose(states.std(0), torch.ones(8), rtol=1e-3)

@@ -31,7 +31,7 @@ from plus.evaluate.learning_curve import learning_curve
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin
 from plus.models import bases
-from plus.models.embeddings import Embeddings, backbone
+from plus.models.embeddings import Embeddings, backbone, standardized
 from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
 from plus.sources import named, pets_talk
@@ -43,6 +43,7 @@ from plus.train.rows import contexts
 from plus.types import Preference, Scorer, Summarizer, UserHistory
 
 CURVE = ", by past events"  # the rows of the learning curve, under their method's name
+STANDARD = 2000  # training answers by whose spread frozen states are scaled
 EVERYTHING = 1000  # past events: all that there are
 # What someone would ask who knows what the data are about, beside the prompts that fit any data.
 QUESTION = {"pets": pets_talk.FAVOURITE, "styles": "Which topic, tone and length of answers does this user like?"}
@@ -54,7 +55,7 @@ class Budget:
     """Updates of every method that trains a language model, and of the heads on frozen states."""
 
     max_steps: int
-    head_steps: int = 600
+    head_steps: int = 1500
 
     def in_words(self, bases: str) -> str:
         """A line for the report."""
@@ -68,7 +69,7 @@ BUDGETS = {
     "styles": Budget(100),
     "styles_unlabelled": Budget(100),
 }
-QUICK = Budget(40, 200)
+QUICK = Budget(40, 600)
 SEEDS = 5
 OWN_BASES, SHIPPED_BASE = "a base for each seed", "the base that comes with plus"
 
@@ -146,7 +147,9 @@ class Synthetic:
             raise SourceError(f"{name} reads past choices, and the contexts of {fold.name} hold none")
         _, backbone_model = training.placed_models(self.settings(seed))
         torch.manual_seed(seed)
-        model, margins = heads.head(name, Embeddings(backbone(backbone_model)), fold.population.users("train"), seed)
+        answers = {answer for e in fold.population.split("train") for answer in (e.target.chosen, e.target.rejected)}
+        encode = standardized(backbone(backbone_model), sorted(answers)[:STANDARD])
+        model, margins = heads.head(name, Embeddings(encode), fold.population.users("train"), seed)
         rows = contexts(fold.population.split("train"))
         fit(model.parameters(), model.loss, rows, self.budget.head_steps, seed=seed)
         return judged(name, fold, seed, margins, shuffled=name not in heads.IMPERSONAL)

