@@ -74,7 +74,7 @@ BUDGETS = {
     "styles": Budget(100, long_steps=300),
     "styles_unlabelled": Budget(100),
 }
-QUICK = Budget(40, 200)
+QUICK = Budget(40, 600)
 SEEDS = 5
 OWN_BASES, SHIPPED_BASE = "a base for each seed", "the base that comes with plus"
 
