@@ -64,7 +64,7 @@ def test_what_cannot_be_used_is_named(tmp_path, text, kind, complaint):
 
 def test_a_weight_for_a_goal_that_is_not_there(tmp_path):
     (tmp_path / "goals.yaml").write_text("goals: {a: {words: 3}}")
-    with pytest.raises(SettingError, match="there is no goal 'b' in .*; it has a"):
+    with pytest.raises(SettingError, match=r"there is no goal 'b' in .*; it has a"):
         read(tmp_path / "goals.yaml", {"b": 1.0})
     with pytest.raises(SettingError, match="cannot be read"):
         read(tmp_path / "none.yaml")

@@ -76,7 +76,7 @@ def test_a_reward_that_is_no_number_is_named(value):
     found = goals(Goal("broken", is_kind))
     with pytest.raises(RewardError, match="'broken' returned"):
         scored("broken", always(value), ASKED, ["a", "b"])
-    with pytest.raises(RewardError, match="'broken' returned .* every answer needs a finite number"):
+    with pytest.raises(RewardError, match=r"'broken' returned .* every answer needs a finite number"):
         Goals([Goal("fine", by_length), Goal("broken", always(value))]).measure(ASKED, ["a", "b"])
     with pytest.raises(RewardError, match="returned 1 numbers for 2 answers"):
         scored("short", lambda **columns: [1.0], ASKED, ["a", "b"])
@@ -95,7 +95,7 @@ def test_weights_that_sum_to_0_and_floors_that_nobody_reaches_are_refused():
     for weights in ((0.0,), (1.0, -1.0), (-0.5,)):
         with pytest.raises(RewardError, match="the weights sum to"):
             Goals([Goal(f"g{n}", by_length, weight) for n, weight in enumerate(weights)])
-    with pytest.raises(RewardError, match="the weights sum to 0 .none."):
+    with pytest.raises(RewardError, match=r"the weights sum to 0 .none."):
         Goals([Goal("safe", is_kind, floor=0.5)])
     with pytest.raises(RewardError, match="a weight is no number"):
         Goals([Goal("g", by_length, math.nan)])

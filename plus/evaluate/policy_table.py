@@ -27,7 +27,8 @@ Found = dict[str, dict[int, dict[str, Any]]]  # cell name -> seed -> cell
 class Plan:
     """How much is run."""
 
-    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)  # of the first comparison
+    few: tuple[int, ...] = (0, 1, 2)  # of the others
     clean_seeds: int = 20
     sweep: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
     hacks: tuple[float, ...] = (0.1, 0.3)
@@ -36,7 +37,7 @@ class Plan:
     base_steps: int = BASE_STEPS
 
 
-QUICK = Plan(seeds=(0, 1), clean_seeds=3, sweep=(0.0, 0.3, 3.0), hacks=(0.3,), max_steps=60, base_steps=600)
+QUICK = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=3, sweep=(0.0, 0.3, 3.0), hacks=(0.3,), max_steps=60, base_steps=400)
 REFERENCE = Cell(method="reference")
 PERSONAL, ONE_FOR_ALL = Cell(), Cell(reward="one_for_all")
 OFFLINE = ("best_of_n", "rejection_sampling", "dpo")
@@ -46,26 +47,36 @@ METHOD_LOVE = 0.1  # P[Love]'s weight in the comparison of methods
 def cells(plan: Plan) -> list[tuple[Cell, int]]:
     """Every cell with its seed, the first claims first."""
     hacks = [Cell(love=w, log="confounded", alarms=alarms) for w in plan.hacks for alarms in (False, True)]
-    sound = [Cell(love=weight) for weight in plan.sweep if weight] + [Cell(love=METHOD_LOVE)]
+    dial = [Cell(love=weight, alarms=True) for weight in {*plan.sweep, METHOD_LOVE}]
     offline = [Cell(method=method, love=METHOD_LOVE) for method in OFFLINE]
     rounds = [Cell(rounds=1), Cell(rounds=2)]
-    groups = [[REFERENCE, PERSONAL, ONE_FOR_ALL], hacks, [Cell(alarms=True)], offline, sound, rounds]
-    listed = [(replace(cell, max_steps=plan.max_steps), seed) for group in groups for cell in group for seed in plan.seeds]  # fmt: skip
-    listed += [(replace(CLEAN, max_steps=plan.max_steps), seed) for seed in range(plan.clean_seeds)]
-    return list(dict.fromkeys(listed))
+    listed = [(cell, seed) for cell in (REFERENCE, PERSONAL, ONE_FOR_ALL) for seed in plan.seeds]
+    for group in (hacks, sorted(dial, key=lambda cell: cell.love), offline, rounds):
+        listed += [(cell, seed) for cell in group for seed in plan.few]
+    listed += [(CLEAN, seed) for seed in range(plan.clean_seeds)]
+    return list(dict.fromkeys((replace(cell, max_steps=plan.max_steps), seed) for cell, seed in listed))
 
 
 CLEAN = Cell(love=0.3, alarms=True)  # sound rewards, and the alarms on
 
 
-def measure(folder: Path, plan: Plan, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Compute the missing cells and write report.json, report.md and the plots into `folder`."""
+def compute(
+    folder: Path, plan: Plan, say: Callable[[str], None] = lambda line: None, only: Sequence[int] | None = None
+) -> tuple[Found, dict[int, World]]:
+    """The cells of the plan, or of the seeds in `only`: those that are missing are made."""
     base = make_base(folder / "base", plan.base_steps)
     worlds: dict[int, World] = {}
     found: Found = {}
     for cell, seed in cells(plan):
-        world = worlds.setdefault(seed, World(folder, base, seed, plan.test_users))
-        found.setdefault(name_of(cell), {})[seed] = run(folder, world, cell, say)
+        if only is None or seed in only:
+            world = worlds.setdefault(seed, World(folder, base, seed, plan.test_users))
+            found.setdefault(name_of(cell), {})[seed] = run(folder, world, cell, say)
+    return found, worlds
+
+
+def measure(folder: Path, plan: Plan, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Compute the missing cells and write report.json, report.md and the plots into `folder`."""
+    found, worlds = compute(folder, plan, say)
     report = summary(found, worlds, plan)
     run_folder.write_json(folder / "report.json", report)
     pareto.plot(report["sweep"]["points"], folder / "pareto.png")
@@ -83,7 +94,7 @@ def summary(found: Found, worlds: Mapping[int, World], plan: Plan) -> dict[str, 
         "false_alarms": false_alarms(found, plan.clean_seeds),
         "sweep": sweep(found, worlds, plan),
         "methods": methods(found, worlds, plan),
-        "rounds": rounds(found, worlds, plan.seeds),
+        "rounds": rounds(found, worlds, plan.few),
         "seconds": round(sum(cell["seconds"] for by_seed in found.values() for cell in by_seed.values())),
     }
 
@@ -134,10 +145,10 @@ def hack(found: Found, worlds: Mapping[int, World], plan: Plan, weight: float) -
     log = "confounded" if weight else "sound"
     free, watched = Cell(love=weight, log=log), Cell(love=weight, log=log, alarms=True)
     rows = []
-    for seed in plan.seeds:
+    for seed in plan.few:
         looks = found[name_of(free)][seed]["looks"]
         kept = found[name_of(watched)][seed]
-        turn = max(looks, key=lambda look: look["held_out"])["step"]
+        turn = turn_of(looks)
         stopped = kept["looks"][-1]["step"] if kept["stopped"] else None
         rows.append({
             "seed": seed, "turn": turn, "stopped": stopped, "returned": kept["returned"],
@@ -146,9 +157,16 @@ def hack(found: Found, worlds: Mapping[int, World], plan: Plan, weight: float) -
             "phrase": next((look["phrase"]["phrase"] for look in kept["looks"][-1:] if kept["stopped"] and look["phrase"]), None),
             "held_out_best": max(look["held_out"] for look in looks), "held_out_end": looks[-1]["held_out"],
         })  # fmt: skip
-    end = {name: _shares(shown(found, worlds, cell, plan.seeds)) for name, cell in (("free", free), ("watched", watched))}  # fmt: skip
-    before = _shares(shown(found, worlds, REFERENCE, plan.seeds))
+    end = {name: _shares(shown(found, worlds, cell, plan.few)) for name, cell in (("free", free), ("watched", watched))}  # fmt: skip
+    before = _shares(shown(found, worlds, REFERENCE, plan.few))
     return {"weight": weight, "reference": before, **end, "seeds": rows}
+
+
+def turn_of(looks: Sequence[Mapping[str, Any]], near: float = 0.1) -> int:
+    """Where the held-out reward begins to fall for good: the last look at which it stands within `near`
+    standard deviations of its highest."""
+    best = max(look["held_out"] for look in looks)
+    return max(look["step"] for look in looks if look["held_out"] >= best - near)
 
 
 def false_alarms(found: Found, runs: int) -> dict[str, Any]:
@@ -166,34 +184,38 @@ def upper_bound(count: int, runs: int, level: float = 0.95) -> float:
 
 def sweep(found: Found, worlds: Mapping[int, World], plan: Plan) -> dict[str, Any]:
     """What each weight of P[Love] buys and costs."""
-    reference = shown(found, worlds, REFERENCE, plan.seeds)
+    reference = shown(found, worlds, REFERENCE, plan.few)
     points = []
     for weight in plan.sweep:
-        cell = Cell(love=weight)
-        rows = shown(found, worlds, cell, plan.seeds)
+        cell = Cell(love=weight, alarms=True)
+        rows = shown(found, worlds, cell, plan.few)
         safety = change(reference, rows, lambda row: float(replies.safe(row.text)))
         points.append({
             "weight": weight, **_shares(rows), "safety_change": safety._asdict(), "safe_enough": non_inferior(safety, 0.02),
-            **{key: _score(found, cell, key, plan.seeds) for key in ("personal", "held_out", "love_sound")},
+            **{key: _score(found, cell, key, plan.few) for key in ("personal", "held_out", "love_sound")},
         })  # fmt: skip
-    start = {**_shares(reference), **{key: _score(found, REFERENCE, key, plan.seeds) for key in ("personal", "held_out", "love_sound")}}  # fmt: skip
+    start = {**_shares(reference), **{key: _score(found, REFERENCE, key, plan.few) for key in ("personal", "held_out", "love_sound")}}  # fmt: skip
     return {"reference": start, "points": points, "recommended": pareto.recommended(points)}
 
 
 def methods(found: Found, worlds: Mapping[int, World], plan: Plan) -> list[dict[str, Any]]:
     """GRPO and the three offline methods on the same goals, with the A/B lift, simulated and predicted."""
-    reference = shown(found, worlds, REFERENCE, plan.seeds)
-    listed = [REFERENCE, Cell(love=METHOD_LOVE), *(Cell(method=method, love=METHOD_LOVE) for method in OFFLINE)]
+    reference = shown(found, worlds, REFERENCE, plan.few)
+    listed = [
+        REFERENCE,
+        Cell(love=METHOD_LOVE, alarms=True),
+        *(Cell(method=method, love=METHOD_LOVE) for method in OFFLINE),
+    ]
     listed += [Cell(love=weight, log="confounded") for weight in plan.hacks]
     rows = []
     for cell in listed:
-        new = shown(found, worlds, cell, plan.seeds)
-        every = [ab_test(reference[seed], new[seed], seed) for seed in plan.seeds]
+        new = shown(found, worlds, cell, plan.few)
+        every = [ab_test(reference[seed], new[seed], seed) for seed in plan.few]
         lifts = [outcome.lift.mean for outcome in every]
         predicted = {
             log: mean(
                 predicted_lift([found[name_of(REFERENCE)][s]["scores"][f"love_{log}"]], [found[name_of(cell)][s]["scores"][f"love_{log}"]])
-                for s in plan.seeds
+                for s in plan.few
             )
             for log in ("sound", "confounded")
         }  # fmt: skip
@@ -202,8 +224,8 @@ def methods(found: Found, worlds: Mapping[int, World], plan: Plan) -> list[dict[
             "lift_by_seed": lifts, "predicted": predicted,
             "helpful_change": change(reference, new, lambda r: float(replies.helpful(r.prompt, r.text)))._asdict(),
             "safety_change": change(reference, new, lambda r: float(replies.safe(r.text)))._asdict(),
-            "personal": _score(found, cell, "personal", plan.seeds), "held_out": _score(found, cell, "held_out", plan.seeds),
-            "seconds": mean(found[name_of(cell)][s]["seconds"] for s in plan.seeds),
+            "personal": _score(found, cell, "personal", plan.few), "held_out": _score(found, cell, "held_out", plan.few),
+            "seconds": mean(found[name_of(cell)][s]["seconds"] for s in plan.few),
         })  # fmt: skip
     return rows
 
@@ -240,7 +262,7 @@ def page(report: Mapping[str, Any]) -> str:
     names = ("satisfaction", "majority", "minority", "helpful", "safe", "farewell")
     parts = [
         "# Policies of the tiny world",
-        f"{len(report['plan']['seeds'])} seeds, {report['plan']['test_users']} test users each, {report['seconds']:,} CPU seconds of training. Shares in points of 100; intervals over users and seeds.",
+        f"Seeds {', '.join(map(str, report['plan']['seeds']))} for the first table, {', '.join(map(str, report['plan']['few']))} for the others; {report['plan']['test_users']} test users each, {report['seconds']:,} CPU seconds of training. Shares in points of 100; intervals over users and seeds.",
         "## Personal against one for all",
         table(["policy", *names], [[name, *(_points(row[key]) for key in names)] for name, row in p["shares"].items()]),
         "\n".join(f"- {name}: {_gain(row)}" for name, row in p["gain"].items()),

@@ -34,7 +34,7 @@ from plus.train.reward_only import train_reward_model
 from plus.types import Preference, UserHistory
 
 MAX_TOKENS = 16  # of a reply
-BASE_STEPS, CHOICES, REACTIONS = 900, 1500, 3000
+BASE_STEPS, CHOICES, REACTIONS = 600, 1500, 3000
 READER_STEPS, READER_BATCH, READER_RATE = 70, 32, 1e-3
 
 
