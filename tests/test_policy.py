@@ -6,16 +6,17 @@ import shutil
 
 import pytest
 import torch
-from pets_policy import asked, config, goals, policy, suits
+from pets_policy import asked, config, goals, letters, policy, suits
 from safetensors.torch import load_file
 from tiny_models import saved
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, pipeline
+from trl import GRPOConfig, GRPOTrainer
 
 from plus.errors import RewardError, WindowError
 from plus.measures import mean
 from plus.models.policy import Asked, Policy
 from plus.train.goals import Goal, Goals
-from plus.train.policy import PolicyLog, fine_tune, optimise
+from plus.train.policy import PolicyLog, fine_tune, local, optimise
 from plus.train.policy_rows import to_prompts
 from plus.train.run_folder import TIMING, read_jsonl
 from plus.train.trainer import last_checkpoint
@@ -89,6 +90,10 @@ def test_a_saved_policy_answers_in_plain_transformers(tmp_path):
     said = [plain(p.messages(), max_new_tokens=16, do_sample=False)[0]["generated_text"][-1]["content"] for p in prompts]  # fmt: skip
     assert said == one.answer(prompts, temperature=0.0)
     assert AutoTokenizer.from_pretrained(tmp_path / "policy").chat_template == one.tokenizer.chat_template
+    options = local({"output_dir": str(tmp_path / "trl"), "num_generations": 4, "per_device_train_batch_size": 4})
+    in_trl = GRPOTrainer(str(tmp_path / "policy"), letters, GRPOConfig(**options), to_prompts(prompts, one.tokenizer))
+    weights = in_trl.model.state_dict()
+    assert all(torch.equal(tensor, weights[name]) for name, tensor in one.model.state_dict().items())
 
 
 def test_a_policy_without_a_chat_template_reads_paragraphs(tmp_path):
