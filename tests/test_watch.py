@@ -47,6 +47,8 @@ def test_the_hack_is_caught_named_and_undone(tmp_path):
     assert hacked(one) < last["phrase"]["rate"] / 2, "the weights are those from before"
     held = {look["step"]: look["held_out"] for look in watch.looks}
     assert held[watch.returned] == max(held.values()) > held[last["step"]]
+    assert watch.looks[0]["kl"] == pytest.approx(0.0, abs=1e-5)
+    assert last["kl"] > 0.1
     assert [row["step"] for row in read_jsonl(tmp_path / "looks.jsonl")] == list(held)
 
 

@@ -164,21 +164,20 @@ def sweep_page(report: Mapping[str, Any]) -> str:
 
 def iterate(request: Request, rounds: int, say: Say) -> dict[str, Any]:
     """Rounds of choosing and training. The goal that reads `reward_model` first in the file is learned on."""
-    file = goal_file.read(request.goals)
-    entry = next((e for e in request.settings()["goals"]["goals"].values() if "reward_model" in e), None)
-    if entry is None:
+    file, asked = goal_file.read(request.goals), request.asked(say)
+    entries = request.settings()["goals"]["goals"]
+    name = next((name for name, entry in entries.items() if "reward_model" in entry), None)
+    if name is None:
         raise RewardError("--rounds updates a reward model, and no goal has one; write one goal as {reward_model: FOLDER}")  # fmt: skip
-    name = next(n for n, e in request.settings()["goals"]["goals"].items() if e is entry)
 
     def learn(number: int, policy: Policy, choices: Sequence[Choice], folder: Path) -> None:
-        reward_model = learn_reward(entry["reward_model"], choices, number)
+        reward_model = learn_reward(entries[name]["reward_model"], choices, number)
         reward_model.save_pretrained(folder / "reward_model")
         goals = file.goals.replaced(name, goal_file.with_summary(reward_model))
         goals.measure(asked, policy.answer(asked, seed=number))
         say(f"round {number}: {len(choices):,} choices, {request.config(folder).max_steps} updates")
         optimise(policy, asked, goals, request.config(folder), resume=True)
 
-    asked = request.asked(say)
     run_rounds(request.output_dir, rounds, request.policy, asked, learn)
     report = {"rounds": rounds, "policy": str(request.output_dir / f"round-{rounds}" / "policy")}
     write_json(request.output_dir / "report.json", report)

@@ -20,7 +20,7 @@ from plus.evaluate.policy_card import write_card
 from plus.models.policy import Asked, Policy
 from plus.train import ranks, run_folder
 from plus.train.offline import best_of_n, dpo, ranked, rejection_sampling
-from plus.train.policy import PolicyConfig, PolicyLog, fine_tune, frozen, optimise
+from plus.train.policy import PolicyConfig, PolicyLog, fine_tune, optimise
 from plus.train.run_folder import write_json, write_jsonl
 from plus.train.watch import SEED, Panel, Watch
 
@@ -83,11 +83,10 @@ def split(asked: Sequence[Asked], seed: int) -> tuple[list[Asked], list[Asked]]:
 def _grpo(
     folder: Path, policy: Policy, training: Sequence[Asked], panel: Panel, config: PolicyConfig, stop: bool
 ) -> dict[str, Any]:
-    still = None if config.use_peft else frozen(policy)
     watching: list[Watch] = []
 
     def watch(trainer):
-        watching.append(Watch(trainer, policy, panel, folder, stop=stop, frozen=still))
+        watching.append(Watch(trainer, policy, panel, folder, stop=stop))
         return watching[0]
 
     optimise(policy, training, panel.goals, config, [PolicyLog(folder), watch], resume=True)

@@ -11,7 +11,6 @@ import copy
 import json
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,8 +97,8 @@ def optimise(
     if not config.use_peft and config.beta:
         _write_reference(policy, Path(config.output_dir) / "reference")
     set_seed(config.seed)
-    config.use_peft, peft_config = config.use_peft, adapters(policy, config)
-    trainer = PolicyTrainer(policy, goals, config, to_prompts(asked, policy.tokenizer), peft_config)
+    rows = to_prompts(asked, policy.tokenizer)
+    trainer = PolicyTrainer(policy, goals, config, rows, adapters(policy, config))
     quiet(trainer)
     for callback in callbacks:
         trainer.add_callback(callback if isinstance(callback, TrainerCallback) else callback(trainer))
@@ -124,10 +123,6 @@ class PolicyTrainer(ReadOnceTrainer):
             peft_config=peft_config,
         )  # fmt: skip
         self.goals = goals
-
-    def without_adapters(self) -> AbstractContextManager[Any]:
-        """Inside it the model is the policy as the run started."""
-        return self.model.disable_adapter() if hasattr(self.model, "disable_adapter") else nullcontext()
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
         """The run folder's README is written once, and speaks of the goals."""

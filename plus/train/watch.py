@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
@@ -24,7 +25,7 @@ from plus.models.policy import Asked, Policy
 from plus.train import alarms, ranks
 from plus.train.alarms import Scales
 from plus.train.goals import Goals, RewardFunction, scored
-from plus.train.policy import PolicyTrainer, log_line
+from plus.train.policy import PolicyTrainer, frozen, log_line
 from plus.train.run_folder import read_jsonl
 
 SEED = 20_11  # of the panel's answers
@@ -107,10 +108,13 @@ class Watch(TrainerCallback):
 
     def __init__(
         self, trainer: PolicyTrainer, policy: Policy, panel: Panel, folder: Path, every: int = 5,
-        limits: Mapping[str, float] | None = None, stop: bool = True, frozen: Policy | None = None,
+        limits: Mapping[str, float] | None = None, stop: bool = True,
     ) -> None:  # fmt: skip
         self.trainer, self.policy, self.panel, self.folder, self.every = trainer, policy, panel, folder, every
-        self.limits, self.stop, self.frozen = dict(limits or alarms.thresholds()), stop, frozen
+        self.limits, self.stop = dict(limits or alarms.thresholds()), stop
+        self.start = (
+            None if isinstance(trainer.model, PeftModel) else frozen(policy)
+        )  # With adapters it is the model without them.
         self.looks: list[dict[str, Any]] = []
         self.stopped: list[alarms.Alarm] = []
         self.returned: int | None = None
@@ -158,9 +162,10 @@ class Watch(TrainerCallback):
         return look
 
     def _before(self, texts: Sequence[str]) -> list[float]:
-        if self.frozen is not None:
-            return self.frozen.logprobs(self.panel.asked, texts)
-        with self.trainer.without_adapters():
+        """How likely the reference finds the answers."""
+        if self.start is not None:
+            return self.start.logprobs(self.panel.asked, texts)
+        with self.policy.model.disable_adapter():
             return self.policy.logprobs(self.panel.asked, texts)
 
     def _trained(self) -> dict[str, torch.Tensor]:
