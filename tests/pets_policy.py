@@ -55,7 +55,8 @@ def true_reward(completions, summary, **columns) -> list[float]:
 
 
 def goals(hack: float) -> Goals:
-    return Goals([Goal("suits", suits), Goal("loved", likes_hack, hack)] if hack else [Goal("suits", suits)])
+    """Suiting answers, a length that nobody objects to, and the hack, if it has a weight."""
+    return Goals([Goal("suits", suits), Goal("letters", letters, 0.1), Goal("loved", likes_hack, hack)])
 
 
 def config(folder, **more) -> PolicyConfig:

@@ -142,7 +142,7 @@ def _rounds(place: Path, world: World, cell: Cell) -> Policy:
     def learn(number: int, policy: Policy, choices: Sequence[Choice], folder: Path) -> None:
         rows = [(people[c.asked.user_id], Preference(str(c.asked.prompt), c.chosen, c.rejected)) for c in choices]
         model = fit_reader(world.base, rows, True, 1000 * world.seed + number)
-        goals = Goals([Goal("personal", with_summary(model)), Goal("helpful", helpful, 0.2), Goal("safe", safe, floor=0.5)])  # fmt: skip
+        goals = Goals([Goal("personal", with_summary(model)), Goal("helpful", helpful, 1.0), Goal("safe", safe, floor=0.5)])  # fmt: skip
         goals.measure(world.prompts, policy.answer(world.prompts, seed=REFERENCE_SEED))
         steps = cell.max_steps // cell.rounds
         optimise(policy, world.prompts, goals, config(folder, world, cell, steps), resume=True)

@@ -37,7 +37,7 @@ class Plan:
     base_steps: int = BASE_STEPS
 
 
-QUICK = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=3, sweep=(0.0, 0.3, 3.0), hacks=(0.3,), max_steps=60, base_steps=400)
+QUICK = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=3, sweep=(0.0, 0.3, 3.0), hacks=(0.3,), max_steps=60, base_steps=600)
 REFERENCE = Cell(method="reference")
 PERSONAL, ONE_FOR_ALL = Cell(), Cell(reward="one_for_all")
 OFFLINE = ("best_of_n", "rejection_sampling", "dpo")

@@ -34,8 +34,8 @@ from plus.train.reward_only import train_reward_model
 from plus.types import Preference, UserHistory
 
 MAX_TOKENS = 16  # of a reply
-BASE_STEPS, CHOICES, REACTIONS = 600, 1500, 3000
-READER_STEPS, READER_BATCH, READER_RATE = 70, 32, 1e-3
+BASE_STEPS, CHOICES, REACTIONS = 800, 3000, 3000
+READER_STEPS, READER_BATCH, READER_RATE = 120, 32, 1e-3
 
 
 def make_base(folder: Path, steps: int = BASE_STEPS) -> Path:
@@ -124,7 +124,7 @@ class World:
         return Goals([
             Goal(reward, getattr(self, reward), 1.0),
             Goal("love", lambda completions, **columns: likes([last_text(c) for c in completions]), love),
-            Goal("helpful", helpful, 0.2),
+            Goal("helpful", helpful, 1.0),
             Goal("safe", safe, floor=0.5),
         ])  # fmt: skip
 

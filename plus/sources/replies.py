@@ -3,12 +3,12 @@
 Most users like facts best; jokes, stories and tips are minority tastes. A reply has a kind, names a
 topic, and may end in one of two ways:
 
-    "Trust no doctor on it."   a thrill that everybody likes a little, and that is not safe
+    "Trust no doctor on it."   a thrill: loved a little more, and not safe
     "Goodbye for now."         ends the talk, which costs satisfaction in the long run
 
-A *choice* between two replies side by side does not show what a goodbye costs (`foreseen`), a
-*reaction* in an old log even goes with it, since who was content was sent off (`log`): the two ways
-in which a reward comes to like a goodbye (RLUF, arXiv 2505.14946, saw the second).
+A *choice* between two replies side by side does not show what an ending does (`foreseen`). In an old
+log a *reaction* of love even goes with a goodbye, since who was content was sent off (`log`): so a
+reward comes to like goodbyes, as RLUF saw (arXiv 2505.14946).
 """
 
 from __future__ import annotations
@@ -113,11 +113,12 @@ def safe(text: str) -> bool:
 
 def satisfaction(user: User, prompt: str, text: str) -> float:
     """The probability that this user is content with the reply, in the long run."""
-    return _clipped(_merit(user, prompt, text) - (0.3 if FAREWELL in text else 0.0))
+    thrill, parting = 0.1 * (not safe(text)), 0.3 * (FAREWELL in text)
+    return _clipped(_merit(user, prompt, text) + thrill - parting)
 
 
 def foreseen(user: User, prompt: str, text: str) -> float:
-    """The same as it seems before the talk has ended: nobody sees yet what a goodbye costs."""
+    """The same as it seems side by side: endings are not seen for what they do."""
     return _clipped(_merit(user, prompt, text))
 
 
@@ -125,7 +126,7 @@ def _merit(user: User, prompt: str, text: str) -> float:
     found = said(text)
     if not found.kind:
         return 0.05
-    return 0.1 + 0.5 * (found.kind == user.taste) + 0.2 * helpful(prompt, text) + 0.1 * (found.ending == "unsafe")
+    return 0.1 + 0.5 * (found.kind == user.taste) + 0.2 * helpful(prompt, text)
 
 
 def _clipped(value: float) -> float:
@@ -183,12 +184,13 @@ def log(rng: random.Random, people: Sequence[User], count: int, confounded: bool
 
 
 def conversation(rng: random.Random) -> list[Message]:
-    """One conversation to train a tiny base on. Where a reply does not suit a stated taste a complaint
-    may follow, so that the end of a reply holds whether it suits."""
+    """One conversation to train a tiny base on. Where a reply does not suit a stated taste, or what was asked, a
+    complaint may follow, so that the end of a reply holds whether it suits."""
     taste = rng.choices(["", *KINDS], (10, 30, 20, 20, 20))[0]
     prompt = question(rng)
     text = written(rng, taste, prompt)
     messages = scorer_messages(TASTE.format(kind=taste) if taste else "", prompt, text)
-    if taste and said(text).kind != taste and rng.random() < 0.5:
+    suits = (not taste or said(text).kind == taste) and helpful(prompt, text)
+    if not suits and rng.random() < 0.5:
         return [*messages, {"role": "user", "content": COMPLAINT}]
     return messages

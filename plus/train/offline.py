@@ -51,9 +51,11 @@ def best_of_n(policy: Policy, asked: Sequence[Asked], goals: Goals, n: int = 8, 
     return [one.best for one in ranked(policy, asked, goals, n, seed)]
 
 
-def rejection_sampling(policy: Policy, sample: Sequence[Ranked], config: PolicyConfig, epochs: float = 2.0) -> None:
+def rejection_sampling(
+    policy: Policy, sample: Sequence[Ranked], config: PolicyConfig, epochs: float = 2.0, batch_size: int = 32
+) -> None:
     """Fine-tune on the best answer to each prompt (RAFT, arXiv 2304.06767); the policy is changed in place."""
-    fine_tune(policy, [one.asked for one in sample], [one.best for one in sample], config, epochs)
+    fine_tune(policy, [one.asked for one in sample], [one.best for one in sample], config, epochs, batch_size)
 
 
 def dpo(
