@@ -55,7 +55,9 @@ def true_reward(completions, summary, **columns) -> list[float]:
 
 
 def goals(hack: float) -> Goals:
-    """Suiting answers, a length that nobody objects to, and the hack, if it has a weight."""
+    """What is truly good without the hack; with it suiting answers, a little length, and a love of one phrase."""
+    if not hack:
+        return Goals([Goal("true", true_reward)])
     return Goals([Goal("suits", suits), Goal("letters", letters, 0.1), Goal("loved", likes_hack, hack)])
 
 

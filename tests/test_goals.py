@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+import torch
 from tiny_models import saved
 
 from plus.errors import RewardError
@@ -108,11 +109,17 @@ def test_weights_that_sum_to_0_and_floors_that_nobody_reaches_are_refused():
 def test_rewards_of_different_tokenizers_add_up(tmp_path):
     """A BERT that reads word pieces and a Llama that reads bytes, beside a policy that has neither's."""
     models = {name: RewardModel.from_pretrained(saved(tmp_path, name), 64) for name in ("bert", "llama")}
+    torch.manual_seed(0)
+    for model in models.values():  # Heads that tell answers apart: fresh ones hardly do.
+        torch.nn.init.normal_(
+            (model.model.classifier if hasattr(model.model, "classifier") else model.model.score).weight
+        )
     assert models["bert"].tokenizer.get_vocab() != models["llama"].tokenizer.get_vocab()
     found = Goals([Goal(name, with_summary(model)) for name, model in models.items()])
     texts = ["A cat sat.", "Green tea, of course."]
     rewards = found.measure(ASKED, texts)
     for name, model in models.items():
         assert rewards[name] == model.rewards([(a.summary, a.prompt, t) for a, t in zip(ASKED, texts, strict=True)])
-    # Two answers: z is +-1 for each reward, so a total is -2, 0 or 2.
-    assert found.total(rewards) == [pytest.approx(t, abs=1e-6) for t in found.total(rewards) if round(t) in (-2, 0, 2)]
+    assert found.set_aside == []
+    totals = found.total(rewards)  # Of two answers z is 1 and -1 for each reward.
+    assert [abs(total) for total in totals] == [pytest.approx(2.0, abs=1e-5)] * 2 or totals == [pytest.approx(0.0, abs=1e-5)] * 2  # fmt: skip
