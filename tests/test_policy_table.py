@@ -20,7 +20,7 @@ from plus.evaluate.policy_world import World
 from plus.sources.replies import User
 from plus.train.run_folder import TIMING, read_jsonl
 
-TINY = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=2, sweep=(0.0, 0.3), hacks=(0.3,), max_steps=5, test_users=12, base_steps=30)  # fmt: skip
+TINY = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=2, sweep=(0.0, 0.3), hacks=((0.3, 6),), max_steps=5, test_users=12, base_steps=30)  # fmt: skip
 
 
 def test_the_upper_bound_of_a_rate_on_worked_numbers():

@@ -31,13 +31,15 @@ class Plan:
     few: tuple[int, ...] = (0, 1, 2)  # of the others
     clean_seeds: int = 20
     sweep: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
-    hacks: tuple[float, ...] = (0.1, 0.3)
+    hacks: tuple[tuple[float, int], ...] = ((0.1, 100), (0.3, 50))  # P[Love]'s weight, updates: the smaller, the later
     max_steps: int = 50
     test_users: int = 300
     base_steps: int = BASE_STEPS
 
 
-QUICK = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=3, sweep=(0.0, 0.3, 3.0), hacks=(0.3,), max_steps=60, base_steps=600)
+QUICK = Plan(
+    seeds=(0, 1), few=(0, 1), clean_seeds=3, sweep=(0.0, 0.3, 3.0), hacks=((0.3, 50),), max_steps=60, base_steps=600
+)
 REFERENCE = Cell(method="reference")
 PERSONAL, ONE_FOR_ALL = Cell(), Cell(reward="one_for_all")
 OFFLINE = ("best_of_n", "rejection_sampling", "dpo")
@@ -46,7 +48,11 @@ METHOD_LOVE = 0.1  # P[Love]'s weight in the comparison of methods
 
 def cells(plan: Plan) -> list[tuple[Cell, int]]:
     """Every cell with its seed, the first claims first."""
-    hacks = [Cell(love=w, log="confounded", alarms=alarms) for w in plan.hacks for alarms in (False, True)]
+    hacks = [
+        Cell(love=weight, log="confounded", alarms=alarms, max_steps=steps)
+        for weight, steps in plan.hacks
+        for alarms in (False, True)
+    ]
     dial = [Cell(love=weight, alarms=True) for weight in {*plan.sweep, METHOD_LOVE}]
     offline = [Cell(method=method, love=METHOD_LOVE) for method in OFFLINE]
     rounds = [Cell(rounds=1), Cell(rounds=2)]
@@ -54,7 +60,8 @@ def cells(plan: Plan) -> list[tuple[Cell, int]]:
     for group in (hacks, sorted(dial, key=lambda cell: cell.love), offline, rounds):
         listed += [(cell, seed) for cell in group for seed in plan.few]
     listed += [(CLEAN, seed) for seed in range(plan.clean_seeds)]
-    return list(dict.fromkeys((replace(cell, max_steps=plan.max_steps), seed) for cell, seed in listed))
+    listed = [(cell if cell in hacks else replace(cell, max_steps=plan.max_steps), seed) for cell, seed in listed]
+    return list(dict.fromkeys(listed))
 
 
 CLEAN = Cell(love=0.3, alarms=True)  # sound rewards, and the alarms on
@@ -90,7 +97,7 @@ def summary(found: Found, worlds: Mapping[int, World], plan: Plan) -> dict[str, 
     return {
         "plan": plan.__dict__,
         "personal": personal(found, worlds, plan.seeds),
-        "hack": [hack(found, worlds, plan, weight) for weight in (0.0, *plan.hacks)],
+        "hack": [hack(found, worlds, plan, weight) for weight in (0.0, *(weight for weight, _ in plan.hacks))],
         "false_alarms": false_alarms(found, plan.clean_seeds),
         "sweep": sweep(found, worlds, plan),
         "methods": methods(found, worlds, plan),
@@ -206,7 +213,7 @@ def methods(found: Found, worlds: Mapping[int, World], plan: Plan) -> list[dict[
         Cell(love=METHOD_LOVE, alarms=True),
         *(Cell(method=method, love=METHOD_LOVE) for method in OFFLINE),
     ]
-    listed += [Cell(love=weight, log="confounded") for weight in plan.hacks]
+    listed += [Cell(love=weight, log="confounded") for weight, _ in plan.hacks]
     rows = []
     for cell in listed:
         new = shown(found, worlds, cell, plan.few)
@@ -251,7 +258,7 @@ def _score(found: Found, cell: Cell, key: str, seeds: Sequence[int]) -> float:
 def _curves(found: Found, plan: Plan) -> dict[str, list[Mapping[str, Any]]]:
     """The looks of the first seed: a sound run, and the hacks."""
     seed = plan.seeds[0]
-    listed = [PERSONAL, *(Cell(love=weight, log="confounded") for weight in plan.hacks)]
+    listed = [PERSONAL, *(Cell(love=weight, log="confounded") for weight, _ in plan.hacks)]
     return {f"P[Love] weight {cell.love:g}": found[name_of(cell)][seed]["looks"] for cell in listed}
 
 
