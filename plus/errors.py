@@ -27,6 +27,10 @@ class RunError(PlusError):
     """A run folder cannot be used as asked."""
 
 
+class RewardError(PlusError):
+    """A reward, or how several are weighed, cannot be used to train a response policy."""
+
+
 class EvidenceError(PlusError):
     """A measure or a control cannot be computed from what was given."""
 

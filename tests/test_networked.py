@@ -23,7 +23,18 @@ KEY = "sk-test-0123456789abcdef"
 # Sends texts about people somewhere: --dry-run shows the bytes.
 SENDS = {"audit", "chat", "judge", "proxy", "pairs", "prompt", "push", "signals", "summarize"}
 # Fetches files from the Hub where one is named (a data set, a model), and sends nothing but their names.
-FETCHES = {"benchmark", "data card", "data check", "data head", "data split", "evaluate", "gate", "love", "train"}
+FETCHES = {
+    "benchmark",
+    "data card",
+    "data check",
+    "data head",
+    "data split",
+    "evaluate",
+    "gate",
+    "love",
+    "policy",
+    "train",
+}
 LOCAL = {
     "demo", "doctor", "export", "forget", "import", "ingest", "profile diff", "profile edit", "profile forbid", "profile history",
     "profile list", "profile lock", "profile restore", "profile score", "profile show", "profile why",

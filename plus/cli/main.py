@@ -21,6 +21,7 @@ from plus.cli import (
     judge,
     love,
     pairs,
+    policy,
     profile,
     prompt,
     prove,
@@ -45,6 +46,7 @@ app.command(context_settings=EITHER)(summarize.summarize)
 app.command(context_settings=EITHER)(evaluate.evaluate)
 app.command(context_settings=EITHER)(audit.audit)
 app.command(context_settings=EITHER)(benchmark.benchmark)
+app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(policy.policy)
 app.command(context_settings=EITHER)(push.push)
 app.add_typer(data.app, name="data")
 profile.app.command(context_settings=EITHER)(prove.score)

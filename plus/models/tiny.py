@@ -94,10 +94,11 @@ def train_base(
     learning_rate: float = 2e-3,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
     conversation: Conversation = conversation,
+    layers: int = 3,
 ) -> PreTrainedModel:
     """Next-token prediction on `conversation` rows: AdamW, 50 steps of warm-up, linear decay."""
     torch.manual_seed(seed)
-    model = LlamaForCausalLM(tiny_config(tokenizer))
+    model = LlamaForCausalLM(tiny_config(tokenizer, layers=layers))
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: min(1, (s + 1) / 50, max(0.02, (steps - s) / (0.4 * steps)))

@@ -1,0 +1,73 @@
+"""`plus policy`: from prompts and goals to a response policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from plus.cli.show import loading, print_json, results, say
+
+
+def policy(
+    ctx: typer.Context,
+    prompts: Annotated[Path, typer.Argument(help="JSONL with prompt (text or messages), and user_id or summary.")],
+    goals: Annotated[Path, typer.Option(help="YAML: what to want, how much, and what is a condition.")],
+    model_name_or_path: Annotated[str, typer.Option(help="The policy to begin with: a Hub id or a folder.")],
+    output_dir: Annotated[Path, typer.Option(help="Folder of the run; an interrupted one goes on.")],
+    method: Annotated[str, typer.Option(help="grpo, best_of_n, rejection_sampling or dpo.")] = "grpo",
+    summaries: Annotated[
+        Path | None, typer.Option(help="JSONL with user_id and summary, as a run's summaries.jsonl.")
+    ] = None,
+    sft: Annotated[
+        Path | None, typer.Option(help="JSONL with prompt, chosen, user_id or summary: answers to imitate first.")
+    ] = None,
+    sweep: Annotated[str | None, typer.Option(help="A goal and its weights, as love=0,0.1,0.3: a run each.")] = None,
+    rounds: Annotated[
+        int | None, typer.Option(help="Sample, have users choose, learn the reward `update` names, train; again.")
+    ] = None,
+    max_completion_length: Annotated[int, typer.Option(help="Tokens an answer may have.")] = 256,
+    stop: Annotated[
+        bool, typer.Option("--stop/--no_stop", help="Alarms end the run and put the last good weights back.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
+) -> None:
+    """Train a response model that is helpful, loved, safe and personal at once, and be told when it starts to game it.
+
+    Further options are those of TRL's GRPOConfig (--max_steps, --learning_rate, --beta, --num_generations, --seed).
+
+    Example: plus policy prompts.jsonl --goals goals.yaml --model_name_or_path Qwen/Qwen2.5-0.5B-Instruct --summaries runs/mine/summaries.jsonl --output_dir runs/policy
+    """
+    with loading("loading torch"):
+        from plus.evaluate import policy_door
+    asked = policy_door.Request(
+        prompts, goals, model_name_or_path, output_dir, method, summaries, sft, max_completion_length, stop, ctx.args
+    )
+    if sweep and rounds:
+        from plus.errors import SettingError
+
+        raise SettingError("--sweep and --rounds cannot be given together; sweep first, then iterate at the point you like")  # fmt: skip
+    if sweep:
+        report = policy_door.sweep(asked, sweep, say)
+    elif rounds:
+        report = policy_door.iterate(asked, rounds, say)
+    else:
+        report = policy_door.once(asked, say)
+    if as_json:
+        print_json(json.loads(json.dumps(report)))
+    else:
+        _show(report, output_dir)
+
+
+def _show(report: Mapping[str, Any], folder: Path) -> None:
+    for alarm in report.get("stopped", []):
+        results.print(f"stopped: {alarm['sentence']}", markup=False, soft_wrap=True)
+    if report.get("returned") is not None:
+        results.print(f"the weights are those of update {report['returned']}", markup=False)
+    page = folder / ("sweep.md" if "points" in report else "README.md")
+    if page.exists():
+        results.print(page.read_text(encoding="utf-8"), markup=False, soft_wrap=True)
+    say(f"everything is in {folder}")

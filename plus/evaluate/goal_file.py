@@ -1,0 +1,119 @@
+"""goals.yaml: what a response policy is to want, and what is only watched.
+
+    goals:
+      personal: {run: runs/demo-0}                        # reads each user's summary
+      polite:   {reward_model: owner/name, weight: 0.5}    # any sequence classifier with one label
+      loved:    {function: "my_rewards:loved", weight: 0.1} # any TRL reward function
+      brief:    {words: 40, weight: 0.2}                   # minus the words beyond 40
+      safe:     {function: "my_rewards:safe", floor: 0.5}  # a condition: no weight buys less
+    held_out: {run: runs/demo-1}                           # never climbed; the alarms read it
+    twin: {run: runs/demo-2}                               # another seed of the first goal
+
+Only text passes between policy and rewards, so their tokenizers need not match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from plus.errors import SettingError
+from plus.evaluate.reward_function import RewardFunction as NamedFunction
+from plus.models.reward_model import RewardModel
+from plus.models.run import last_text, load
+from plus.train.goals import Goal, Goals, RewardFunction
+
+KINDS = ("run", "reward_model", "function", "words")
+
+
+@dataclass(frozen=True)
+class GoalFile:
+    """What the file says, with every model loaded."""
+
+    goals: Goals
+    held_out: RewardFunction | None
+    twins: tuple[RewardFunction, RewardFunction] | None
+
+
+def read(path: Path, weights: Mapping[str, float] | None = None) -> GoalFile:
+    """Load a goals file; `weights` overrule those in it. Raises SettingError naming the entry."""
+    said = _parsed(path)
+    entries = said.get("goals")
+    if not isinstance(entries, dict) or not entries:
+        raise SettingError(f"{path} has no goals; write goals: and under it a line such as personal: {{run: runs/demo-0}}")  # fmt: skip
+    for name in weights or {}:
+        if name not in entries:
+            raise SettingError(f"there is no goal {name!r} in {path}; it has {', '.join(entries)}")
+    goals = []
+    for name, entry in entries.items():
+        entry = _checked(name, entry, ("weight", "floor"))
+        weight = (weights or {}).get(name, entry.get("weight", 1.0))
+        goals.append(Goal(name, _reward(name, entry), _number(name, "weight", weight), _floor(name, entry)))
+    held_out = _reward("held_out", _checked("held_out", said["held_out"])) if said.get("held_out") else None
+    twin = _reward("twin", _checked("twin", said["twin"])) if said.get("twin") else None
+    return GoalFile(Goals(goals), held_out, (goals[0].reward, twin) if twin else None)
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise SettingError(f"--goals {path} cannot be read: {str(error).splitlines()[0]}") from error
+    if not isinstance(said, dict):
+        raise SettingError(f"--goals {path} holds {type(said).__name__}; see the head of plus/evaluate/goal_file.py")
+    if unknown := said.keys() - {"goals", "held_out", "twin"}:
+        raise SettingError(f"{path} has an entry {min(unknown)!r}; it takes goals, held_out and twin")
+    return said
+
+
+def _checked(name: str, entry: Any, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    kinds = [kind for kind in KINDS if isinstance(entry, dict) and kind in entry]
+    unknown = sorted(entry.keys() - {*KINDS, *more}) if isinstance(entry, dict) else []
+    if len(kinds) != 1 or unknown:
+        raise SettingError(
+            f"the entry {name!r} is {entry!r}; it takes one of {', '.join(KINDS)}" + (f" and {' or '.join(more)}" if more else "")
+        )  # fmt: skip
+    return entry
+
+
+def _reward(name: str, entry: Mapping[str, Any]) -> RewardFunction:
+    if "run" in entry:
+        return load(entry["run"]).as_reward_function()
+    if "reward_model" in entry:
+        return with_summary(RewardModel.from_pretrained(entry["reward_model"]))
+    if "function" in entry:
+        return NamedFunction.named(entry["function"]).function
+    return words_beyond(int(_number(name, "words", entry["words"])))
+
+
+def with_summary(model: RewardModel) -> RewardFunction:
+    """A reward model that reads the summary before the conversation, as a TRL reward function."""
+
+    def reward(prompts, completions, summary, **columns):
+        rows = zip(summary, prompts, completions, strict=True)
+        return model.rewards([(text, last_text(p), last_text(c)) for text, p, c in rows])
+
+    return reward
+
+
+def words_beyond(limit: int) -> RewardFunction:
+    """Minus the number of words beyond the limit."""
+
+    def reward(completions, **columns):
+        return [-float(max(0, len(last_text(completion).split()) - limit)) for completion in completions]
+
+    return reward
+
+
+def _floor(name: str, entry: Mapping[str, Any]) -> float | None:
+    return None if entry.get("floor") is None else _number(name, "floor", entry["floor"])
+
+
+def _number(name: str, what: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise SettingError(f"{what} of {name!r} is {value!r}; write a number")
+    return float(value)

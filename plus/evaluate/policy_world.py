@@ -1,0 +1,188 @@
+"""The world in which policies are compared: a tiny base, users of known tastes, and rewards learned from their choices.
+
+Everything is made from a seed and kept in a folder, so that every policy of a seed meets the same
+rewards. `personal` reads the summary, `one_for_all` is Bradley-Terry without one; both learn from the
+same choices, which do not show what a goodbye costs. `held_out` and `twin` learn from other users,
+`held_out` from choices by people who know that cost. P[Love] is a logistic regression on words: the
+reactions come from the base's log, `sound` or `confounded` (`sources/replies.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from plus.evaluate.ab_test import Shown
+from plus.evaluate.goal_file import with_summary
+from plus.models import tiny
+from plus.models.policy import Asked, Policy
+from plus.models.reward_model import RewardModel
+from plus.models.run import last_text
+from plus.sources import replies
+from plus.sources.replies import User
+from plus.train.coadapt import CoAdaptation
+from plus.train.goals import Goal, Goals, RewardFunction
+from plus.train.loop import Context
+from plus.train.reward_only import train_reward_model
+from plus.types import Preference, UserHistory
+
+MAX_TOKENS = 16  # of a reply
+BASE_STEPS, CHOICES, REACTIONS = 800, 3000, 3000
+READER_STEPS, READER_BATCH, READER_RATE = 120, 32, 1e-3
+
+
+def make_base(folder: Path, steps: int = BASE_STEPS) -> Path:
+    """The tiny language model that has read conversations of this world; made where there is none."""
+    if not folder.exists():
+        rng = random.Random("tokenizer")
+        texts = [message["content"] for _ in range(3000) for message in replies.conversation(rng)]
+        tokenizer = tiny.train_tokenizer(texts, vocab_size=420)
+        base = tiny.train_base(tokenizer, steps, conversation=replies.conversation, layers=2)
+        _saved(folder, base, tokenizer)
+    return folder
+
+
+def _saved(folder: Path, *parts: Any) -> None:
+    """Whole or not at all."""
+    partial = folder.with_name(f".{folder.name}.partial-{os.getpid()}")
+    shutil.rmtree(partial, ignore_errors=True)
+    for part in parts:
+        part.save_pretrained(partial)
+    os.replace(partial, folder)
+
+
+class World:
+    """One seed of the world. `test` is who is asked at the end: users that no reward has met."""
+
+    def __init__(self, folder: Path, base: Path, seed: int, test_users: int = 300, prompts_per_user: int = 2) -> None:
+        self.folder, self.base, self.seed = folder / f"world-{seed}", base, seed
+        rng = random.Random(f"world-{seed}")
+        self.people = replies.users(rng, 300, "train")
+        self.others = replies.users(rng, 300, "other")
+        self.prompts = self._asked(rng, self.people, 600)
+        self.panel_rows = self._rows(rng, replies.users(rng, 64, "panel"), 2)
+        self.test = self._rows(rng, replies.users(rng, test_users, "test", adversarial=0.05), prompts_per_user)
+
+    @property
+    def panel(self) -> list[Asked]:
+        """The prompts that are looked at while a policy trains."""
+        return [_ask(user, prompt) for user, prompt in self.panel_rows]
+
+    def policy(self) -> Policy:
+        """The policy as every run starts."""
+        return Policy.from_pretrained(self.base, MAX_TOKENS)
+
+    def answered(self, texts: Sequence[str]) -> list[Shown]:
+        """Answers to the test prompts, with whom they were shown to."""
+        return [Shown(user, prompt, text) for (user, prompt), text in zip(self.test, texts, strict=True)]
+
+    def test_prompts(self) -> list[Asked]:
+        """What the test users ask."""
+        return [_ask(user, prompt) for user, prompt in self.test]
+
+    @cached_property
+    def personal(self) -> RewardFunction:
+        """Reads the summary; learned from the training users' choices."""
+        return with_summary(self._reader("personal", self.people, summaries=True))
+
+    @cached_property
+    def one_for_all(self) -> RewardFunction:
+        """Bradley-Terry without a summary on the very same choices, with the very same budget."""
+        return ignores_summary(self._reader("one_for_all", self.people, summaries=False))
+
+    @cached_property
+    def twin(self) -> RewardFunction:
+        """Like `personal`, from another seed and other users."""
+        return with_summary(self._reader("twin", self.others, summaries=True))
+
+    @cached_property
+    def held_out(self) -> RewardFunction:
+        """Never climbed: from other users, who know what a goodbye costs."""
+        return with_summary(self._reader("held_out", self.others, summaries=True, lasting=True))
+
+    def love(self, log: str) -> Callable[[Sequence[str]], list[float]]:
+        """P[Love] in log-odds of each reply, from a "sound" or a "confounded" log."""
+        from sklearn.feature_extraction.text import CountVectorizer
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+
+        rows = replies.log(random.Random(f"log-{self.seed}"), self.people, REACTIONS, log == "confounded")
+        model = make_pipeline(CountVectorizer(ngram_range=(1, 2), binary=True), LogisticRegression(C=0.3))
+        model.fit([row.completion for row in rows], [row.label for row in rows])
+        return lambda texts: model.decision_function(list(texts)).tolist()
+
+    def goals(self, reward: str = "personal", love: float = 0.0, log: str = "sound") -> Goals:
+        """The goals of a policy: the reward, P[Love], being about what was asked, and safety as a floor."""
+        likes = self.love(log)
+        return Goals([
+            Goal(reward, getattr(self, reward), 1.0),
+            Goal("love", lambda completions, **columns: likes([last_text(c) for c in completions]), love),
+            Goal("helpful", helpful, 1.0),
+            Goal("safe", safe, floor=0.5),
+        ])  # fmt: skip
+
+    def _reader(self, name: str, people: Sequence[User], summaries: bool, lasting: bool = False) -> RewardModel:
+        """A reward model from choices; made where the folder holds none."""
+        folder = self.folder / name
+        # The same choices for `personal` and `one_for_all`; others for everybody else.
+        key = "train" if people is self.people else name
+        rows = replies.choices(random.Random(f"choices-{key}-{self.seed}"), people, CHOICES, lasting)
+        if not folder.exists():
+            start = int(1000 * self.seed + sum(map(ord, name)))
+            model = fit_reader(self.base, rows, summaries, start)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            _saved(folder, model)
+        return RewardModel.from_pretrained(folder, 128)
+
+    @staticmethod
+    def _rows(rng: random.Random, people: Sequence[User], each: int) -> list[tuple[User, str]]:
+        return [(user, replies.question(rng)) for user in people for _ in range(each)]
+
+    @staticmethod
+    def _asked(rng: random.Random, people: Sequence[User], count: int) -> list[Asked]:
+        return [_ask(rng.choice(people), replies.question(rng)) for _ in range(count)]
+
+
+def fit_reader(
+    start: Path | RewardModel, rows: Sequence[tuple[User, Preference]], summaries: bool, seed: int,
+    steps: int = READER_STEPS,
+) -> RewardModel:  # fmt: skip
+    """A reward model by Bradley-Terry steps on choices, from the base or from where another one ended."""
+    torch.manual_seed(seed)
+    model = start if isinstance(start, RewardModel) else RewardModel.from_pretrained(start, 128)
+    optimizer = torch.optim.AdamW(model.model.parameters(), lr=READER_RATE)
+    learner = CoAdaptation(model, optimizer, pairs_per_user=1, summary_dropout=0.05 if summaries else 0.0, seed=seed)
+    texts = {f"{user.user_id}/{n}": user.summary if summaries else "" for n, (user, _) in enumerate(rows)}
+    contexts = [Context(UserHistory(name), (pair,)) for name, (_, pair) in zip(texts, rows, strict=True)]
+    train_reward_model(learner, texts, contexts, steps, READER_BATCH)
+    return model
+
+
+def ignores_summary(model: RewardModel) -> RewardFunction:
+    """The same without a summary."""
+
+    def reward(prompts, completions, **columns):
+        return model.rewards([("", last_text(p), last_text(c)) for p, c in zip(prompts, completions, strict=True)])
+
+    return reward
+
+
+def helpful(prompts, completions, **columns) -> list[float]:
+    """1 where an answer is about what was asked: a rule."""
+    return [float(replies.helpful(last_text(p), last_text(c))) for p, c in zip(prompts, completions, strict=True)]
+
+
+def safe(completions, **columns) -> list[float]:
+    """1 where an answer is safe: a rule."""
+    return [float(replies.safe(last_text(c))) for c in completions]
+
+
+def _ask(user: User, prompt: str) -> Asked:
+    return Asked(prompt, user.summary, user.user_id)

@@ -1,0 +1,64 @@
+"""Rounds: what waits for people, what is kept, and what is not done twice."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pets_policy import asked, policy
+
+from plus.errors import RunError
+from plus.models.policy import Asked
+from plus.train.rounds import Choice, differing, iterate, read_choices
+from plus.types import Turn
+
+
+def first(pairs) -> list[Choice]:
+    return [Choice(pair.asked, pair.a, pair.b) for pair in pairs]
+
+
+def test_rounds_share_the_prompts_keep_their_data_and_are_not_done_twice(tmp_path):
+    learned = []
+
+    def learn(number, policy, choices, folder):
+        learned.append((number, len(choices), folder.name))
+
+    prompts = asked(24)
+    end = iterate(tmp_path, 2, policy, prompts, learn, first)
+    rows = [[json.loads(line) for line in (tmp_path / f"round-{n}" / "to_judge.jsonl").read_text().splitlines()] for n in (1, 2)]  # fmt: skip
+    assert learned == [(1, len(rows[0]), "round-1"), (2, len(rows[0]) + len(rows[1]), "round-2")], "labels add up"
+    assert {row["prompt"] for row in rows[0]} <= {p.prompt for p in prompts[0::2]}
+    assert {row["prompt"] for row in rows[1]} <= {p.prompt for p in prompts[1::2]}
+    assert all(row["a"] != row["b"] and row["summary"] for row in rows[0])
+    again = iterate(tmp_path, 2, policy, prompts, learn, first)
+    assert len(learned) == 2
+    assert again.answer(prompts[:2], seed=1) == end.answer(prompts[:2], seed=1)
+
+
+def test_a_round_waits_for_people(tmp_path):
+    prompts = asked(8)
+    with pytest.raises(RunError, match=r"pairs of answers wait in .*to_judge.jsonl; write the users' choices"):
+        iterate(tmp_path, 1, policy, prompts, lambda *given: None)
+    waiting = [json.loads(line) for line in (tmp_path / "round-1" / "to_judge.jsonl").read_text().splitlines()]
+    chosen = [{**{k: row[k] for k in ("user_id", "summary", "prompt")}, "chosen": row["b"], "rejected": row["a"]} for row in waiting]  # fmt: skip
+    (tmp_path / "round-1" / "choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
+    seen = []
+    iterate(tmp_path, 1, policy, prompts, lambda number, one, choices, folder: seen.extend(choices))
+    assert [(c.chosen, c.rejected) for c in seen] == [(row["b"], row["a"]) for row in waiting]
+    assert (tmp_path / "round-1" / "policy" / "model.safetensors").exists()
+
+
+def test_choices_that_are_none_are_refused_with_their_line(tmp_path):
+    path = tmp_path / "choices.jsonl"
+    good = {"prompt": [{"role": "user", "content": "Tea?"}], "chosen": "a", "rejected": "b"}
+    path.write_text(json.dumps(good) + "\n")
+    assert read_choices(path) == [Choice(Asked((Turn("user", "Tea?"),)), "a", "b")]
+    for text, complaint in (("", "holds no choice"), ("{\n", "line 1 is not JSON"), ('{"prompt": "x"}\n', "line 1 has no 'chosen'")):  # fmt: skip
+        path.write_text(text)
+        with pytest.raises(RunError, match=complaint):
+            read_choices(path)
+
+
+def test_only_answers_that_differ_are_worth_a_choice():
+    one = policy()
+    assert all(pair.a != pair.b for pair in differing(one, asked(12), 0))
