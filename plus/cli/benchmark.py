@@ -27,7 +27,9 @@ def benchmark(
         typer.Option(help="Folder of the benchmark; one that was stopped is continued. Default: runs/benchmark-NAME."),
     ] = None,
     methods: Annotated[str | None, typer.Option(help="Names with commas between them. Default: all.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Training runs of each method and fold, seeds 0, 1, ...")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Training runs of each method and fold, seeds 0, 1, ...")
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Ten minutes at most: few updates, two seeds, no base of their own.")
     ] = False,
