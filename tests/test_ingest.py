@@ -73,7 +73,7 @@ def test_any_text_comes_through_every_format(tmp_path_factory, data):
     read, found = ingest(path)
     assert dict(read.kinds) == LOGS[name][1]
     said = json.dumps([entry.event.content for entry in found], default=vars)
-    assert (quoted in said) == ("A cat." in json.dumps(LOGS[name][0]))
+    assert quoted in said or "A cat." not in json.dumps(LOGS[name][0])  # "y" stands in "Bye" anyway.
 
 
 def test_chatgpt_branches_become_weak_pairs(tmp_path):
