@@ -96,7 +96,8 @@ def read_choices(path: Path) -> list[Choice]:
     if len(rows) < len(lines):
         raise RunError(f"{path} line {len(rows) + 1} is not JSON; mend it")
     for number, row in enumerate(rows, start=1):
-        missing = [key for key in ("prompt", "chosen", "rejected") if not row.get(key)]
+        # A policy may answer with nothing at all, and somebody may well reject that.
+        missing = [key for key in ("prompt", "chosen", "rejected") if row.get(key) is None]
         if missing:
             raise RunError(f"{path} line {number} has no {missing[0]!r}; write user_id, summary, prompt, chosen, rejected")  # fmt: skip
         prompt = row["prompt"]
