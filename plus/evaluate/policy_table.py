@@ -31,7 +31,7 @@ class Plan:
     few: tuple[int, ...] = (0, 1, 2)  # of the others
     clean_seeds: int = 20
     sweep: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
-    hacks: tuple[tuple[float, int], ...] = ((0.1, 100), (0.3, 50))  # P[Love]'s weight, updates: the smaller, the later
+    hacks: tuple[tuple[float, int], ...] = ((0.1, 100), (0.3, 100))  # P[Love]'s weight, updates: a hack may come late
     max_steps: int = 50
     test_users: int = 300
     base_steps: int = BASE_STEPS
