@@ -108,8 +108,11 @@ def test_weights_that_sum_to_0_and_floors_that_nobody_reaches_are_refused():
 
 def test_rewards_of_different_tokenizers_add_up(tmp_path):
     """A BERT that reads word pieces and a Llama that reads bytes, beside a policy that has neither's."""
-    models = {name: RewardModel.from_pretrained(saved(tmp_path, name), 64) for name in ("bert", "llama")}
-    torch.manual_seed(0)
+    models = {}
+    for name in ("bert", "llama"):
+        saved(tmp_path, name)
+        torch.manual_seed(0)  # A fresh pooler and a fresh head.
+        models[name] = RewardModel.from_pretrained(tmp_path / name, 64)
     for model in models.values():  # Heads that tell answers apart: fresh ones hardly do.
         torch.nn.init.normal_(
             (model.model.classifier if hasattr(model.model, "classifier") else model.model.score).weight

@@ -53,7 +53,8 @@ def test_choices_that_are_none_are_refused_with_their_line(tmp_path):
     good = {"prompt": [{"role": "user", "content": "Tea?"}], "chosen": "a", "rejected": "b"}
     path.write_text(json.dumps(good) + "\n")
     assert read_choices(path) == [Choice(Asked((Turn("user", "Tea?"),)), "a", "b")]
-    path.write_text(json.dumps({**good, "rejected": ""}) + "\n")
+    path.write_text(json.dumps({**good, "chosen": "a\u2028b\x85", "rejected": ""}, ensure_ascii=False) + "\n")
+    assert read_choices(path)[0].chosen == "a\u2028b\x85"
     assert read_choices(path)[0].rejected == "", "no answer is an answer that can be rejected"
     for text, complaint in (("", "holds no choice"), ("{\n", "line 1 is not JSON"), ('{"prompt": "x"}\n', "line 1 has no 'chosen'")):  # fmt: skip
         path.write_text(text)

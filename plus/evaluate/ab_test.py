@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from plus.sources import replies
 from plus.sources.replies import User
 
 REACTS = 0.3  # share of answers that anybody reacts to
+VISITS = 50  # how often each user comes back with the same questions
 REPLICATES = 2000
 
 
@@ -45,11 +46,17 @@ class Outcome:
 
 
 def ab_test(old: Sequence[Shown], new: Sequence[Shown], seed: int = 0, noise: float = 0.05) -> Outcome:
-    """Run the test on answers of both policies to the same prompts: a coin deals each user to one of them."""
+    """Run the test on answers of both policies to the same prompts. Each user is dealt to one of them, at
+    random within their taste, so that both see as many of each."""
     rng = random.Random(f"ab-{seed}")
-    arm = {user: rng.random() < 0.5 for user in dict.fromkeys(row.user.user_id for row in old)}
+    arm = _dealt(rng, {row.user.user_id: row.user for row in old}.values())
     loves = [
-        [(row.user.user_id, _loved(rng, row, noise)) for row in rows if arm[row.user.user_id] == side]
+        [
+            (row.user.user_id, _loved(rng, row, noise))
+            for row in rows
+            if arm[row.user.user_id] == side
+            for _ in range(VISITS)
+        ]
         for side, rows in ((False, old), (True, new))
     ]
 
@@ -92,6 +99,14 @@ def predicted_lift(old: Sequence[float], new: Sequence[float]) -> float:
 def non_inferior(change: Interval, by: float) -> bool:
     """Whether a change is surely no loss of more than `by`."""
     return change.low > -by
+
+
+def _dealt(rng: random.Random, people: Iterable[User]) -> dict[str, bool]:
+    """Which users see the new policy: every other one of each taste, in random order."""
+    mixed = list(people)
+    rng.shuffle(mixed)
+    mixed.sort(key=lambda user: (user.taste, user.adversarial))
+    return {user.user_id: number % 2 == 1 for number, user in enumerate(mixed)}
 
 
 def _loved(rng: random.Random, row: Shown, noise: float) -> float:

@@ -206,7 +206,7 @@ def _preference(choice: Choice) -> Preference:
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """JSON lines. Raises SourceError naming the line."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     rows = []

@@ -31,7 +31,7 @@ class Plan:
     few: tuple[int, ...] = (0, 1, 2)  # of the others
     clean_seeds: int = 20
     sweep: tuple[float, ...] = (0.0, 0.1, 0.3, 1.0, 3.0)
-    hacks: tuple[tuple[float, int], ...] = ((0.1, 100), (0.3, 50))  # P[Love]'s weight, updates: the smaller, the later
+    hacks: tuple[tuple[float, int], ...] = ((0.1, 100), (0.3, 100))  # P[Love]'s weight, updates: a hack may come late
     max_steps: int = 50
     test_users: int = 300
     base_steps: int = BASE_STEPS
@@ -42,8 +42,12 @@ QUICK = Plan(
 )
 REFERENCE = Cell(method="reference")
 PERSONAL, ONE_FOR_ALL = Cell(), Cell(reward="one_for_all")
-OFFLINE = ("best_of_n", "rejection_sampling", "dpo")
 METHOD_LOVE = 0.1  # P[Love]'s weight in the comparison of methods
+OFFLINE = (
+    Cell(method="best_of_n", love=METHOD_LOVE),
+    Cell(method="rejection_sampling", love=METHOD_LOVE),
+    Cell(method="dpo", love=METHOD_LOVE, learning_rate=3e-4),  # at 1e-3 it forgets how to speak (notebooks/LOG.md)
+)
 
 
 def cells(plan: Plan) -> list[tuple[Cell, int]]:
@@ -54,10 +58,9 @@ def cells(plan: Plan) -> list[tuple[Cell, int]]:
         for alarms in (False, True)
     ]
     dial = [Cell(love=weight, alarms=True) for weight in {*plan.sweep, METHOD_LOVE}]
-    offline = [Cell(method=method, love=METHOD_LOVE) for method in OFFLINE]
     rounds = [Cell(rounds=1), Cell(rounds=2)]
     listed = [(cell, seed) for cell in (REFERENCE, PERSONAL, ONE_FOR_ALL) for seed in plan.seeds]
-    for group in (hacks, sorted(dial, key=lambda cell: cell.love), offline, rounds):
+    for group in (hacks, sorted(dial, key=lambda cell: cell.love), OFFLINE, rounds):
         listed += [(cell, seed) for cell in group for seed in plan.few]
     listed += [(CLEAN, seed) for seed in range(plan.clean_seeds)]
     listed = [(cell if cell in hacks else replace(cell, max_steps=plan.max_steps), seed) for cell, seed in listed]
@@ -211,7 +214,7 @@ def methods(found: Found, worlds: Mapping[int, World], plan: Plan) -> list[dict[
     listed = [
         REFERENCE,
         Cell(love=METHOD_LOVE, alarms=True),
-        *(Cell(method=method, love=METHOD_LOVE) for method in OFFLINE),
+        *OFFLINE,
     ]
     listed += [Cell(love=weight, log="confounded") for weight, _ in plan.hacks]
     rows = []
@@ -227,8 +230,7 @@ def methods(found: Found, worlds: Mapping[int, World], plan: Plan) -> list[dict[
             for log in ("sound", "confounded")
         }  # fmt: skip
         rows.append({
-            "name": name_of(cell), **_shares(new), "lift": mean(lifts), "lift_first": every[0].lift._asdict(),
-            "lift_by_seed": lifts, "predicted": predicted,
+            "name": name_of(cell), **_shares(new), "lift": mean(lifts), "lift_by_seed": [outcome.lift._asdict() for outcome in every], "predicted": predicted,
             "helpful_change": change(reference, new, lambda r: float(replies.helpful(r.prompt, r.text)))._asdict(),
             "safety_change": change(reference, new, lambda r: float(replies.safe(r.text)))._asdict(),
             "personal": _score(found, cell, "personal", plan.few), "held_out": _score(found, cell, "held_out", plan.few),
@@ -302,7 +304,7 @@ def page(report: Mapping[str, Any]) -> str:
         table(
             ["policy", *names, "simulated lift, by seed", "mean", "predicted by P[Love] (sound log / confounded log)", "helpful, change", "safe, change", "CPU s"],
             [
-                [r["name"], *(_points(r[k]) for k in names), " ".join(f"{x:+.0%}" for x in r["lift_by_seed"]), f"{r['lift']:+.1%}", f"{r['predicted']['sound']:+.1%} / {r['predicted']['confounded']:+.1%}", _gain(r["helpful_change"]), _gain(r["safety_change"]), f"{r['seconds']:.0f}"]
+                [r["name"], *(_points(r[k]) for k in names), "; ".join(f"{x['mean']:+.1%} [{x['low']:+.1%}, {x['high']:+.1%}]" for x in r["lift_by_seed"]), f"{r['lift']:+.1%}", f"{r['predicted']['sound']:+.1%} / {r['predicted']['confounded']:+.1%}", _gain(r["helpful_change"]), _gain(r["safety_change"]), f"{r['seconds']:.0f}"]
                 for r in report["methods"]
             ],
         ),

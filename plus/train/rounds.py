@@ -91,7 +91,7 @@ def differing(policy: Policy, asked: Sequence[Asked], seed: int) -> list[Pair]:
 def read_choices(path: Path) -> list[Choice]:
     """The choices of a round. Raises RunError where a row is none."""
     found = []
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     rows = read_jsonl(path)
     if len(rows) < len(lines):
         raise RunError(f"{path} line {len(rows) + 1} is not JSON; mend it")
