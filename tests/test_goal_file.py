@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
+from love_logs import log
 
 from plus.errors import PlusError, RewardError, SettingError
 from plus.evaluate.goal_file import read, words_beyond
 from plus.models.policy import Asked
+from plus.models.reaction_reader import ClassifierReader
+from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
 from plus.train.goals import scored
+from plus.train.love import CLASSIFIER, fit
 
 MODULE = """
 def polite(completions, **columns):
@@ -33,6 +39,23 @@ def test_every_kind_of_goal(tmp_path, monkeypatch):
     assert words_beyond(2)(completions=["a b", "a b c d"]) == [0.0, -2.0]
 
 
+@pytest.mark.parametrize("condition", ["none", "history"])
+def test_p_love_is_a_goal_and_reads_texts_if_it_was_trained_with_them(tmp_path, condition):
+    def reader():
+        return ClassifierReader(RewardModel.from_pretrained(shipped("tiny_base"), max_length=256))
+
+    settings = dataclasses.replace(CLASSIFIER, max_steps=2, look_every=2, users_per_step=3, reactions_per_user=2, condition=condition)  # fmt: skip
+    love = fit(log(users=12, each=8), settings, reader)
+    love.save(tmp_path / "love")
+    path = tmp_path / "goals.yaml"
+    path.write_text(f"goals:\n  loved: {{love: {tmp_path / 'love'}, weight: 0.1}}\n")
+    (goal,) = read(path).goals.goals
+    asked = [Asked("Say something.", "Likes cats best."), Asked("Say something.", "")]
+    told, untold = scored("loved", goal.reward, asked, ["I saw some old cats."] * 2)
+    assert untold == pytest.approx(love.probability("", "Say something.", "I saw some old cats."), abs=1e-6)
+    assert (abs(told - untold) < 1e-6) == (condition == "none")
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "complaint"),
     [
@@ -42,7 +65,7 @@ def test_every_kind_of_goal(tmp_path, monkeypatch):
         (
             "goals: {a: {weight: 3}}",
             SettingError,
-            "takes one of run, reward_model, function, words and weight or floor",
+            "takes one of run, reward_model, love, function, words and weight or floor",
         ),
         ("goals: {a: {words: 3, run: x}}", SettingError, "the entry 'a' is"),
         ("goals: {a: {words: 3, wieght: 2}}", SettingError, "the entry 'a' is"),
@@ -50,6 +73,7 @@ def test_every_kind_of_goal(tmp_path, monkeypatch):
         ("goals: {a: {words: 3, weight: much}}", SettingError, "weight of 'a' is 'much'"),
         ("goals: {a: {words: 3, weight: 0}}", RewardError, "the weights sum to 0"),
         ("goals: {a: {run: nowhere}}", PlusError, "nowhere is no run folder"),
+        ("goals: {a: {love: nowhere}}", PlusError, "nowhere holds no P.Love."),
         ('goals: {a: {function: "nomodule:f"}}', PlusError, "cannot be found"),
         ("goals: {a: {words: 3}}\nheld_out: {words: 3, weight: 1}", SettingError, "the entry 'held_out' is"),
         ("{", SettingError, "cannot be read"),

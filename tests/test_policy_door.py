@@ -102,7 +102,10 @@ def test_rounds_wait_for_choices_and_go_on(given, plus_here):
     (folder / "loop" / "round-1" / "choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
     status, _, err = plus_here(*words, "--output_dir", "loop", "--rounds", "1")
     assert status == 0, err
-    assert {"policy", "reward_model", "choices.jsonl", "to_judge.jsonl"} <= {p.name for p in (folder / "loop" / "round-1").iterdir()}  # fmt: skip
+    assert {"policy", "reward_model", "choices.jsonl", "to_judge.jsonl", "looks.jsonl"} <= {p.name for p in (folder / "loop" / "round-1").iterdir()}  # fmt: skip
+    report = json.loads((folder / "loop" / "report.json").read_text())
+    assert [(one["choices"], one["updates"]) for one in report["rounds"]] == [(len(rows), 2)]
+    assert report["stopped"] == []
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,7 @@ def test_rounds_wait_for_choices_and_go_on(given, plus_here):
         (["--sweep", "nothing=1"], "there is no goal 'nothing'"),
         (["--sweep", "brief=1", "--rounds", "2"], "cannot be given together"),
         (["--rounds", "2"], "--rounds updates a reward model, and no goal has one"),
+        (["--store", "p.db"], "--store is where --rounds finds the choices of plus chat"),
         (["--sft", "prompts.jsonl"], "prompts.jsonl line 1 has no 'chosen'"),
         (["--summaries", "none.jsonl"], "none.jsonl cannot be read"),
     ],

@@ -8,12 +8,15 @@ import pytest
 from pets_policy import asked, policy
 
 from plus.errors import RunError
+from plus.evaluate.policy_rounds import from_chat
 from plus.models.policy import Asked
+from plus.profiles.saving import save_user
+from plus.profiles.store import Entry, Store
 from plus.train.rounds import Choice, differing, iterate, read_choices
-from plus.types import Turn
+from plus.types import Event, Preference, Turn
 
 
-def first(pairs) -> list[Choice]:
+def first(pairs, folder) -> list[Choice]:
     return [Choice(pair.asked, pair.a, pair.b) for pair in pairs]
 
 
@@ -46,6 +49,31 @@ def test_a_round_waits_for_people(tmp_path):
     iterate(tmp_path, 1, policy, prompts, lambda number, one, choices, folder: seen.extend(choices))
     assert [(c.chosen, c.rejected) for c in seen] == [(row["b"], row["a"]) for row in waiting]
     assert (tmp_path / "round-1" / "policy" / "model.safetensors").exists()
+
+
+def test_pairs_that_people_may_be_choosing_from_stay_as_they_are(tmp_path):
+    with pytest.raises(RunError):
+        iterate(tmp_path, 1, policy, asked(8), lambda *given: None)
+    path = tmp_path / "round-1" / "to_judge.jsonl"
+    path.write_text(path.read_text().split("\n")[0] + "\n")
+    before = path.stat().st_mtime_ns
+    with pytest.raises(RunError, match="1 pairs of answers wait"):
+        iterate(tmp_path, 1, policy, asked(8), lambda *given: None, lambda pairs, folder: [])
+    assert path.stat().st_mtime_ns == before
+
+
+def test_what_was_chosen_in_plus_chat_since_the_round_began_is_its_choices(tmp_path):
+    def choice(name, source, time, kind="choice"):
+        pair = Preference("Tea?", f"{name} yes", f"{name} no", (Turn("user", "Hi."), Turn("assistant", "Hello.")))
+        return Entry("ann", Event(name, kind, pair, time, source))
+
+    (tmp_path / "to_judge.jsonl").write_text("")
+    now = (tmp_path / "to_judge.jsonl").stat().st_mtime
+    with Store(tmp_path / "p.db") as store:
+        store.add_events([choice("early", "plus chat", now - 9), choice("other", "a log", now + 9), choice("mine", "plus chat", now + 9)])  # fmt: skip
+        save_user(store, "ann", "The user likes tea.", 0)
+    asks = Asked((Turn("user", "Hi."), Turn("assistant", "Hello."), Turn("user", "Tea?")), "The user likes tea.", "ann")
+    assert from_chat(tmp_path / "p.db")([], tmp_path) == [Choice(asks, "mine yes", "mine no")]
 
 
 def test_choices_that_are_none_are_refused_with_their_line(tmp_path):

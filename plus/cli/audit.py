@@ -165,7 +165,7 @@ def _read(path: Path) -> dict[str, str]:
     from plus.errors import EvidenceError
 
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
         return {str(row["user_id"]): str(row["summary"]) for row in rows}
     except (json.JSONDecodeError, KeyError, TypeError) as error:
         raise EvidenceError(f"{path} cannot be read ({error}); give one {{user_id, summary}} a line") from error

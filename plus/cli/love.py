@@ -144,7 +144,7 @@ def _summaries(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
         return {row["user_id"]: row["summary"] for row in lines}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise SourceError(

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from plus.cli.show import loading, print_json, results, say
+from plus.cli.stores import store_path
+from plus.errors import SettingError
 
 
 def policy(
@@ -27,7 +29,12 @@ def policy(
     ] = None,
     sweep: Annotated[str | None, typer.Option(help="A goal and its weights, as love=0,0.1,0.3: a run each.")] = None,
     rounds: Annotated[
-        int | None, typer.Option(help="Sample, have users choose, learn the reward `update` names, train; again.")
+        int | None,
+        typer.Option(help="Sample answers, have users choose, learn the first reward_model, train; again.", min=1),
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(help="With --rounds: what users chose in plus chat with this store is a round's choices."),
     ] = None,
     max_completion_length: Annotated[int, typer.Option(help="Tokens an answer may have.")] = 256,
     stop: Annotated[
@@ -47,13 +54,15 @@ def policy(
         prompts, goals, model_name_or_path, output_dir, method, summaries, sft, max_completion_length, stop, ctx.args
     )
     if sweep and rounds:
-        from plus.errors import SettingError
-
         raise SettingError("--sweep and --rounds cannot be given together; sweep first, then iterate at the point you like")  # fmt: skip
+    if store and not rounds:
+        raise SettingError("--store is where --rounds finds the choices of plus chat; give --rounds as well")
     if sweep:
         report = policy_door.sweep(asked, sweep, say)
     elif rounds:
-        report = policy_door.iterate(asked, rounds, say)
+        from plus.evaluate import policy_rounds
+
+        report = policy_rounds.iterate(asked, rounds, say, store_path(store) if store else None)
     else:
         report = policy_door.once(asked, say)
     if as_json:

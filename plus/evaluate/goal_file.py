@@ -3,7 +3,8 @@
     goals:
       personal: {run: runs/demo-0}                        # reads each user's summary
       polite:   {reward_model: owner/name, weight: 0.5}    # any sequence classifier with one label
-      loved:    {function: "my_rewards:loved", weight: 0.1} # any TRL reward function
+      loved:    {love: runs/love, weight: 0.1}             # P[Love], a folder of plus love
+      cited:    {function: "my_rewards:cited"}             # any TRL reward function
       brief:    {words: 40, weight: 0.2}                   # minus the words beyond 40
       safe:     {function: "my_rewards:safe", floor: 0.5}  # a condition: no weight buys less
     held_out: {run: runs/demo-1}                           # never climbed; the alarms read it
@@ -26,8 +27,9 @@ from plus.evaluate.reward_function import RewardFunction as NamedFunction
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text, load
 from plus.train.goals import Goal, Goals, RewardFunction
+from plus.train.love import Love
 
-KINDS = ("run", "reward_model", "function", "words")
+KINDS = ("run", "reward_model", "love", "function", "words")
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,8 @@ def _reward(name: str, entry: Mapping[str, Any]) -> RewardFunction:
         return load(entry["run"]).as_reward_function()
     if "reward_model" in entry:
         return with_summary(RewardModel.from_pretrained(entry["reward_model"]))
+    if "love" in entry:
+        return Love.load(entry["love"]).as_reward_function()
     if "function" in entry:
         return NamedFunction.named(entry["function"]).function
     return words_beyond(int(_number(name, "words", entry["words"])))

@@ -136,7 +136,7 @@ def _rounds(place: Path, world: World, cell: Cell) -> Policy:
     """As many labels whatever the number of rounds; each round learns its reward from all labels so far."""
     people = {user.user_id: user for user in world.people}
 
-    def collect(pairs: Sequence[Pair]) -> list[Choice]:
+    def collect(pairs: Sequence[Pair], folder: Path) -> list[Choice]:
         return [_chosen(world.seed, people[pair.asked.user_id], pair) for pair in pairs]
 
     def learn(number: int, policy: Policy, choices: Sequence[Choice], folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What `plus policy` does with its options: one run, a sweep over a goal's weight, or rounds."""
+"""What `plus policy` does with its options: one run, or a sweep over a goal's weight."""
 
 from __future__ import annotations
 
@@ -9,27 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from plus.errors import RewardError, SettingError, SourceError
+from plus.errors import SettingError, SourceError
 from plus.evaluate import goal_file, markdown, pareto
 from plus.evaluate.policy_run import train
 from plus.models.policy import Asked, Policy
-from plus.models.reward_model import RewardModel
 from plus.train import policy_rows
-from plus.train.coadapt import CoAdaptation
-from plus.train.loop import Context
-from plus.train.policy import PolicyConfig, local, optimise
-from plus.train.reward_only import train_reward_model
-from plus.train.rounds import Choice
-from plus.train.rounds import iterate as run_rounds
+from plus.train.policy import PolicyConfig, local
 from plus.train.run_folder import write_json
 from plus.train.settings import parse_flags
-from plus.types import Preference, UserHistory
 
 Say = Callable[[str], None]
-LABEL_BATCH, LABEL_EPOCHS, LABEL_RATE = 32, 3, 1e-5  # how a round's choices are learned
 
 
 @dataclass(frozen=True)
@@ -160,47 +151,6 @@ def sweep_page(report: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     table = markdown.table([f"weight of {report['goal']}", *names, "held out", "above the floors", "KL", "stopped by"], rows)  # fmt: skip
     return f"# The dial\n\n{table}\n\nRecommended: {report['recommended']['weight']}. {report['recommended']['why']}\n\n![pareto](pareto.png)\n"
-
-
-def iterate(request: Request, rounds: int, say: Say) -> dict[str, Any]:
-    """Rounds of choosing and training. The goal that reads `reward_model` first in the file is learned on."""
-    file, asked = goal_file.read(request.goals), request.asked(say)
-    entries = request.settings()["goals"]["goals"]
-    name = next((name for name, entry in entries.items() if "reward_model" in entry), None)
-    if name is None:
-        raise RewardError("--rounds updates a reward model, and no goal has one; write one goal as {reward_model: FOLDER}")  # fmt: skip
-
-    def learn(number: int, policy: Policy, choices: Sequence[Choice], folder: Path) -> None:
-        reward_model = learn_reward(entries[name]["reward_model"], choices, number)
-        reward_model.save_pretrained(folder / "reward_model")
-        goals = file.goals.replaced(name, goal_file.with_summary(reward_model))
-        goals.measure(asked, policy.answer(asked, seed=number))
-        say(f"round {number}: {len(choices):,} choices, {request.config(folder).max_steps} updates")
-        optimise(policy, asked, goals, request.config(folder), resume=True)
-
-    run_rounds(request.output_dir, rounds, request.policy, asked, learn)
-    report = {"rounds": rounds, "policy": str(request.output_dir / f"round-{rounds}" / "policy")}
-    write_json(request.output_dir / "report.json", report)
-    return report
-
-
-def learn_reward(start: str, choices: Sequence[Choice], seed: int) -> RewardModel:
-    """The reward model after Bradley-Terry steps on the choices, each with its user's summary."""
-    torch.manual_seed(seed)
-    model = RewardModel.from_pretrained(start)
-    optimizer = torch.optim.AdamW([p for p in model.model.parameters() if p.requires_grad], lr=LABEL_RATE)
-    texts = {f"{choice.asked.user_id}/{n}": choice.asked.summary for n, choice in enumerate(choices)}
-    contexts = [Context(UserHistory(key), (_preference(choice),)) for key, choice in zip(texts, choices, strict=True)]
-    steps = max(1, LABEL_EPOCHS * len(choices) // LABEL_BATCH)
-    train_reward_model(CoAdaptation(model, optimizer, seed=seed), texts, contexts, steps, LABEL_BATCH)
-    return model
-
-
-def _preference(choice: Choice) -> Preference:
-    prompt = choice.asked.prompt
-    if isinstance(prompt, str):
-        return Preference(prompt, choice.chosen, choice.rejected)
-    return Preference(prompt[-1].content, choice.chosen, choice.rejected, prompt[:-1])
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

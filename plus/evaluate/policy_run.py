@@ -55,7 +55,7 @@ def train(
     panel.meet(policy)
     report: dict[str, Any] = {"method": method, "set_aside": file.goals.set_aside, "prompts": len(training), "panel": len(panel_asked)}  # fmt: skip
     if method == "grpo":
-        report |= _grpo(folder, policy, training, panel, config, stop)
+        report |= grpo(folder, policy, training, panel, config, stop)
     elif method == "best_of_n":
         return _best(folder, policy, asked, file, config, report)
     else:
@@ -80,9 +80,10 @@ def split(asked: Sequence[Asked], seed: int) -> tuple[list[Asked], list[Asked]]:
     return training, panel
 
 
-def _grpo(
+def grpo(
     folder: Path, policy: Policy, training: Sequence[Asked], panel: Panel, config: PolicyConfig, stop: bool
 ) -> dict[str, Any]:
+    """GRPO on the panel's goals under the eyes of the alarms; an interrupted run goes on. What they saw."""
     watching: list[Watch] = []
 
     def watch(trainer):

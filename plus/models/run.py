@@ -86,8 +86,11 @@ def load(run: str | Path) -> Run:
     summarizer = LanguageModelSummarizer.from_pretrained(folder / "summarizer", **windows)
     reward_model = RewardModel.from_pretrained(folder / "reward_model", config.get("reward_max_length", 2048))
     stored = folder / "summaries.jsonl"
-    lines = stored.read_text(encoding="utf-8").splitlines() if stored.exists() else []
-    return Run(summarizer, reward_model, {row["user_id"]: row["summary"] for row in map(json.loads, lines)})
+    # Not splitlines: a summary may hold a line separator (U+2028) that JSON leaves as it is.
+    lines = stored.read_text(encoding="utf-8").split("\n") if stored.exists() else []
+    return Run(
+        summarizer, reward_model, {row["user_id"]: row["summary"] for row in map(json.loads, filter(None, lines))}
+    )
 
 
 def last_text(turns: Any) -> str:

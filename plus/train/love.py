@@ -107,13 +107,14 @@ class Love:
 
     def as_reward_function(self) -> Callable[..., list[float]]:
         """A TRL reward function, f(prompts, completions, summary=..., **columns): P(love) of each completion,
-        between 0 and 1. `summary` is any text about the user, also lines of their past; without it nobody
-        in particular is asked."""
+        between 0 and 1. `summary` is any text about the user, also lines of their past; without it, and where
+        the model was trained without texts, nobody in particular is asked."""
+        told = self.settings.condition != "none"
 
         def p_love(
             prompts: Sequence[Any], completions: Sequence[Any], summary: Sequence[str] | None = None, **columns: Any
         ) -> list[float]:
-            texts = list(summary) if summary is not None else [""] * len(prompts)
+            texts = list(summary) if told and summary is not None else [""] * len(prompts)
             reactions = [Reaction(last_text(p), last_text(c), True) for p, c in zip(prompts, completions, strict=True)]
             return torch.sigmoid(torch.tensor(self.logits(texts, reactions), dtype=torch.float64)).tolist()
 

@@ -5,16 +5,17 @@
     OUT/round-1/policy           the policy that came of it; the next round starts there
 
 Everything of a round stays. A finished round is not run again, and a round whose choices are not there
-yet waits for them: people can choose between the answers of to_judge.jsonl with whatever they like, and
-the same command goes on. Each round's KL is measured to the policy that the round began with.
+yet waits for them: people can choose between the answers of to_judge.jsonl with whatever they like, or
+talk with the policy (`plus chat`), and the same command goes on. Each round's KL is measured to the policy that the round began with.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from plus.errors import RunError
 from plus.models.policy import Asked, Policy
@@ -41,8 +42,8 @@ class Choice:
     rejected: str
 
 
-# Puts a round's choices into its folder, as a population does, or does nothing: then people must.
-Collect = Callable[[Sequence[Pair]], Sequence[Choice]]
+# The choices of a round, (pairs to choose from, the round's folder), as a population makes them; none: people must still choose.
+Collect = Callable[[Sequence[Pair], Path], Sequence[Choice]]
 # Learns a reward from all choices so far and trains the policy on it, in place: (round, policy, choices, folder).
 Learn = Callable[[int, Policy, Sequence[Choice], Path], None]
 
@@ -60,15 +61,13 @@ def iterate(
         place = folder / f"round-{number}"
         mine = asked[number - 1 :: rounds]
         if not (place / "choices.jsonl").exists():
-            pairs = differing(policy, mine, seed + number)
-            place.mkdir(parents=True, exist_ok=True)
-            write_jsonl(place / "to_judge.jsonl", [{**_columns(p.asked), "a": p.a, "b": p.b} for p in pairs])
-            if collect is None:
+            pairs = _to_judge(place, policy, mine, seed + number)
+            made = collect(pairs, place) if collect else ()
+            if not made:
                 raise RunError(
-                    f"{len(pairs)} pairs of answers wait in {place / 'to_judge.jsonl'}; write the users' choices to {place / 'choices.jsonl'} (user_id, summary, prompt, chosen, rejected) and run the same command again"
+                    f"{len(pairs)} pairs of answers wait in {place / 'to_judge.jsonl'}; write the users' choices to {place / 'choices.jsonl'} (user_id, summary, prompt, chosen, rejected) or choose in plus chat (--store), and run the same command again"
                 )
-            rows = [{**_columns(c.asked), "chosen": c.chosen, "rejected": c.rejected} for c in collect(pairs)]
-            write_jsonl(place / "choices.jsonl", rows)
+            write_jsonl(place / "choices.jsonl", [{**_columns(c.asked), "chosen": c.chosen, "rejected": c.rejected} for c in made])  # fmt: skip
         choices += read_choices(place / "choices.jsonl")
         if (place / "policy" / "config.json").exists():
             policy = Policy.from_pretrained(place / "policy", policy.max_completion_length)
@@ -79,6 +78,16 @@ def iterate(
         policy.save_pretrained(partial)
         partial.rename(place / "policy")
     return policy
+
+
+def _to_judge(place: Path, policy: Policy, asked: Sequence[Asked], seed: int) -> list[Pair]:
+    """The pairs of a round; those that people may be choosing from already stay as they are."""
+    path = place / "to_judge.jsonl"
+    if not path.exists():
+        place.mkdir(parents=True, exist_ok=True)
+        pairs = differing(policy, asked, seed)
+        write_jsonl(path, [{**_columns(p.asked), "a": p.a, "b": p.b} for p in pairs])
+    return [Pair(_asked(row), row["a"], row["b"]) for row in read_jsonl(path)]
 
 
 def differing(policy: Policy, asked: Sequence[Asked], seed: int) -> list[Pair]:
@@ -100,12 +109,16 @@ def read_choices(path: Path) -> list[Choice]:
         missing = [key for key in ("prompt", "chosen", "rejected") if row.get(key) is None]
         if missing:
             raise RunError(f"{path} line {number} has no {missing[0]!r}; write user_id, summary, prompt, chosen, rejected")  # fmt: skip
-        prompt = row["prompt"]
-        turns = prompt if isinstance(prompt, str) else tuple(Turn(t["role"], t["content"]) for t in prompt)
-        found.append(Choice(Asked(turns, row.get("summary", ""), row.get("user_id", "")), row["chosen"], row["rejected"]))  # fmt: skip
+        found.append(Choice(_asked(row), row["chosen"], row["rejected"]))
     if not found:
         raise RunError(f"{path} holds no choice; write one a line")
     return found
+
+
+def _asked(row: Mapping[str, Any]) -> Asked:
+    prompt = row["prompt"]
+    turns = prompt if isinstance(prompt, str) else tuple(Turn(t["role"], t["content"]) for t in prompt)
+    return Asked(turns, row.get("summary", ""), row.get("user_id", ""))
 
 
 def _columns(asked: Asked) -> dict[str, object]:

@@ -49,7 +49,7 @@ def label_of(rubric: str) -> str:
 
 def read(path: Path) -> list[dict[str, Any]]:
     """Rows of a JSONL file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
 
 
 def test_rows(folder: Path) -> list[Written]:
