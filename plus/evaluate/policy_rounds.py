@@ -81,12 +81,11 @@ def from_chat(path: Path) -> Collect:
 
 
 def _chosen(store: Store, user: str, began: float) -> list[Choice]:
-    events = [e for e in store.events(user) if e.kind == "choice" and e.source == CHAT and (e.time or 0) >= began]
-    if not events:
-        return []
-    summary = store.summary(user)
-    asked = [(Asked(e.content.conversation, summary.text if summary else "", user), e.content) for e in events]
-    return [Choice(one, pair.chosen, pair.rejected) for one, pair in asked]
+    events = [e for e in store.events(user) if e.source == CHAT and (e.time or 0) >= began]
+    pairs = [event.content for event in events if isinstance(event.content, Preference)]
+    summary = store.summary(user) if pairs else None
+    text = summary.text if summary else ""
+    return [Choice(Asked(pair.conversation, text, user), pair.chosen, pair.rejected) for pair in pairs]
 
 
 def learn_reward(start: str, choices: Sequence[Choice], seed: int) -> RewardModel:
