@@ -24,7 +24,7 @@ BRIEF = (
     "surprise_4", "untrained_4", "extractive_4", "extractive_4, read by random_4", "random_8", "extractive_8", "extractive_text_8",
 )  # fmt: skip
 # Simpson and Gurevych (Machine Learning 2020), all workers / those with more than 50 training pairs.
-UKPCONVARG1 = {"published: GPPL": ("0.71", "-"), "published: crowdGPPL": ("0.72", "0.74")}
+UKPCONVARG1 = {"published: GPPL": ("0.71", "0.72"), "published: crowdGPPL": ("0.72", "0.74")}
 MEANING = {
     "accuracy.plus": "with the learned summary",
     "accuracy.bradley_terry": "one taste for all: no information about the user",
