@@ -236,13 +236,14 @@ def _numbered(said: Iterable[tuple[str, str]]) -> str:
 # What an extractive summary is made of: one line a reaction, two a choice. No text can forge a
 # label, since every text is put on one line.
 AGREED, DISAGREED, CHOSE, OVER, SAID = "Agreed: ", "Disagreed: ", "Chose: ", "Over: ", "Said: "
+EMPTY = "(no answer)"  # Models do answer nothing at all, and people choose between that and something.
 
 
 def event_lines(event: Event) -> str:
     """One past event as lines of an extractive summary, without what was asked."""
     match event.content:
         case Preference(_, chosen, rejected):
-            return f"{CHOSE}{one_line(chosen)}\n{OVER}{one_line(rejected)}"
+            return f"{CHOSE}{one_line(chosen) or EMPTY}\n{OVER}{one_line(rejected) or EMPTY}"
         case Reaction(_, completion, label):
             return f"{AGREED if label else DISAGREED}{one_line(completion)}"
         case tuple(turns):
@@ -260,14 +261,18 @@ def read_event_lines(text: str) -> list[tuple[str, str]]:
     chose = False
     for line in filter(None, map(str.strip, text.split("\n"))):
         if line.startswith(OVER) and chose:
-            found[-1] = (found[-1][0], line.removeprefix(OVER))
+            found[-1] = (found[-1][0], _answer(line.removeprefix(OVER)))
         elif line.startswith(DISAGREED):
             found.append(("", line.removeprefix(DISAGREED)))
         else:
             label = next((label for label in (AGREED, CHOSE, SAID) if line.startswith(label)), "")
-            found.append((line.removeprefix(label), ""))
+            found.append((_answer(line.removeprefix(label)), ""))
         chose = line.startswith(CHOSE)
     return found
+
+
+def _answer(text: str) -> str:
+    return "" if text == EMPTY else text
 
 
 def one_line(text: str) -> str:

@@ -125,3 +125,10 @@ def test_the_lines_of_an_extractive_summary_are_read_back(one, two, label):
 
 def test_a_line_that_people_wrote_speaks_for_what_it_says():
     assert read_event_lines("Likes short answers.\n\nOver: dogs") == [("Likes short answers.", ""), ("Over: dogs", "")]
+
+
+def test_no_answer_at_all_is_said_in_words_and_read_back_as_nothing():
+    for chosen, rejected in (("tea", " "), ("", "tea")):
+        lines = event_lines(Event("e", "choice", Preference("q", chosen, rejected)))
+        assert "(no answer)" in lines
+        assert read_event_lines(lines) == [(chosen, rejected.strip())]

@@ -14,6 +14,7 @@ from plus.errors import SourceError
 from plus.shipped import shipped
 from plus.sources import llmfao, polis, ukpconvarg1
 from plus.sources.contexts import context_and_later
+from plus.sources.population import Dropped
 from plus.sources.splits import split_users
 from plus.types import Event, Preference, Reaction
 
@@ -136,8 +137,12 @@ def test_llmfao_counts_what_it_leaves_out(tmp_path):
     )
     users = llmfao.load(tmp_path)
     contents = {event.content for event in users.histories["w"].events} | {e.target for e in users.examples}
-    assert contents == {Preference("Q", "left answer", "right answer"), Preference("Q3", "b", "a")}
-    assert sum(users.dropped.values()) == 6
+    assert contents == {
+        Preference("Q", "left answer", "right answer"),
+        Preference("Q2", "b", ""),
+        Preference("Q3", "b", "a"),
+    }
+    assert sum(users.dropped.values()) == 5
     assert users.dropped["judgments whose chosen answer equals the rejected one"] == 1
     assert users.dropped["users with a single choice, which leaves nothing to predict"] == 1
 
@@ -149,6 +154,9 @@ def test_every_polis_conversation_and_llmfao_load_whole_where_the_data_is_at_han
     users = llmfao.load(data / "llmfao")
     assert len(users.histories) == 124 - 0
     assert users.dropped["ties, which choose neither answer"] == 3471
+    judgments = llmfao.judgments_of(data / "llmfao", Dropped())
+    assert sum(map(len, judgments.values())) == 5460
+    assert sum(len(past) >= 20 for past in judgments.values()) == 56, "those whom the reference lines are about"
     reasons = ukpconvarg1.load(data / "ukpconvarg1")
     assert reasons.dropped["judgments that call both arguments equal"] == 19_105
     assert len(reasons.examples) > 25_000

@@ -1,6 +1,7 @@
 """LLMFAO: crowd workers choose the better of two LLM answers (Ustalov 2023, CC BY 4.0).
 
-124 workers, 13 prompts, 8,931 judgments without timestamps; ties are no choices and are counted.
+124 workers, 13 prompts, 8,931 judgments without timestamps; ties are no choices and are counted. Some models answered
+nothing at all, and workers judged that too: 531 of 5,460 decided judgments, of which nothing won 71.
 A worker's judgments are shuffled by the seed: the first half is the context, the rest are targets.
 Source: https://github.com/dustalov/llmfao
 """
@@ -42,8 +43,6 @@ def judgments_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event
             dropped.add("judgments whose winner is neither left, right nor tie", where)
         elif pair["result_x"] == pair["result_y"]:
             dropped.add("judgments whose chosen answer equals the rejected one", where)
-        elif not pair["result_x"].strip() or not pair["result_y"].strip():
-            dropped.add("judgments with an empty answer", where)
         else:
             choice = Preference(pair["text"], pair["result_x"], pair["result_y"])
             content = choice if row["winner"] == "left" else choice.swapped()
