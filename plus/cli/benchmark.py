@@ -92,7 +92,7 @@ def run(
         say(f"left out: {line}")
     with loading("loading torch and the sentence model"):
         from plus.evaluate import benchmark as cells
-        from plus.evaluate import people, people_table
+        from plus.evaluate import people, people_table, raters
         from plus.models.embeddings import Embeddings, minilm
         from plus.train.run_folder import write_json
     settings = people.SETTINGS[dataset_name]
@@ -110,6 +110,8 @@ def run(
             {"dataset_name": dataset_name, **settings.__dict__},
             lambda name, done, total: show(done, total, {}),
         )  # fmt: skip
+    shown = sources.SHOWN_IN_PAIRS.get(dataset_name)
+    habits = [raters.habit(shown(data_dir))] if shown and data_dir else []
     with notes.status("intervals"):
         report = {
             "dataset": name,
@@ -117,6 +119,7 @@ def run(
             "notes": [
                 *(f"left out: {line}" for line in dropped.lines()),
                 f"{number} seeds; settings {settings.__dict__}",
+                *habits,
             ],
             **people_table.tables(found, chosen),
         }

@@ -15,6 +15,7 @@ from typing import Any
 from plus.errors import EvidenceError
 from plus.evaluate import evidence_page, goals, markdown
 from plus.evaluate.intervals import Interval
+from plus.evaluate.raters import HABIT
 from plus.evaluate.thresholds import thresholds
 from plus.measures import mean
 
@@ -115,7 +116,7 @@ def _sizes(result: Mapping[str, Any]) -> str:
     for group, table in result["groups"].items():
         first = next(iter(table["rows"].values()))
         lines += [f"- {group}, {part}: {first[part][3]:,} users, {first[part][4]:,} predictions over folds and seeds" for part in _slices(table)]  # fmt: skip
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"- {line}" for line in result["notes"] if line.startswith(HABIT))])
 
 
 def _workers(rows: Mapping[str, Any], names: Sequence[str]) -> str:

@@ -50,3 +50,12 @@ def judgments_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event
     if not events:
         raise SourceError(f"{folder} holds no decided judgment; give --data_dir the LLMFAO folder")
     return dict(events)
+
+
+def first_won(data_dir: str | Path) -> dict[str, list[bool]]:
+    """For each worker's decided judgments whether the answer on the left was taken (position habit). Raises SourceError."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    for _, row in read_csv(Path(data_dir) / "crowd-comparisons.csv", ["worker", "winner"]):
+        if row["winner"] in ("left", "right"):
+            found[row["worker"]].append(row["winner"] == "left")
+    return dict(found)

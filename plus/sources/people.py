@@ -46,6 +46,10 @@ def ukpconvarg1_folds(data_dir: Path, dropped: Dropped) -> list[Fold]:
 
 
 PEOPLE = {"llmfao": llmfao_folds, "polis": polis_folds, "ukpconvarg1": ukpconvarg1_folds}
+SHOWN_IN_PAIRS = {
+    "llmfao": llmfao.first_won,
+    "ukpconvarg1": ukpconvarg1.first_won,
+}  # Polis shows one statement at a time.
 
 
 def load(name: str, data_dir: str | Path | None, dropped: Dropped) -> list[Fold]:

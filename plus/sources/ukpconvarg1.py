@@ -8,6 +8,7 @@ Source: https://github.com/UKPLab/acl2016-convincing-arguments
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 
 from plus.errors import SourceError
@@ -47,6 +48,16 @@ def judgments_of(data_dir: str | Path, dropped: Dropped, crowdsample: bool = Fal
     if not events:
         raise SourceError(f"{folder} holds no decided judgment; give --data_dir the UKPConvArg1 folder")
     return events
+
+
+def first_won(data_dir: str | Path) -> dict[str, list[bool]]:
+    """For each worker's decided `crowdsample` judgments whether the first argument was taken (position habit).
+    Raises SourceError."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    for _, row in read_jsonl(_packed(Path(data_dir), "judgments"), ("user_id", "value")):
+        if row.get("crowdsample") and row["value"] in ("a1", "a2"):
+            found[row["user_id"]].append(row["value"] == "a1")
+    return dict(found)
 
 
 def _events(row: dict, where: str, texts: dict[tuple[str, str], str], dropped: Dropped) -> list[Event]:
