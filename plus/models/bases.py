@@ -10,6 +10,10 @@ from pathlib import Path
 from plus.models import tiny
 from plus.shipped import shipped
 from plus.sources import llmfao, pets_ood, polis, styles
+from plus.sources.contexts import build
+from plus.sources.folds import answers
+from plus.sources.population import Dropped
+from plus.sources.splits import Plan
 from plus.types import Preference, Reaction
 
 TOKENIZER_ROWS = 4000
@@ -68,7 +72,13 @@ def corpus(conversation: tiny.Conversation, rows: int = TOKENIZER_ROWS) -> list[
     """Texts for the tokenizer: the base's own conversations, and the shipped samples of real people."""
     rng = random.Random("tokenizer")
     texts = [message["content"] for _ in range(rows) for message in conversation(rng)]
-    for population in (polis.load(shipped("polis_sample")), llmfao.load(shipped("llmfao_sample"))):
+    # Judgments of no answer at all have few words, and leaving them out keeps the tokenizer of the base that is shipped.
+    judged = {
+        user: said
+        for user, past in llmfao.judgments_of(shipped("llmfao_sample"), Dropped()).items()
+        if (said := [event for event in past if all(map(str.strip, answers(event)))])
+    }
+    for population in (polis.load(shipped("polis_sample")), build("llmfao", judged, Plan(), Dropped())):
         for history in population.histories.values():
             for event in history.events:
                 match event.content:
