@@ -9,8 +9,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from plus.benchmark.ablation import ARMS, run_ablation
 from plus.errors import PlusError
-from plus.evaluate.ablation import ARMS, run_ablation
 from plus.sources import named
 
 

@@ -1,6 +1,6 @@
 """A training step beside stock TRL's, part by part: python scripts/bench.py [--quick] [--json] [--device cuda]
 
-Ratios are stock / ours, medians of alternating steps in one process; docs in plus/evaluate/speed.py.
+Ratios are stock / ours, medians of alternating steps in one process; docs in scripts/speed/measure.py.
 """
 
 import argparse
@@ -13,8 +13,8 @@ import time
 import warnings
 from pathlib import Path
 
-from plus.evaluate import speed, speed_report
-from plus.evaluate.speed_setup import Setup
+from speed import measure, report
+from speed.setup import Setup
 
 
 def peak(name: str, context: int, device: str) -> int:
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--contexts", type=int, nargs="+", help="tokens of a history (default 1024 4096; on a GPU 1024 8192)"
     )
-    parser.add_argument("--peak", choices=speed.SIDES, help=argparse.SUPPRESS)
+    parser.add_argument("--peak", choices=measure.SIDES, help=argparse.SUPPRESS)
     args = parser.parse_args()
     logging.disable(logging.INFO)
     warnings.filterwarnings("ignore")
@@ -42,21 +42,21 @@ def main() -> None:
     contexts = args.contexts or ([1024] if args.quick else [1024, 8192] if cuda else [1024, 4096])
     with tempfile.TemporaryDirectory() as folder:
         if args.peak:
-            print(speed.peak_memory(args.peak, Setup(contexts[0], device=args.device), Path(folder)))
+            print(measure.peak_memory(args.peak, Setup(contexts[0], device=args.device), Path(folder)))
             return
-        result = {"device": speed_report.card(args.device), "date": time.strftime("%Y-%m-%d"), "contexts": {}}
+        result = {"device": report.card(args.device), "date": time.strftime("%Y-%m-%d"), "contexts": {}}
         for context in contexts:
             setup = Setup(context, device=args.device)
-            row = speed.measure(setup, (2 if args.quick else 5) if context <= 1024 or cuda else 2, Path(folder))
+            row = measure.measure(setup, (2 if args.quick else 5) if context <= 1024 or cuda else 2, Path(folder))
             if cuda or context == min(contexts):
                 row["peak_bytes"] = {name: peak(name, context, args.device) for name in ("stock", "ours")}
                 row["memory_ratio"] = row["peak_bytes"]["stock"] / row["peak_bytes"]["ours"]
             result["contexts"][str(context)] = row
-            print(speed_report.table(context, row), file=sys.stderr, flush=True)
+            print(report.table(context, row), file=sys.stderr, flush=True)
         if not args.quick:
-            result |= speed.growth(max(contexts), args.device, Path(folder))
+            result |= measure.growth(max(contexts), args.device, Path(folder))
     result["seconds"] = time.perf_counter() - started
-    print(json.dumps(result, indent=2) if args.json else speed_report.markdown(result))
+    print(json.dumps(result, indent=2) if args.json else report.markdown(result))
 
 
 if __name__ == "__main__":

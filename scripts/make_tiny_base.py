@@ -11,7 +11,8 @@ import torch
 from rich.progress import Progress
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from plus.models import bases, tiny
+from plus.benchmark import bases
+from plus.models import tiny
 
 
 def main() -> None:

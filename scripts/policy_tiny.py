@@ -1,6 +1,6 @@
 """Policies of the tiny world: python scripts/policy_tiny.py OUT [--quick].
 
-Prints the tables of plus/evaluate/policy_table.py. Resumable: cells that OUT holds already are not made
+Prints the tables of plus/benchmark/policy_world/table.py. Resumable: cells that OUT holds already are not made
 again, and one that was interrupted goes on at its last checkpoint.
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
+from plus.benchmark.policy_world.table import QUICK, Plan, compute, measure
 from plus.errors import PlusError
-from plus.evaluate.policy_table import QUICK, Plan, compute, measure
 
 
 def _note(line: str) -> None:

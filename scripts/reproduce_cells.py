@@ -12,8 +12,8 @@ from pathlib import Path
 
 import torch
 
-from plus.evaluate import evidence
-from plus.models.bases import RECIPES
+from plus.benchmark import evidence
+from plus.benchmark.bases import RECIPES
 
 
 def main() -> None:

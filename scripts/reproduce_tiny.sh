@@ -2,7 +2,7 @@
 # The evidence on synthetic users, from nothing: bash scripts/reproduce_tiny.sh OUT
 #
 # Makes a tiny base for each family of data and each seed, trains every method on it, audits seed 0 against
-# seed 1, and writes OUT/evidence.md: all tables, the promises of plus/evaluate/evidence.toml (status 1
+# seed 1, and writes OUT/evidence.md: all tables, the promises of plus/benchmark/evidence.toml (status 1
 # where one is missed), and what it took. Two processes of one thread each, since two of two threads
 # stall one another. Stopped at any moment, the same command continues.
 #

@@ -14,8 +14,9 @@ import re
 import sys
 from pathlib import Path
 
+import published
+
 from plus.errors import PlusError
-from plus.evaluate import published
 
 ROOT = Path(__file__).parent.parent
 FOLDER, README = ROOT / "notebooks" / "results", ROOT / "README.md"

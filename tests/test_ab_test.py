@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from plus.evaluate import ab_test
-from plus.evaluate.ab_test import Shown
+from plus.benchmark.policy_world import ab_test
+from plus.benchmark.policy_world.ab_test import Shown
 from plus.sources import replies
 from plus.sources.replies import FAREWELL
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
+from plus.benchmark.ablation import ARMS, REFERENCE, Arm, run_ablation, updates_to
 from plus.errors import EvidenceError, SettingError
-from plus.evaluate.ablation import ARMS, REFERENCE, Arm, run_ablation, updates_to
 from plus.sources import pets
 
 SMALL = {
@@ -53,7 +53,7 @@ def test_cells_of_other_settings_are_not_mixed_in(tmp_path):
 def test_a_static_model_does_not_move(tmp_path):
     import torch
 
-    from plus.evaluate.ablation import train_arm
+    from plus.benchmark.ablation import train_arm
     from plus.models.language_model import LanguageModelSummarizer
     from plus.shipped import shipped
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from transformers import AutoModelForCausalLM
 
-from plus.models import bases, tiny
+from plus.benchmark import bases
+from plus.models import tiny
 from plus.sources import pets_ood, styles
 
 

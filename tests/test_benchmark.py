@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
+from plus.benchmark import cells, embedding_tables
 from plus.errors import RunError, SourceError
-from plus.evaluate import benchmark, people_table
 from plus.evaluate.predictions import Prediction
 from plus.sources import pets
 from plus.sources.folds import Fold
@@ -20,7 +20,7 @@ FOLDS = [Fold(f"pets/{n}", "new users", pets.load(n, 4, 1, 3)) for n in range(2)
 NEW_USERS = [replace(fold, name="pets/new users/0") for fold in FOLDS[:1]]
 
 
-class Held(benchmark.Results):
+class Held(cells.Results):
     """Cells that lie in memory."""
 
     def __init__(self, rows: dict[str, list[Prediction]]) -> None:
@@ -54,61 +54,61 @@ def impossible(fold: Fold, seed: int):
 
 
 def test_an_interrupted_benchmark_continues_and_ends_with_the_same_predictions(tmp_path):
-    whole = benchmark.run(tmp_path / "whole", {"half": Counting("half")}, FOLDS, [0, 1], {"a": 1})
+    whole = cells.run(tmp_path / "whole", {"half": Counting("half")}, FOLDS, [0, 1], {"a": 1})
     stopped = Counting("half", stop_after=3)
     with pytest.raises(KeyboardInterrupt):
-        benchmark.run(tmp_path / "stopped", {"half": stopped}, FOLDS, [0, 1], {"a": 1})
+        cells.run(tmp_path / "stopped", {"half": stopped}, FOLDS, [0, 1], {"a": 1})
     assert stopped.calls == [("pets/0", 0), ("pets/1", 0), ("pets/0", 1)]  # every fold before the next seed
     resumed = Counting("half")
-    done = benchmark.run(tmp_path / "stopped", {"half": resumed}, FOLDS, [0, 1], {"a": 1})
+    done = cells.run(tmp_path / "stopped", {"half": resumed}, FOLDS, [0, 1], {"a": 1})
     assert resumed.calls == [("pets/1", 1)]
     assert done.of("half") == whole.of("half")
     assert len(done.of("half")) == 2 * sum(len(fold.population.split("test")) for fold in FOLDS)
 
 
 def test_a_part_of_a_cell_is_no_cell(tmp_path):
-    benchmark.run(tmp_path, {"half": Counting("half")}, FOLDS, [0], {})
+    cells.run(tmp_path, {"half": Counting("half")}, FOLDS, [0], {})
     (path,) = (tmp_path / "cells").glob("*pets_0*")
     path.rename(path.with_suffix(".part"))
     again = Counting("half")
-    benchmark.run(tmp_path, {"half": again}, FOLDS, [0], {})
+    cells.run(tmp_path, {"half": again}, FOLDS, [0], {})
     assert again.calls == [("pets/0", 0)]
     path.write_bytes(gzip.compress(b'{"method": "half", "see')[:-4])
     with pytest.raises(RunError, match="delete it"):
-        benchmark.run(tmp_path, {"half": Counting("half")}, FOLDS, [0], {})
+        cells.run(tmp_path, {"half": Counting("half")}, FOLDS, [0], {})
 
 
 def test_a_folder_of_other_settings_version_or_contents_is_refused(tmp_path):
-    benchmark.run(tmp_path / "a", {}, FOLDS, [0], {"max_steps": 5})
+    cells.run(tmp_path / "a", {}, FOLDS, [0], {"max_steps": 5})
     with pytest.raises(RunError, match="max_steps 5 and this one has 6"):
-        benchmark.run(tmp_path / "a", {}, FOLDS, [0], {"max_steps": 6})
+        cells.run(tmp_path / "a", {}, FOLDS, [0], {"max_steps": 6})
     path = tmp_path / "a" / "benchmark.json"
     path.write_text(json.dumps({"version": 0, "max_steps": 5}))
     with pytest.raises(RunError, match="version 0"):
-        benchmark.run(tmp_path / "a", {}, FOLDS, [0], {"max_steps": 5})
+        cells.run(tmp_path / "a", {}, FOLDS, [0], {"max_steps": 5})
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "thesis.txt").write_text("mine")
     with pytest.raises(RunError, match="holds no benchmark"):
-        benchmark.run(tmp_path / "b", {}, FOLDS, [0], {})
+        cells.run(tmp_path / "b", {}, FOLDS, [0], {})
     assert (tmp_path / "b" / "thesis.txt").read_text() == "mine"
 
 
 def test_a_method_that_cannot_work_says_so_and_the_rest_is_computed(tmp_path):
-    results = benchmark.run(tmp_path, {"oracle": impossible, "half": Counting("half")}, FOLDS, [0], {})
-    report = {"dataset": "pets", "notes": [], **people_table.tables(results, ["oracle", "half"])}
+    results = cells.run(tmp_path, {"oracle": impossible, "half": Counting("half")}, FOLDS, [0], {})
+    report = {"dataset": "pets", "notes": [], **embedding_tables.tables(results, ["oracle", "half"])}
     row = report["groups"]["new users"]["rows"]["half"]
     assert row["all"][0] == 0.5
     assert row["all"][3:] == [12, 12]  # users and targets: the denominators
-    text = people_table.markdown(report)
+    text = embedding_tables.markdown(report)
     assert "- oracle, 2 cells: pets/0 has no true personas" in text
     assert "| half | 0.500 [" in text
     assert "| 0.000 / - |" in text  # the shuffled user
 
 
 def test_a_method_without_a_cell_stands_in_the_table_and_below_it(tmp_path):
-    results = benchmark.run(tmp_path, {"oracle": impossible, "half": Counting("half")}, NEW_USERS, [0], {})
-    text = people_table.markdown(
-        {"dataset": "pets", "notes": [], **people_table.tables(results, ["oracle", "half"])}
+    results = cells.run(tmp_path, {"oracle": impossible, "half": Counting("half")}, NEW_USERS, [0], {})
+    text = embedding_tables.markdown(
+        {"dataset": "pets", "notes": [], **embedding_tables.tables(results, ["oracle", "half"])}
     )  # fmt: skip
     assert "| oracle | - (see below) | | | |" in text
     assert "- oracle, pets/new users/0, seed 0: pets/new users/0 has no true personas" in text
@@ -127,25 +127,25 @@ def test_what_the_numbers_cannot_say_is_said_below_the_table(rows, note):
     odd = [Prediction("m", 0, user, str(n), margin, None, "new users") for n, (user, margin) in enumerate(rows)]
     fine = [Prediction("other", 0, f"u{n % 9}", str(n), 1.0 - n % 2 * 2, None, "new users") for n in range(36)]
     results = Held({"m": odd, "other": fine})
-    report = {"dataset": "odd", "notes": [], **people_table.tables(results, ["m", "other"])}
+    report = {"dataset": "odd", "notes": [], **embedding_tables.tables(results, ["m", "other"])}
     json.dumps(report, allow_nan=False)
-    text = people_table.markdown(report)
+    text = embedding_tables.markdown(report)
     assert f"- {note}" in text
     assert "| other | 0.500 [" in text, "the rest is computed"
 
 
 def test_one_class_is_no_obstacle_where_only_accuracy_is_asked():
     rows = [Prediction("m", 0, f"u{n % 9}", str(n), 1.0 - n % 2 * 2, True, "new users") for n in range(36)]
-    report = {"dataset": "odd", "notes": [], **people_table.tables(Held({"m": rows}), ["m"])}
+    report = {"dataset": "odd", "notes": [], **embedding_tables.tables(Held({"m": rows}), ["m"])}
     assert report["groups"]["new users"]["rows"]["m"]["all"][0] == 0.5
-    assert "one class only" in people_table.markdown(report)
+    assert "one class only" in embedding_tables.markdown(report)
 
 
 def test_differences_are_paired_over_the_cells_that_both_have(tmp_path):
     methods = {"in_context": Counting("in_context"), "bradley_terry": Counting("bradley_terry")}
-    results = benchmark.run(tmp_path, methods, FOLDS, [0], {})
+    results = cells.run(tmp_path, methods, FOLDS, [0], {})
     results.cells["bradley_terry"].pop()
-    table = people_table.tables(results, list(methods))["groups"]["new users"]
+    table = embedding_tables.tables(results, list(methods))["groups"]["new users"]
     mean, low, high, users, targets = table["differences"]["in_context - bradley_terry"]["all"]
     assert mean == low == high == 0.0
     assert (users, targets) == (6, 6)
@@ -157,9 +157,9 @@ def test_controversial_choices_count_in_both_columns():
         Prediction("m", 0, user, key, 1.0, None, group)
         for user, key, group in [("a", "1", "new users"), ("b", "2", "new users, controversial")]
     ]
-    found = people_table.by_slice(rows)
+    found = embedding_tables.by_slice(rows)
     assert [len(found[name]) for name in ("new users", "new users, controversial")] == [2, 1]
-    assert people_table.user_mean([*rows, Prediction("m", 0, "a", "3", -1.0)]) == 0.75
+    assert embedding_tables.user_mean([*rows, Prediction("m", 0, "a", "3", -1.0)]) == 0.75
 
 
 def test_accuracy_per_worker_then_folds_by_hand():
@@ -167,8 +167,8 @@ def test_accuracy_per_worker_then_folds_by_hand():
     of freedom is 12.706: .875 +- 12.706 * .17678 / sqrt(2). Only a has more than one choice elsewhere in g."""
     rows = [("a", "f 0", 1.0), ("a", "f 1", -1.0), ("b", "f 2", 1.0), ("a", "g 0", 2.0), ("c", "h 0", -1.0)]
     found = [Prediction("m", 0, user, example, margin) for user, example, margin in rows]
-    mean, low, high, folds = people_table.worker_protocol(found[:4], more_than=-1)
+    mean, low, high, folds = embedding_tables.worker_protocol(found[:4], more_than=-1)
     assert (mean, folds) == (0.875, 2)
     assert high - mean == pytest.approx(mean - low) == pytest.approx(12.7062 * 0.1767767 / 2**0.5, rel=1e-4)
-    assert people_table.worker_protocol(found[:4], more_than=1) is None
-    assert people_table.worker_protocol(found, more_than=0)[3] == 2  # c and b have nothing elsewhere
+    assert embedding_tables.worker_protocol(found[:4], more_than=1) is None
+    assert embedding_tables.worker_protocol(found, more_than=0)[3] == 2  # c and b have nothing elsewhere

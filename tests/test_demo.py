@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import plus
 
-from plus.evaluate.thresholds import missed
+from plus.benchmark.thresholds import missed
 
 
 def kept(result: dict) -> None:

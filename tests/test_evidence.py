@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from conftest import ENVIRONMENT, ROOT
 
-from plus.evaluate import evidence, evidence_page
-from plus.evaluate.synthetic import Budget, Synthetic, shipped_base
+from plus.benchmark import evidence, evidence_page
+from plus.benchmark.language_models import Budget, Synthetic, shipped_base
 from plus.sources import pets, pets_ood, styles
 
 FEW = {

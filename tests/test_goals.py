@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plus.evaluate import goals, people_table
+from plus.benchmark import embedding_tables, targets
 
 TAXES, BOWLING = "polis/scoop-hivemind.taxes", "polis/american-assembly.bowling-green"
 
@@ -14,7 +14,7 @@ def report(dataset: str, differences: dict, group: str = "new users") -> dict:
 
 
 def verdicts(found: dict) -> dict[tuple[str, str], float | None]:
-    return {(row["difference"], row["group"]): row["short"] for row in goals.judged(found)}
+    return {(row["difference"], row["group"]): row["short"] for row in targets.judged(found)}
 
 
 def test_a_goal_is_reached_missed_or_not_run():
@@ -40,20 +40,20 @@ def test_an_interval_above_zero_must_lie_there_whole(low, short):
 def test_bowling_green_asks_for_more_and_other_data_for_nothing():
     differences = {"in_context - bradley_terry": {"controversial": [0.05, 0.04, 0.06, 9, 9]}}
     assert verdicts(report(BOWLING, differences))["in_context - bradley_terry", "new users"] == pytest.approx(0.03)
-    assert goals.judged(report("polis/brexit-consensus", differences)) == []
-    assert goals.table(report("polis/brexit-consensus", differences)) == ""
+    assert targets.judged(report("polis/brexit-consensus", differences)) == []
+    assert targets.table(report("polis/brexit-consensus", differences)) == ""
 
 
 def test_the_page_says_by_how_much():
     made = report(TAXES, {"extractive_4 - random_4": {"controversial": [0.0391, 0.0031, 0.0771, 9, 9]}})
     made["groups"]["new users"]["rows"] = {"constant": {"all": [0.5, None, None, 1, 9], "per_user": 0.5}}
-    text = people_table.markdown(made)
+    text = embedding_tables.markdown(made)
     assert "| extractive_4 - random_4 | new users, controversial | at least +0.04 | +0.039 [+0.003, +0.077] | **missed** by 0.001 |" in text  # fmt: skip
     assert "| in_context, shuffled - bradley_terry | new users, controversial | at most +0.01 | - | not run |" in text
     assert "| constant | 0.500 | - | 0.500 | - |" in text, "one user: a mean without an interval"
 
 
 def test_every_goal_is_a_difference_that_the_report_has():
-    known = {f"{a} - {b}" for a, b in people_table.DIFFERENCES}
-    names = {row["difference"] for data in (TAXES, BOWLING, "llmfao") for row in goals.judged(report(data, {}))}
+    known = {f"{a} - {b}" for a, b in embedding_tables.DIFFERENCES}
+    names = {row["difference"] for data in (TAXES, BOWLING, "llmfao") for row in targets.judged(report(data, {}))}
     assert names <= known

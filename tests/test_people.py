@@ -9,11 +9,11 @@ import sys
 import pytest
 from words import embeddings, encode
 
+from plus.benchmark import embedding_methods
+from plus.benchmark import real_people as sources
+from plus.benchmark.embedding_methods import SETTINGS, People
 from plus.errors import SettingError, SourceError
-from plus.evaluate import people
-from plus.evaluate.people import SETTINGS, People
 from plus.shipped import shipped
-from plus.sources import people as sources
 from plus.sources.folds import Fold
 from plus.sources.population import Dropped, Population
 
@@ -58,8 +58,8 @@ def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(folds)
 def test_the_training_never_meets_a_test_user(folds, monkeypatch):
     """A planted spy on re-cutting: every event that training reads is a training user's."""
     fold, asked = folds[0], []
-    real = people.recut
-    monkeypatch.setattr(people, "recut", lambda events, *rest: asked.append(events) or real(events, *rest))
+    real = embedding_methods.recut
+    monkeypatch.setattr(embedding_methods, "recut", lambda events, *rest: asked.append(events) or real(events, *rest))
     People(embeddings(), QUICK).read("random_4", fold, 0)
     tested = set(fold.population.users("test")) | set(fold.population.users("validation"))
     assert asked

@@ -14,11 +14,11 @@ import pytest
 import torch
 from conftest import ENVIRONMENT, ROOT
 
+from plus.benchmark.policy_world.ab_test import Shown
+from plus.benchmark.policy_world.cells import Cell, name_of, run
+from plus.benchmark.policy_world.table import QUICK, Plan, cells, change, measure, satisfied, turn_of, upper_bound
+from plus.benchmark.policy_world.world import World, make_base
 from plus.errors import SettingError
-from plus.evaluate.ab_test import Shown
-from plus.evaluate.policy_cells import Cell, name_of, run
-from plus.evaluate.policy_table import QUICK, Plan, cells, change, measure, satisfied, turn_of, upper_bound
-from plus.evaluate.policy_world import World, make_base
 from plus.sources.replies import User
 from plus.train.run_folder import read_jsonl
 

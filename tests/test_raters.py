@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 
-from plus.evaluate.raters import habit
+from plus.benchmark.position_bias import habit
 from plus.shipped import shipped
 from plus.sources import llmfao, ukpconvarg1
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from conftest import ENVIRONMENT, ROOT
 
-from plus.evaluate.thresholds import thresholds
+from plus.benchmark.thresholds import thresholds
 
 README = (ROOT / "README.md").read_text()
 

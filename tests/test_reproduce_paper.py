@@ -59,7 +59,7 @@ def test_every_printed_command_is_one_that_plus_takes(plus_here, monkeypatch):
 
 
 def test_the_methods_it_names_are_those_of_the_benchmark(tmp_path):
-    from plus.evaluate.synthetic import Budget, Synthetic, shipped_base
+    from plus.benchmark.language_models import Budget, Synthetic, shipped_base
 
     known = Synthetic("pets", tmp_path, Budget(1), shipped_base).methods()
     named = commands()[0][commands()[0].index("--methods") + 1].split(",")

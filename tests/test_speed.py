@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from plus.evaluate import speed
-from plus.evaluate.flops import flops
-from plus.evaluate.speed_report import table
-from plus.evaluate.speed_setup import ANSWER_TOKENS, Setup, histories, tokenizer
+from speed import measure
+from speed.flops import flops
+from speed.report import table
+from speed.setup import ANSWER_TOKENS, Setup, histories, tokenizer
 
 SMALL = Setup(context=48, users=2, num_generations=2, summary=4)
 
@@ -16,8 +15,8 @@ SMALL = Setup(context=48, users=2, num_generations=2, summary=4)
 def test_stock_and_ours_train_on_the_same_texts_and_end_at_the_same_weights(tmp_path):
     """One step of each from one seed: the same samples, rewards to rounding, and the same summarizer after it."""
     rows, after, kept = histories(SMALL, seed=1), {}, {}
-    for name in speed.SIDES:
-        side = speed.Side(name, SMALL, tmp_path)
+    for name in measure.SIDES:
+        side = measure.Side(name, SMALL, tmp_path)
         sampled = side.trainer._generate_single_turn
         side.trainer._generate_single_turn = lambda *a, name=name, call=sampled, **k: kept.setdefault(
             name, call(*a, **k)
@@ -57,10 +56,10 @@ def test_operations_on_worked_numbers():
 
 
 def test_the_table_shows_what_was_measured():
-    seconds = {part: 4.0 for part in speed.PARTS}
+    seconds = {part: 4.0 for part in measure.PARTS}
     row = {
-        "seconds": {"stock": seconds, "ours": {part: 1.0 for part in speed.PARTS}, "same_head": seconds},
-        "range": {name: {part: [0.5, 4.5] for part in speed.PARTS} for name in speed.SIDES},
+        "seconds": {"stock": seconds, "ours": {part: 1.0 for part in measure.PARTS}, "same_head": seconds},
+        "range": {name: {part: [0.5, 4.5] for part in measure.PARTS} for name in measure.SIDES},
         "generation_ratio": 4.0, "logprob_ratio": 4.0, "reward_ratio": 4.0, "step_ratio": 4.0, "logprob_ratio_same_head": 4.0,
         "peak_bytes": {"stock": 2**30, "ours": 2**29}, "memory_ratio": 2.0, "share_of_peak": {"stock": 0.1, "ours": None},
     }  # fmt: skip

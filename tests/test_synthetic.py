@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from plus.baselines import untrained
-from plus.evaluate import benchmark
-from plus.evaluate.synthetic import CURVE, OWN_BASES, Budget, Synthetic, compute, own_base, shipped_base
-from plus.evaluate.synthetic_table import missing, page, write_report
+from plus.benchmark import cells
+from plus.benchmark.language_model_tables import missing, page, write_report
+from plus.benchmark.language_models import CURVE, OWN_BASES, Budget, Synthetic, compute, own_base, shipped_base
 from plus.sources import pets, styles
 
 SMALL = Budget(2, head_steps=3, long_steps=4)
@@ -129,7 +129,7 @@ def test_the_page_holds_differences_controls_and_denominators(whole):
 
 
 def test_a_cell_that_is_missing_among_others_is_named():
-    results = benchmark.Results()
+    results = cells.Results()
     results.cells["vpl"] = [Path("x")]
     results.missing = {"vpl, pets, seed 1": "no rows", "low_rank, pets, seed 1": "no rows", "odd, pets, seed 0": "-"}
     assert missing(results, ["vpl", "low_rank"]) == {"vpl, pets, seed 1": "no rows", "low_rank": "no rows"}
@@ -138,7 +138,7 @@ def test_a_cell_that_is_missing_among_others_is_named():
 
 
 def test_a_base_is_made_once_for_each_seed(tmp_path, monkeypatch):
-    from plus.evaluate import synthetic
+    from plus.benchmark import language_models
     from plus.shipped import shipped
 
     made = []
@@ -148,7 +148,7 @@ def test_a_base_is_made_once_for_each_seed(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
 
-    monkeypatch.setattr(synthetic.bases, "make", make)
+    monkeypatch.setattr(language_models.bases, "make", make)
     base_of = own_base("styles_unlabelled", tmp_path, print)
     assert base_of(1) == base_of(1) == tmp_path / "styles-1"
     assert made == [("styles", 1)]
@@ -183,7 +183,7 @@ def test_every_method_with_models_and_rows_of_ones_own(plus_here, tmp_path):
     assert "has no true personas" in report["missing"]["oracle"]
     card = report["methods"]["plus"]
     assert card["seeds"] == 2 and card["shuffled"]
-    held = {p["user_id"] for path in (tmp_path / "out" / "cells").glob("*plus*") for p in benchmark.read(path)}
+    held = {p["user_id"] for path in (tmp_path / "out" / "cells").glob("*plus*") for p in cells.read(path)}
     assert held <= {f"u{user}" for user in range(24)}, "one person is one user, whatever the seed"
     assert {path.name for path in (tmp_path / "out" / "runs").iterdir()} == {"out-0", "out-1"}
     assert "preset" in json.loads((tmp_path / "out" / "benchmark.json").read_text())["options"]

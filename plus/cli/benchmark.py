@@ -83,7 +83,7 @@ def run(
     dataset_name: str, data_dir: Path | None, output_dir: Path | None, methods: str | None, seeds: int | None
 ) -> dict[str, Any]:
     """Compute the missing cells on real people and write the report."""
-    from plus.sources import people as sources
+    from plus.benchmark import real_people as sources
     from plus.sources.population import Dropped
 
     dropped = Dropped()
@@ -91,19 +91,18 @@ def run(
     for line in dropped.lines():
         say(f"left out: {line}")
     with loading("loading torch and the sentence model"):
-        from plus.evaluate import benchmark as cells
-        from plus.evaluate import people, people_table, raters
+        from plus.benchmark import cells, embedding_methods, embedding_tables, position_bias
         from plus.models.embeddings import Embeddings, minilm
         from plus.train.run_folder import write_json
-    settings = people.SETTINGS[dataset_name]
+    settings = embedding_methods.SETTINGS[dataset_name]
     name = folds[0].name.split("/new")[0].split("/same")[0]
     folder = output_dir or Path("runs") / f"benchmark-{name.replace('/', '-')}"
     # Loaded when first asked for: a method that embeds nothing works without.
     model = cache(minilm)
     embeddings = Embeddings(lambda lines: model()(lines), folder / "embeddings.safetensors")
-    everything = people.People(embeddings, settings).methods()
+    everything = embedding_methods.People(embeddings, settings).methods()
     chosen = _chosen(methods, list(everything))
-    number = seeds or people.SEEDS[dataset_name]
+    number = seeds or embedding_methods.SEEDS[dataset_name]
     with bar("cells") as show:
         found = cells.run(
             folder, {name: everything[name] for name in chosen}, folds, range(number),
@@ -111,7 +110,7 @@ def run(
             lambda name, done, total: show(done, total, {}),
         )  # fmt: skip
     shown = sources.SHOWN_IN_PAIRS.get(dataset_name)
-    habits = [raters.habit(shown(data_dir))] if shown and data_dir else []
+    habits = [position_bias.habit(shown(data_dir))] if shown and data_dir else []
     with notes.status("intervals"):
         report = {
             "dataset": name,
@@ -121,10 +120,10 @@ def run(
                 f"{number} seeds; settings {settings.__dict__}",
                 *habits,
             ],
-            **people_table.tables(found, chosen),
+            **embedding_tables.tables(found, chosen),
         }
     write_json(folder / "report.json", report)
-    (folder / "report.md").write_text(people_table.markdown(report), encoding="utf-8")
+    (folder / "report.md").write_text(embedding_tables.markdown(report), encoding="utf-8")
     return report
 
 
@@ -138,8 +137,8 @@ def synthetic(
 ) -> dict[str, Any]:
     """Compute the missing cells on synthetic users and write the report."""
     with loading("loading torch, transformers and trl"):
-        from plus.evaluate import synthetic as room
-        from plus.evaluate.synthetic_table import write_report
+        from plus.benchmark import language_models as room
+        from plus.benchmark.language_model_tables import write_report
     kind = "".join(f"-{name}" for name, on in (("quick", quick), ("ablation", ablation)) if on)
     folder = output_dir or Path("runs") / f"benchmark-{dataset_name}{kind}"
     number = range(seeds or (QUICK_SEEDS if quick else room.SEEDS))
@@ -168,8 +167,8 @@ def own_models(
 ) -> dict[str, Any]:
     """Every method with the models and options of a YAML file; with `dry_run` only what a run would use."""
     with loading("loading torch, transformers and trl"):
-        from plus.evaluate import synthetic as room
-        from plus.evaluate.synthetic_table import write_report
+        from plus.benchmark import language_models as room
+        from plus.benchmark.language_model_tables import write_report
         from plus.train import settings as options
     folder = output_dir or Path("runs") / f"benchmark-{Path(dataset_name).stem}-{config.stem}"
     flags = {"dataset_name": dataset_name, "data_dir": data_dir and str(data_dir), "output_dir": str(folder)}
@@ -188,7 +187,7 @@ def own_models(
 
 
 def _ablation(dataset_name: str, folder: Path, seeds: range, base_of) -> dict[str, Any]:
-    from plus.evaluate.ablation import run_ablation
+    from plus.benchmark.ablation import run_ablation
     from plus.sources import named
 
     with bar("arms") as show:

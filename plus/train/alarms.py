@@ -59,7 +59,7 @@ class Scales:
 
 def thresholds() -> dict[str, float]:
     """The shipped thresholds."""
-    return tomllib.loads(Path(__file__).with_name("alarms.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(Path(__file__).with_name("hacking.toml").read_text(encoding="utf-8"))
 
 
 def rises(reference: Sequence[str], texts: Sequence[str], ratio: float) -> list[Rise]:

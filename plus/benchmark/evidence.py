@@ -12,9 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from plus.evaluate import evidence_page
-from plus.evaluate.evidence_page import DATA
-from plus.evaluate.synthetic import (
+from plus.benchmark import evidence_page
+from plus.benchmark.bases import FAMILY
+from plus.benchmark.evidence_page import DATA
+from plus.benchmark.language_model_tables import write_report
+from plus.benchmark.language_models import (
     BUDGETS,
     OWN_BASES,
     QUICK,
@@ -24,8 +26,6 @@ from plus.evaluate.synthetic import (
     own_base,
     shipped_base,
 )
-from plus.evaluate.synthetic_table import write_report
-from plus.models.bases import FAMILY
 from plus.train.run_folder import read_jsonl, write_json
 
 # (OUT, data set) -> its methods, and in words the bases that they start from.

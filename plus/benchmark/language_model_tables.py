@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from plus.benchmark.cells import Results
+from plus.benchmark.language_models import CURVE
 from plus.evaluate import figures, markdown
-from plus.evaluate.benchmark import Results
 from plus.evaluate.comparison import compare
 from plus.evaluate.intervals import interval, paired_difference, user_interval
 from plus.evaluate.learning_curve import curve
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import plain
-from plus.evaluate.synthetic import CURVE
 from plus.measures import mean
 from plus.train.run_folder import read_jsonl, write_json
 

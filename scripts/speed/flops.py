@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import torch
-
-from plus.evaluate.speed_setup import Setup
+from speed.setup import Setup
 
 # Dense bfloat16 operations a second, from the makers' data sheets.
 PEAK_FLOPS = {

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from plus.benchmark import evidence_page, targets
+from plus.benchmark.position_bias import HABIT
+from plus.benchmark.thresholds import thresholds
 from plus.errors import EvidenceError
-from plus.evaluate import evidence_page, goals, markdown
+from plus.evaluate import markdown
 from plus.evaluate.intervals import Interval
-from plus.evaluate.raters import HABIT
-from plus.evaluate.thresholds import thresholds
 from plus.measures import mean
 
 # The rows of the README's tables of real people; the files hold all of them.
@@ -94,7 +95,7 @@ def _people(result: Mapping[str, Any], brief: bool) -> str:
     rows = [[name, *(cell for of in shown for cell in of[name])] for name in names]
     absent = dict.fromkeys(cell.split(", ")[0] for cell in result["missing"])
     rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in absent if name not in names]
-    parts = [f"**{result['dataset']}**", markdown.table(columns, rows), _sizes(result), goals.table(result)]
+    parts = [f"**{result['dataset']}**", markdown.table(columns, rows), _sizes(result), targets.table(result)]
     if result["dataset"] == "ukpconvarg1":
         parts.insert(2, _workers(result["groups"]["new prompts"]["rows"], names))
     parts.append("\n".join(f"- not computed: {line}" for line in markdown.missing(result["missing"])))

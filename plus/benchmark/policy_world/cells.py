@@ -18,9 +18,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from plus.benchmark.policy_world.world import World, fit_reader, helpful, safe
 from plus.errors import SettingError
 from plus.evaluate.goal_file import with_summary
-from plus.evaluate.policy_world import World, fit_reader, helpful, safe
 from plus.measures import mean
 from plus.models.policy import Policy
 from plus.sources import replies

@@ -10,7 +10,7 @@ from typing import Any
 
 from plus.evaluate import markdown
 
-FILE = Path(__file__).with_name("goals.toml")
+FILE = Path(__file__).with_name("targets.toml")
 
 
 def judged(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from plus.evaluate import goals
-from plus.evaluate.benchmark import Results
+from plus.benchmark import targets
+from plus.benchmark.cells import Results
 from plus.evaluate.intervals import paired_difference, user_interval
 from plus.evaluate.markdown import missing, said_below, values
 from plus.evaluate.predictions import Prediction
@@ -157,7 +157,7 @@ def markdown(report: Mapping[str, Any]) -> str:
                 for name, row in table["differences"].items()
             ]
         lines.append("")
-    if reached := goals.table(report):
+    if reached := targets.table(report):
         lines += ["## Goals", "", reached, ""]
     if report["missing"]:
         lines += ["## Not computed", "", *(f"- {line}" for line in missing(report["missing"])), ""]

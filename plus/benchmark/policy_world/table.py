@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from plus.benchmark.policy_world.ab_test import Shown, ab_test, non_inferior, predicted_lift, shares
+from plus.benchmark.policy_world.cells import Cell, name_of, run
+from plus.benchmark.policy_world.world import BASE_STEPS, World, make_base
 from plus.evaluate import markdown, pareto
-from plus.evaluate.ab_test import Shown, ab_test, non_inferior, predicted_lift, shares
 from plus.evaluate.intervals import Interval, interval
-from plus.evaluate.policy_cells import Cell, name_of, run
-from plus.evaluate.policy_world import BASE_STEPS, World, make_base
 from plus.measures import mean
 from plus.sources import replies
 from plus.train import run_folder

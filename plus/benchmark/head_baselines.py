@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from plus.baselines.dpl import DPL
 from plus.baselines.low_rank import LowRank
 from plus.baselines.vpl import VPL
-from plus.evaluate.judged import Margins
+from plus.benchmark.fold_predictions import Margins
 from plus.models.embeddings import Embeddings
 
 NAMES = ("dpl_mean_variance", "dpl_categorical", "vpl", "low_rank")

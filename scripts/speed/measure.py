@@ -23,12 +23,12 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from speed.flops import share_of_peak
+from speed.report import PARTS
+from speed.setup import Setup, histories, tokenizer
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 from trl import GRPOConfig, GRPOTrainer
 
-from plus.evaluate.flops import share_of_peak
-from plus.evaluate.speed_report import PARTS
-from plus.evaluate.speed_setup import Setup, histories, tokenizer
 from plus.models.reward_model import RewardModel
 from plus.train.coadapt import CoAdaptation
 from plus.train.trainer import PLUSConfig, PLUSTrainer

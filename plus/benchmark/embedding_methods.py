@@ -20,10 +20,10 @@ from plus.baselines.constant import Constant
 from plus.baselines.fit import fit
 from plus.baselines.longer_wins import LongerWins
 from plus.baselines.majority import Majority
+from plus.benchmark.cells import Method
+from plus.benchmark.fold_predictions import Margins, Write, judged, once
+from plus.benchmark.head_baselines import head
 from plus.errors import SourceError
-from plus.evaluate.benchmark import Method
-from plus.evaluate.heads import head
-from plus.evaluate.judged import Margins, Write, judged, once
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin, mean
 from plus.models.embeddings import Embeddings

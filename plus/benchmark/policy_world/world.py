@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from plus.evaluate.ab_test import Shown
+from plus.benchmark.policy_world.ab_test import Shown
 from plus.evaluate.goal_file import with_summary
 from plus.models import tiny
 from plus.models.policy import Asked, Policy

@@ -22,15 +22,14 @@ from plus.baselines.constant import Constant
 from plus.baselines.fit import fit
 from plus.baselines.longer_wins import LongerWins
 from plus.baselines.vpl import past_pairs
+from plus.benchmark import bases, head_baselines
+from plus.benchmark.cells import Method, Results, run, timed
+from plus.benchmark.fold_predictions import Margins, judged
 from plus.errors import SourceError
-from plus.evaluate import heads
-from plus.evaluate.benchmark import Method, Results, run, timed
 from plus.evaluate.controls import PastedHistory
-from plus.evaluate.judged import Margins, judged
 from plus.evaluate.learning_curve import learning_curve
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin
-from plus.models import bases
 from plus.models.embeddings import Embeddings, backbone
 from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
@@ -119,7 +118,7 @@ class Synthetic:
         found: dict[str, Method] = {
             "constant": partial(self.counted, "constant", Constant()),
             "longer_wins": partial(self.counted, "longer_wins", LongerWins()),
-            **{name: partial(self.fitted, name) for name in heads.NAMES},
+            **{name: partial(self.fitted, name) for name in head_baselines.NAMES},
             **{
                 name: partial(self.read, name)
                 for name in ("bradley_terry", "in_context", "untrained", "untrained_best_of_5", "oracle")
@@ -149,14 +148,16 @@ class Synthetic:
 
     def fitted(self, name: str, fold: Fold, seed: int) -> list[Prediction]:
         """The baselines with a head of their own, on the base's states of an answer's words."""
-        if name not in heads.IMPERSONAL and not any(past_pairs(h) for h in fold.population.histories.values()):
+        if name not in head_baselines.IMPERSONAL and not any(past_pairs(h) for h in fold.population.histories.values()):
             raise SourceError(f"{name} reads past choices, and the contexts of {fold.name} hold none")
         _, backbone_model = training.placed_models(self.settings(seed))
         torch.manual_seed(seed)
-        model, margins = heads.head(name, Embeddings(backbone(backbone_model)), fold.population.users("train"), seed)
+        model, margins = head_baselines.head(
+            name, Embeddings(backbone(backbone_model)), fold.population.users("train"), seed
+        )
         rows = contexts(fold.population.split("train"))
         fit(model.parameters(), model.loss, rows, self.budget.head_steps, seed=seed)
-        return judged(name, fold, seed, margins, shuffled=name not in heads.IMPERSONAL)
+        return judged(name, fold, seed, margins, shuffled=name not in head_baselines.IMPERSONAL)
 
     def read(self, name: str, fold: Fold, seed: int) -> list[Prediction]:
         """A reward model trained on texts that stay as they are."""
