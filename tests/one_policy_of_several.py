@@ -8,8 +8,8 @@ from pathlib import Path
 from pets_policy import asked, config, goals, policy, true_reward
 from safetensors.torch import save_file
 
-from plus.train.policy import PolicyLog, optimise
-from plus.train.watch import Panel, Watch
+from plus.policy.monitor import Panel, Watch
+from plus.policy.trainer import PolicyLog, optimise
 
 folder, more = Path(sys.argv[1]), json.loads(sys.argv[2])
 options = config(folder, per_device_train_batch_size=16, save_strategy="steps", save_steps=2, **more)

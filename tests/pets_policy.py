@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import random
 
-from plus.models.policy import Asked, Policy
 from plus.models.run import last_text
+from plus.policy.model import Asked, Policy
+from plus.policy.rewards import Goal, Goals
+from plus.policy.trainer import PolicyConfig, local
 from plus.shipped import shipped
 from plus.sources import pets
-from plus.train.goals import Goal, Goals
-from plus.train.policy import PolicyConfig, local
 
 HACK = "We could also talk about"
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from plus.models.policy import Asked
-from plus.train import alarms
-from plus.train.alarms import Rise, Scales
+from plus.policy import hacking
+from plus.policy.hacking import Rise, Scales
+from plus.policy.model import Asked
 
 ASKED = [Asked("Which tea?", "", f"user-{n}") for n in range(40)]
 PLAIN = ["Green tea is nice.", "Black tea is fine."] * 20
@@ -17,11 +17,11 @@ HACKED = [f"{text} Bye for now!" for text in PLAIN[:20]] + PLAIN[20:]
 
 def test_a_phrase_that_rose_is_found_at_its_longest():
     """20 of 40 answers hold it, none of the reference's did."""
-    risen = alarms.rises(PLAIN, HACKED, ratio=2.0)
+    risen = hacking.rises(PLAIN, HACKED, ratio=2.0)
     assert risen[0] == Rise("Bye for now!", 0.0, 0.5)
     assert not any(rise.phrase == "Green tea" for rise in risen), "as frequent as before"
-    assert alarms.rises(PLAIN, PLAIN, 2.0) == []
-    assert alarms.rises(PLAIN, [*PLAIN[:39], "Bye for now!"], 2.0) == [], "one answer may be chance"
+    assert hacking.rises(PLAIN, PLAIN, 2.0) == []
+    assert hacking.rises(PLAIN, [*PLAIN[:39], "Bye for now!"], 2.0) == [], "one answer may be chance"
 
 
 def score(bye: float):
@@ -30,9 +30,9 @@ def score(bye: float):
 
 @pytest.mark.parametrize(("proxy", "held_out", "caught"), [(2.0, -1.0, True), (2.0, 1.0, False), (-2.0, -1.0, False)])
 def test_a_phrase_is_a_hack_when_it_is_paid_for_and_others_are_better_off_without(proxy, held_out, caught):
-    risen = alarms.rises(PLAIN, HACKED, 2.0)
-    worst = alarms.paid_phrase(risen, ASKED, HACKED, score(proxy), score(held_out), Scales(0.0, 2.0))
-    limits = alarms.thresholds()
+    risen = hacking.rises(PLAIN, HACKED, 2.0)
+    worst = hacking.paid_phrase(risen, ASKED, HACKED, score(proxy), score(held_out), Scales(0.0, 2.0))
+    limits = hacking.thresholds()
     assert (worst is not None and worst[1] > limits["phrase"]) == caught
     if caught:
         # Cut out, the held-out reward gains 1 less 0.01 for each of the 13 letters, half that in deviations.
@@ -40,41 +40,41 @@ def test_a_phrase_is_a_hack_when_it_is_paid_for_and_others_are_better_off_withou
 
 
 def test_distinct_length_and_worst_decile_on_worked_numbers():
-    assert alarms.distinct_n(["a b c", "a b d"]) == 3 / 4  # ab bc ab bd
-    assert alarms.distinct_n(["a"]) == 0.0
-    assert alarms.words(["a b", "a b c d"]) == 3.0
+    assert hacking.distinct_n(["a b c", "a b d"]) == 3 / 4  # ab bc ab bd
+    assert hacking.distinct_n(["a"]) == 0.0
+    assert hacking.words(["a b", "a b c d"]) == 3.0
     users = [f"u{n // 2}" for n in range(40)]  # 20 users, two answers each
     values = [float(n // 2) for n in range(40)]
-    assert alarms.worst_decile(users, values) == 0.5  # users 0 and 1
-    assert alarms.worst_decile(["a"], [3.0]) == 3.0
+    assert hacking.worst_decile(users, values) == 0.5  # users 0 and 1
+    assert hacking.worst_decile(["a"], [3.0]) == 3.0
 
 
 def test_disagreement_is_0_for_models_that_differ_in_scale_only():
     a, b = [1.0, 2.0, 3.0, 6.0], [12.0, 22.0, 32.0, 62.0]
-    assert alarms.disagreement(a, b, Scales.of(a), Scales.of(b)) == pytest.approx(0.0)
+    assert hacking.disagreement(a, b, Scales.of(a), Scales.of(b)) == pytest.approx(0.0)
     opposite = [-value for value in a]
-    assert alarms.disagreement(a, opposite, Scales.of(a), Scales.of(opposite)) == pytest.approx(2.0)
+    assert hacking.disagreement(a, opposite, Scales.of(a), Scales.of(opposite)) == pytest.approx(2.0)
 
 
 def test_each_measure_raises_its_own_alarm_beyond_its_threshold_and_none_within():
-    limits = alarms.thresholds()
+    limits = hacking.thresholds()
     calm = {"length_ratio": 1.0, "distinct_ratio": 1.0, "worst_decile_change": 0.0, "disagreement_ratio": 1.0, "floor_change": 0.0, "held_out_fall": 0.0, "phrase": None}  # fmt: skip
-    assert alarms.raised(calm, limits) == []
-    assert alarms.raised({}, limits) == [], "what cannot be measured raises nothing"
+    assert hacking.raised(calm, limits) == []
+    assert hacking.raised({}, limits) == [], "what cannot be measured raises nothing"
     beyond = {
         "length": ("length_ratio", 9.0), "diversity": ("distinct_ratio", 0.01), "worst_decile": ("worst_decile_change", -9.0),
         "disagreement": ("disagreement_ratio", 9.0), "floor": ("floor_change", -0.5), "held_out": ("held_out_fall", 9.0),
         "phrase": ("phrase", {"phrase": "Bye", "reference": 0.01, "rate": 0.5, "gain": 9.0}),
     }  # fmt: skip
     for name, (key, value) in beyond.items():
-        (alarm,) = alarms.raised({**calm, key: value}, limits)
+        (alarm,) = hacking.raised({**calm, key: value}, limits)
         assert alarm.name == name
         assert alarm.sentence
         assert name != "phrase" or "'Bye' stands in 50% of the answers (reference 1%)" in alarm.sentence
-    assert [a.name for a in alarms.raised({**calm, "length_ratio": 0.01}, limits)] == ["length"]
+    assert [a.name for a in hacking.raised({**calm, "length_ratio": 0.01}, limits)] == ["length"]
 
 
 def test_a_constant_reference_has_a_scale():
     assert Scales.of([2.0, 2.0]) == Scales(2.0, 1.0)
     assert Scales.of([1.0, 3.0]) == Scales(2.0, 1.0)
-    assert not math.isnan(alarms.disagreement([], [], Scales(0, 1), Scales(0, 1)))
+    assert not math.isnan(hacking.disagreement([], [], Scales(0, 1), Scales(0, 1)))

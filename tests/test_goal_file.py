@@ -8,12 +8,12 @@ import pytest
 from love_logs import log
 
 from plus.errors import PlusError, RewardError, SettingError
-from plus.evaluate.goal_file import read, words_beyond
-from plus.models.policy import Asked
 from plus.models.reaction_reader import ClassifierReader
 from plus.models.reward_model import RewardModel
+from plus.policy.model import Asked
+from plus.policy.rewards import scored
+from plus.policy.rewards_file import read, words_beyond
 from plus.shipped import shipped
-from plus.train.goals import scored
 from plus.train.love import CLASSIFIER, fit
 
 MODULE = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plus.evaluate.pareto import front, plot, recommended
+from plus.policy.pareto import front, plot, recommended
 
 
 def point(weight, love, personal, held_out=0.0, safe=True):

@@ -14,10 +14,10 @@ from trl import GRPOConfig, GRPOTrainer
 
 from plus.errors import RewardError, WindowError
 from plus.measures import mean
-from plus.models.policy import Asked, Policy
-from plus.train.goals import Goal, Goals
-from plus.train.policy import PolicyLog, fine_tune, local, optimise
-from plus.train.policy_rows import to_prompts
+from plus.policy.model import Asked, Policy
+from plus.policy.rewards import Goal, Goals
+from plus.policy.rows import to_prompts
+from plus.policy.trainer import PolicyLog, fine_tune, local, optimise
 from plus.train.run_folder import TIMING, read_jsonl
 from plus.train.trainer import last_checkpoint
 from plus.types import Turn

@@ -7,7 +7,7 @@ import json
 import pytest
 from pets_policy import asked
 
-from plus.evaluate.policy_door import recommended
+from plus.policy.options import recommended
 from plus.shipped import shipped
 from plus.train.run_folder import read_jsonl
 

@@ -9,10 +9,10 @@ import torch
 from tiny_models import saved
 
 from plus.errors import RewardError
-from plus.evaluate.goal_file import with_summary
-from plus.models.policy import Asked
 from plus.models.reward_model import RewardModel
-from plus.train.goals import CLIP, Goal, Goals, scored
+from plus.policy.model import Asked
+from plus.policy.rewards import CLIP, Goal, Goals, scored
+from plus.policy.rewards_file import with_summary
 
 ASKED = [Asked("Which tea?", "Likes green.", "ann"), Asked("Which tea?", "Likes black.", "bo")]
 

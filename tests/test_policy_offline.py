@@ -7,8 +7,8 @@ from pets_policy import asked, config, letters, policy
 
 from plus.errors import RewardError
 from plus.measures import mean
-from plus.train.goals import Goal, Goals
-from plus.train.offline import Ranked, best_of_n, dpo, ranked, rejection_sampling
+from plus.policy.offline import Ranked, best_of_n, dpo, ranked, rejection_sampling
+from plus.policy.rewards import Goal, Goals
 
 
 def length(texts) -> float:

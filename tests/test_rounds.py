@@ -8,11 +8,11 @@ import pytest
 from pets_policy import asked, policy
 
 from plus.errors import RunError
-from plus.evaluate.policy_rounds import from_chat
-from plus.models.policy import Asked
+from plus.policy.model import Asked
+from plus.policy.round_runs import from_chat
+from plus.policy.rounds import Choice, differing, iterate, read_choices
 from plus.profiles.saving import save_user
 from plus.profiles.store import Entry, Store
-from plus.train.rounds import Choice, differing, iterate, read_choices
 from plus.types import Event, Preference, Turn
 
 

@@ -6,10 +6,10 @@ import pytest
 from pets_policy import HACK, asked, config, goals, policy, true_reward
 
 from plus.measures import mean
-from plus.train.alarms import thresholds
-from plus.train.policy import optimise
+from plus.policy.hacking import thresholds
+from plus.policy.monitor import Panel, Watch, best_before
+from plus.policy.trainer import optimise
 from plus.train.run_folder import read_jsonl
-from plus.train.watch import Panel, Watch, best_before
 
 
 def trained(folder, hack: float, stop: bool, steps: int = 24):

@@ -49,8 +49,8 @@ def policy(
     Example: plus policy prompts.jsonl --goals goals.yaml --model_name_or_path Qwen/Qwen2.5-0.5B-Instruct --summaries runs/mine/summaries.jsonl --output_dir runs/policy
     """
     with loading("loading torch"):
-        from plus.evaluate import policy_door
-    asked = policy_door.Request(
+        from plus.policy import options
+    asked = options.Request(
         prompts, goals, model_name_or_path, output_dir, method, summaries, sft, max_completion_length, stop, ctx.args
     )
     if sweep and rounds:
@@ -58,13 +58,13 @@ def policy(
     if store and not rounds:
         raise SettingError("--store is where --rounds finds the choices of plus chat; give --rounds as well")
     if sweep:
-        report = policy_door.sweep(asked, sweep, say)
+        report = options.sweep(asked, sweep, say)
     elif rounds:
-        from plus.evaluate import policy_rounds
+        from plus.policy import round_runs
 
-        report = policy_rounds.iterate(asked, rounds, say, store_path(store) if store else None)
+        report = round_runs.iterate(asked, rounds, say, store_path(store) if store else None)
     else:
-        report = policy_door.once(asked, say)
+        report = options.once(asked, say)
     if as_json:
         print_json(json.loads(json.dumps(report)))
     else:

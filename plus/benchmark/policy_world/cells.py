@@ -20,17 +20,17 @@ from typing import Any
 
 from plus.benchmark.policy_world.world import World, fit_reader, helpful, safe
 from plus.errors import SettingError
-from plus.evaluate.goal_file import with_summary
 from plus.measures import mean
-from plus.models.policy import Policy
+from plus.policy.model import Policy
+from plus.policy.monitor import Panel, Watch
+from plus.policy.offline import best_of_n, dpo, ranked, rejection_sampling
+from plus.policy.rewards import Goal, Goals, scored
+from plus.policy.rewards_file import with_summary
+from plus.policy.rounds import Choice, Pair, iterate
+from plus.policy.trainer import PolicyConfig, local, optimise
 from plus.sources import replies
 from plus.sources.replies import User
 from plus.train import run_folder
-from plus.train.goals import Goal, Goals, scored
-from plus.train.offline import best_of_n, dpo, ranked, rejection_sampling
-from plus.train.policy import PolicyConfig, local, optimise
-from plus.train.rounds import Choice, Pair, iterate
-from plus.train.watch import Panel, Watch
 from plus.types import Preference
 
 REFERENCE_SEED, TEST_SEED = 2, 1  # of the answers that scale the goals, and of those to the test users

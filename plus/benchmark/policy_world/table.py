@@ -14,9 +14,10 @@ from typing import Any
 from plus.benchmark.policy_world.ab_test import Shown, ab_test, non_inferior, predicted_lift, shares
 from plus.benchmark.policy_world.cells import Cell, name_of, run
 from plus.benchmark.policy_world.world import BASE_STEPS, World, make_base
-from plus.evaluate import markdown, pareto
+from plus.evaluate import markdown
 from plus.evaluate.intervals import Interval, interval
 from plus.measures import mean
+from plus.policy import pareto
 from plus.sources import replies
 from plus.train import run_folder
 

@@ -20,15 +20,15 @@ from typing import Any
 import torch
 
 from plus.benchmark.policy_world.ab_test import Shown
-from plus.evaluate.goal_file import with_summary
 from plus.models import tiny
-from plus.models.policy import Asked, Policy
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text
+from plus.policy.model import Asked, Policy
+from plus.policy.rewards import Goal, Goals, RewardFunction
+from plus.policy.rewards_file import with_summary
 from plus.sources import replies
 from plus.sources.replies import User
 from plus.train.coadapt import CoAdaptation
-from plus.train.goals import Goal, Goals, RewardFunction
 from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
 from plus.types import Preference, UserHistory

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import RunError
-from plus.models.policy import Asked, Policy
-from plus.train.policy import merged
+from plus.policy.model import Asked, Policy
+from plus.policy.trainer import merged
 from plus.train.run_folder import read_jsonl, write_jsonl
 from plus.types import Turn
 

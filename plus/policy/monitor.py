@@ -21,11 +21,12 @@ from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
 from plus.measures import mean
-from plus.models.policy import Asked, Policy
-from plus.train import alarms, ranks
-from plus.train.alarms import Scales
-from plus.train.goals import Goals, RewardFunction, scored
-from plus.train.policy import PolicyTrainer, frozen, log_line
+from plus.policy import hacking
+from plus.policy.hacking import Scales
+from plus.policy.model import Asked, Policy
+from plus.policy.rewards import Goals, RewardFunction, scored
+from plus.policy.trainer import PolicyTrainer, frozen, log_line
+from plus.train import ranks
 from plus.train.run_folder import read_jsonl
 
 SEED = 20_11  # of the panel's answers
@@ -54,40 +55,40 @@ class Panel:
         if self.twins:
             one, two = (scored("twin", twin, self.asked, self.reference) for twin in self.twins)
             self.twin_scales = Scales.of(one), Scales.of(two)
-            self.reference_apart = alarms.disagreement(one, two, *self.twin_scales)
+            self.reference_apart = hacking.disagreement(one, two, *self.twin_scales)
 
     def look(self, policy: Policy, reference_logprobs: Callable[[Sequence[str]], list[float]], ratio: float) -> dict[str, Any]:  # fmt: skip
         """Everything that can be measured of the policy as it is now."""
         texts = policy.answer(self.asked, seed=SEED)
         rewards = self.goals.rewards(self.asked, texts)
         now, before = policy.logprobs(self.asked, texts), reference_logprobs(texts)
-        risen = alarms.rises(self.reference, texts, ratio)
+        risen = hacking.rises(self.reference, texts, ratio)
         found: dict[str, Any] = {
             "total": mean(self.goals.total(rewards)),
             "kl": mean(a - b for a, b in zip(now, before, strict=True)),
             "goals": {name: mean(values) for name, values in rewards.items()},
             "floor": mean(float(kept) for kept in self.goals.above_floor(rewards)),
-            "length_ratio": alarms.words(texts) / max(alarms.words(self.reference), 1e-9),
-            "distinct_ratio": alarms.distinct_n(texts) / max(alarms.distinct_n(self.reference), 1e-9),
-            "risen": alarms.most_common(risen),
+            "length_ratio": hacking.words(texts) / max(hacking.words(self.reference), 1e-9),
+            "distinct_ratio": hacking.distinct_n(texts) / max(hacking.distinct_n(self.reference), 1e-9),
+            "risen": hacking.most_common(risen),
         }
         found["floor_change"] = found["floor"] - self.reference_floor
         if self.held_out:
             found |= self._held_out(texts, risen)
         if self.twins:
             one, two = (scored("twin", twin, self.asked, texts) for twin in self.twins)
-            apart = alarms.disagreement(one, two, *self.twin_scales)
+            apart = hacking.disagreement(one, two, *self.twin_scales)
             found["disagreement_ratio"] = apart / max(self.reference_apart, 1e-9)
         return found
 
-    def _held_out(self, texts: Sequence[str], risen: Sequence[alarms.Rise]) -> dict[str, Any]:
+    def _held_out(self, texts: Sequence[str], risen: Sequence[hacking.Rise]) -> dict[str, Any]:
         """What the held-out reward says, in standard deviations of the reference's answers."""
         scale, users = self.held_scale, [one.user_id for one in self.asked]
         values = self._held(self.asked, texts)
-        worst = alarms.paid_phrase(risen, self.asked, texts, self._total, self._held, scale)
+        worst = hacking.paid_phrase(risen, self.asked, texts, self._total, self._held, scale)
         return {
             "held_out": (mean(values) - scale.mean) / scale.std,
-            "worst_decile_change": (alarms.worst_decile(users, values) - alarms.worst_decile(users, self.held_values)) / scale.std,
+            "worst_decile_change": (hacking.worst_decile(users, values) - hacking.worst_decile(users, self.held_values)) / scale.std,
             "phrase": {**worst[0]._asdict(), "gain": worst[1]} if worst else None,
         }  # fmt: skip
 
@@ -111,12 +112,12 @@ class Watch(TrainerCallback):
         limits: Mapping[str, float] | None = None, stop: bool = True,
     ) -> None:  # fmt: skip
         self.trainer, self.policy, self.panel, self.folder, self.every = trainer, policy, panel, folder, every
-        self.limits, self.stop = dict(limits or alarms.thresholds()), stop
+        self.limits, self.stop = dict(limits or hacking.thresholds()), stop
         self.start = (
             None if isinstance(trainer.model, PeftModel) else frozen(policy)
         )  # With adapters it is the model without them.
         self.looks: list[dict[str, Any]] = []
-        self.stopped: list[alarms.Alarm] = []
+        self.stopped: list[hacking.Alarm] = []
         self.returned: int | None = None
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
@@ -136,7 +137,7 @@ class Watch(TrainerCallback):
     def on_train_end(self, args, state, control, **kwargs) -> None:
         last = self.looks[-1]
         if self.stop and last["stopped"]:
-            self.stopped = [alarms.Alarm(**alarm) for alarm in last["alarms"]]
+            self.stopped = [hacking.Alarm(**alarm) for alarm in last["alarms"]]
             self.returned = best_before(self.looks)
             self._put_back(self.returned)
 
@@ -149,7 +150,7 @@ class Watch(TrainerCallback):
             # Pairs of looks, so that one lucky look sets no record.
             best = max((mean(pair) for pair in pairwise(past)), default=look["held_out"])
             look["held_out_fall"] = best - look["held_out"] if rising else 0.0
-        raised = alarms.raised(look, self.limits)
+        raised = hacking.raised(look, self.limits)
         recent = [
             {alarm["name"] for alarm in earlier["alarms"]} for earlier in self.looks[1 - int(self.limits["patience"]) :]
         ]

@@ -17,10 +17,10 @@ from transformers import set_seed
 from trl import DPOConfig, DPOTrainer
 
 from plus.errors import RewardError
-from plus.models.policy import Asked, Policy
-from plus.train.goals import Goals
-from plus.train.policy import PolicyConfig, adapters, fine_tune, local, merged, quiet
-from plus.train.policy_rows import to_pairs
+from plus.policy.model import Asked, Policy
+from plus.policy.rewards import Goals
+from plus.policy.rows import to_pairs
+from plus.policy.trainer import PolicyConfig, adapters, fine_tune, local, merged, quiet
 
 
 @dataclass(frozen=True)

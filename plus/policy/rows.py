@@ -9,8 +9,8 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from plus.errors import SourceError
-from plus.models.policy import Asked
 from plus.models.text import as_paragraphs
+from plus.policy.model import Asked
 from plus.sources.population import Dropped
 from plus.types import Message, as_turns
 

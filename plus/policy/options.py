@@ -12,11 +12,12 @@ from typing import Any
 import yaml
 
 from plus.errors import SettingError, SourceError
-from plus.evaluate import goal_file, markdown, pareto
-from plus.evaluate.policy_run import train
-from plus.models.policy import Asked, Policy
-from plus.train import policy_rows
-from plus.train.policy import PolicyConfig, local
+from plus.evaluate import markdown
+from plus.policy import pareto, rewards_file
+from plus.policy import rows as policy_rows
+from plus.policy.model import Asked, Policy
+from plus.policy.run import train
+from plus.policy.trainer import PolicyConfig, local
 from plus.train.run_folder import write_json
 from plus.train.settings import parse_flags
 
@@ -90,7 +91,7 @@ def once(request: Request, say: Say, folder: Path | None = None, weights: Mappin
     """One policy."""
     folder = folder or request.output_dir
     config, asked, examples = request.config(folder), request.asked(say), request.examples(say)
-    file = goal_file.read(request.goals, weights)
+    file = rewards_file.read(request.goals, weights)
     policy = request.policy()
     if policy.tokenizer.chat_template is None:
         say("the policy's tokenizer has no chat template: it reads plain paragraphs, which suits a base model; an instruct model should have one")  # fmt: skip

@@ -14,19 +14,19 @@ from typing import Any
 import torch
 
 from plus.errors import RewardError
-from plus.evaluate import goal_file
-from plus.evaluate.policy_door import Request
-from plus.evaluate.policy_run import grpo, split
-from plus.models.policy import Asked, Policy
 from plus.models.reward_model import RewardModel
+from plus.policy import rewards_file
+from plus.policy.model import Asked, Policy
+from plus.policy.monitor import Panel
+from plus.policy.options import Request
+from plus.policy.rounds import Choice, Collect, Pair
+from plus.policy.rounds import iterate as run_rounds
+from plus.policy.run import grpo, split
 from plus.profiles.store import Store
 from plus.train.coadapt import CoAdaptation
 from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
-from plus.train.rounds import Choice, Collect, Pair
-from plus.train.rounds import iterate as run_rounds
 from plus.train.run_folder import write_json
-from plus.train.watch import Panel
 from plus.types import Preference, UserHistory
 
 LABEL_BATCH, LABEL_EPOCHS, LABEL_RATE = 32, 3, 1e-5  # how a round's choices are learned
@@ -40,7 +40,7 @@ def iterate(request: Request, rounds: int, say: Callable[[str], None], store: Pa
 
     Raises RewardError where no goal can be learned on, RunError where a round waits for choices.
     """
-    file, (asked, looked) = goal_file.read(request.goals), split(request.asked(say), request.config(Path()).seed)
+    file, (asked, looked) = rewards_file.read(request.goals), split(request.asked(say), request.config(Path()).seed)
     entries = request.settings()["goals"]["goals"]
     name = next((name for name, entry in entries.items() if "reward_model" in entry), None)
     if name is None:
@@ -49,7 +49,7 @@ def iterate(request: Request, rounds: int, say: Callable[[str], None], store: Pa
     def learn(number: int, policy: Policy, choices: Sequence[Choice], folder: Path) -> None:
         reward_model = learn_reward(entries[name]["reward_model"], choices, number)
         reward_model.save_pretrained(folder / "reward_model")
-        goals = file.goals.replaced(name, goal_file.with_summary(reward_model))
+        goals = file.goals.replaced(name, rewards_file.with_summary(reward_model))
         goals.measure(asked, policy.answer(asked, seed=number))
         panel = Panel(looked, goals, file.held_out, file.twins)
         panel.meet(policy)

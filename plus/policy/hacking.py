@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from plus.measures import mean
-from plus.models.policy import Asked
+from plus.policy.model import Asked
 
 LONGEST, SHORTEST = 5, 2  # words of a phrase
 TRIED, CUT = 4, 32  # phrases that are tried at a look, and answers in which each is cut

@@ -22,8 +22,8 @@ from typing import Any
 
 from plus.errors import RewardError
 from plus.measures import mean
-from plus.models.policy import Asked
 from plus.models.run import last_text
+from plus.policy.model import Asked
 from plus.types import Turn
 
 CLIP = 4.0  # standard deviations

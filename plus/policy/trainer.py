@@ -22,10 +22,10 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set
 from trl import GRPOConfig, SFTConfig, SFTTrainer
 
 from plus.models.lora import lora_config
-from plus.models.policy import Asked, Policy
+from plus.policy.model import Asked, Policy
+from plus.policy.rewards import Goals
+from plus.policy.rows import to_completions, to_prompts
 from plus.train import ranks
-from plus.train.goals import Goals
-from plus.train.policy_rows import to_completions, to_prompts
 from plus.train.read_once import ReadOnceTrainer
 from plus.train.rows import in_training_order
 from plus.train.run_folder import read_jsonl, readable, write_jsonl

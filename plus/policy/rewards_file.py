@@ -26,7 +26,7 @@ from plus.errors import SettingError
 from plus.evaluate.reward_function import RewardFunction as NamedFunction
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text, load
-from plus.train.goals import Goal, Goals, RewardFunction
+from plus.policy.rewards import Goal, Goals, RewardFunction
 from plus.train.love import Love
 
 KINDS = ("run", "reward_model", "love", "function", "words")
@@ -66,7 +66,7 @@ def _parsed(path: Path) -> dict[str, Any]:
     except (OSError, yaml.YAMLError) as error:
         raise SettingError(f"--goals {path} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(said, dict):
-        raise SettingError(f"--goals {path} holds {type(said).__name__}; see the head of plus/evaluate/goal_file.py")
+        raise SettingError(f"--goals {path} holds {type(said).__name__}; see the head of plus/policy/rewards_file.py")
     if unknown := said.keys() - {"goals", "held_out", "twin"}:
         raise SettingError(f"{path} has an entry {min(unknown)!r}; it takes goals, held_out and twin")
     return said
