@@ -13,15 +13,15 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from plus.models.embeddings import Embeddings, minilm
-from plus.models.signal_head import CLASSES, SignalHead
 from plus.shipped import shipped
-from plus.train import signals
+from plus.signals import fit_head
+from plus.signals.head import CLASSES, SignalHead
 
 
 def main(folder: Path, cache: Path | None = None) -> None:
     encode = minilm()
-    written, embeddings = signals.rows(folder), Embeddings(encode, cache)
-    weights, unseen_NK = signals.fit(written, embeddings)
+    written, embeddings = fit_head.rows(folder), Embeddings(encode, cache)
+    weights, unseen_NK = fit_head.fit(written, embeddings)
     save_file(
         {name: value.contiguous() for name, value in weights.items()},
         folder / "head.safetensors",
@@ -32,7 +32,7 @@ def main(folder: Path, cache: Path | None = None) -> None:
         mine = [number for number, row in enumerate(written) if row.author == author]
         right = sum(CLASSES[unseen_NK[number].argmax()] == written[number].label for number in mine)
         print(f"  {author:<12} {len(mine):>5} rows, {right / len(mine):.3f} right")
-    test = signals.test_rows(folder)
+    test = fit_head.test_rows(folder)
     made = SignalHead(encode, weights).probabilities([row.seen for row in test])
     show("test, base rates of logs", [row.label for row in test], made.argmax(1).tolist())
     print(f"temperature {weights['temperature'].item():.2f}")

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from logs import write
 
 from plus.errors import EndpointError
-from plus.feedback.asked_signals import PART, AskedSignals
-from plus.feedback.rubrics import MEANING_DISSATISFIED, MEANING_SATISFIED, RULES
 from plus.prompts import signal_messages
 from plus.serve.endpoint import Endpoint
+from plus.signals.asked_signals import PART, AskedSignals
+from plus.signals.rubrics import MEANING_DISSATISFIED, MEANING_SATISFIED, RULES
 from plus.types import Turn
 
 TALK = [Turn("user", "Capital of Peru?"), Turn("assistant", "Quito."), Turn("user", "That's wrong. It is Lima."),

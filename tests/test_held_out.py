@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from plus.models.held_out import sample
+from plus.signals.held_out import sample
 
 CENTRES = {"bees": (1.0, 0, 0), "tax": (0, 1.0, 0), "code": (0, 0, 1.0)}
 

@@ -8,9 +8,9 @@ import pytest
 from conftest import plus
 from logs import open_webui_chat, write
 
-from plus.feedback.pairs import PARTLY, WEIGHTS, Talk, from_events, from_talk, once, stated
-from plus.feedback.signals import Signal, signals
 from plus.profiles.store import Entry, Store
+from plus.signals.pairs import PARTLY, WEIGHTS, Talk, from_events, from_talk, once, stated
+from plus.signals.rules import Signal, signals
 from plus.types import Event, Preference, Reaction, Turn
 
 

@@ -7,11 +7,11 @@ import re
 import pytest
 from test_pairs import talk
 
-from plus.feedback.pairs import from_talk
-from plus.feedback.rewrite import Rewriter, read_preferences
-from plus.feedback.signals import Signal
 from plus.prompts import guided_messages
 from plus.serve.endpoint import Endpoint
+from plus.signals.pairs import from_talk
+from plus.signals.rewrite import Rewriter, read_preferences
+from plus.signals.rules import Signal
 
 LONG = "Bees are insects. " * 12
 

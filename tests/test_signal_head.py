@@ -14,11 +14,11 @@ from logs import write
 from test_signals import LABELS, macro_f1, talk
 
 from plus.errors import ModelError
-from plus.feedback.rubrics import DISSATISFIED, SATISFIED
 from plus.models.embeddings import Embeddings, minilm
-from plus.models.signal_head import CLASSES, Seen, SignalHead, features
 from plus.shipped import shipped
-from plus.train import signals as training
+from plus.signals import fit_head as training
+from plus.signals.head import CLASSES, Seen, SignalHead, features
+from plus.signals.rubrics import DISSATISFIED, SATISFIED
 from plus.types import Turn
 
 FOLDER = shipped("signals")

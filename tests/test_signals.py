@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from logs import write
 
-from plus.feedback.rubrics import DISSATISFIED, RULES, SATISFIED
-from plus.feedback.signals import Signal, signals
+from plus.signals.rubrics import DISSATISFIED, RULES, SATISFIED
+from plus.signals.rules import Signal, signals
 from plus.types import Turn
 
 PLAIN = {

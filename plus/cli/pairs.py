@@ -16,8 +16,8 @@ from plus.cli.signals import REPLY_TOKENS, BaseUrl, Cache, Engine, asking, on_th
 from plus.cli.stores import AsJson, StoreFile, open_store
 
 if TYPE_CHECKING:
-    from plus.feedback.pairs import Left, Pair
     from plus.profiles.store import Store
+    from plus.signals.pairs import Left, Pair
     from plus.types import Split
 
 ANSWER_TOKENS = 1024
@@ -90,7 +90,7 @@ def _found(
     store: Store, model: str | None, base_url: str | None, cache: Path | None, engine: str
 ) -> tuple[list[Pair], list[Left], dict[str, Any]]:
     """(pairs, complaints that no better answer followed, what is to be said of it); a user at a time."""
-    from plus.feedback import pairs as of
+    from plus.signals import pairs as of
 
     asked, replies = asking(model, base_url, cache) if model is not None else (None, None)
     name, labels = (model or "", None) if asked is not None else on_this_machine(engine)
@@ -116,7 +116,7 @@ def _found(
 
 
 def _rewritten(left: list[Left], model: str, base_url: str | None, cache: Path | None, facts: dict[str, Any]) -> list[Pair]:  # fmt: skip
-    from plus.feedback.rewrite import Rewriter
+    from plus.signals.rewrite import Rewriter
 
     writer_of, replies = writers(model, base_url, cache, ANSWER_TOKENS)
     rewriter = Rewriter(writer_of)
@@ -130,9 +130,9 @@ def _rewritten(left: list[Left], model: str, base_url: str | None, cache: Path |
 
 def _dry_run(store: Store, model: str | None, rewrite_model: str | None, base_url: str | None, engine: str, as_json: bool) -> None:  # fmt: skip
     """What labelling would send; what rewriting would, as far as complaints are known without it."""
-    from plus.feedback import pairs as of
-    from plus.feedback.asked_signals import requests_of
-    from plus.feedback.rewrite import asking as asking_for_preferences
+    from plus.signals import pairs as of
+    from plus.signals.asked_signals import requests_of
+    from plus.signals.rewrite import asking as asking_for_preferences
 
     if model is not None:
         talks = (talk.turns for user_id in list(store.users()) for talk in of.talks(store, user_id))
@@ -150,7 +150,7 @@ def _splits(pairs: list[Pair], held_out: int) -> list[Split | None]:
     if not held_out:
         return [None] * len(pairs)
     from plus.models.embeddings import minilm
-    from plus.models.held_out import sample
+    from plus.signals.held_out import sample
     from plus.types import Preference
 
     prompts = [pair.event.content.prompt for pair in pairs if isinstance(pair.event.content, Preference)]
@@ -161,7 +161,7 @@ def _splits(pairs: list[Pair], held_out: int) -> list[Split | None]:
 
 
 def _write_preferences(store: Store, pairs: Iterable[Pair], path: Path) -> int:
-    from plus.feedback.pairs import stated
+    from plus.signals.pairs import stated
 
     of_user: dict[str, list[Pair]] = {}
     for pair in pairs:

@@ -15,9 +15,9 @@ from plus.cli.show import loading, notes, print_json, results, say
 from plus.cli.stores import AsJson
 
 if TYPE_CHECKING:
-    from plus.feedback.asked_signals import AskedSignals
-    from plus.feedback.signals import Signal
     from plus.serve.replies import Replies
+    from plus.signals.asked_signals import AskedSignals
+    from plus.signals.rules import Signal
     from plus.sources.population import Dropped
     from plus.types import Message, Turn
 
@@ -64,7 +64,7 @@ def signals(
     dropped = Dropped()
     if model is not None:
         if dry_run:
-            from plus.feedback.asked_signals import requests_of
+            from plus.signals.asked_signals import requests_of
 
             show_requests(
                 requests_of(talk for *_, talk in _talks(file, dropped)), model, base_url, REPLY_TOKENS, as_json
@@ -91,7 +91,7 @@ def signals(
 
 def asking(model: str, base_url: str | None, cache: Path | None) -> tuple[AskedSignals, Replies | None]:
     """The engine that asks a model, and where its replies are kept."""
-    from plus.feedback.asked_signals import AskedSignals
+    from plus.signals.asked_signals import AskedSignals
 
     writer_of, replies = writers(model, base_url, cache, REPLY_TOKENS)
     return AskedSignals(writer_of), replies
@@ -120,7 +120,7 @@ def on_this_machine(engine: str) -> tuple[str, Labels]:
             with loading("loading the sentence model"):
                 try:
                     from plus.models.embeddings import minilm
-                    from plus.models.signal_head import SignalHead
+                    from plus.signals.head import SignalHead
                 except ImportError as error:
                     raise ModelError(
                         f"the trained classifier needs {error.name}; pip install 'plus-preferences[train,embed]'"
@@ -130,7 +130,7 @@ def on_this_machine(engine: str) -> tuple[str, Labels]:
             if engine == "trained":
                 raise
             say(f"rules label, which know plain English only: {error}")
-    from plus.feedback.signals import signals as by_rules
+    from plus.signals.rules import signals as by_rules
 
     return "rules", lambda talks: [by_rules(talk) for talk in talks]
 

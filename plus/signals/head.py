@@ -19,12 +19,12 @@ from safetensors import safe_open
 from torch.nn.functional import normalize
 
 from plus.errors import ModelError
-from plus.feedback.hints import around, hints
-from plus.feedback.rubrics import DISSATISFIED, SATISFIED, Label
-from plus.feedback.signals import UNSURE, Signal, plain, spoken, user_turns
 from plus.models.embeddings import Embeddings, Encode
 from plus.prompts import one_line
 from plus.shipped import shipped
+from plus.signals.features import around, hints
+from plus.signals.rubrics import DISSATISFIED, SATISFIED, Label
+from plus.signals.rules import UNSURE, Signal, plain, spoken, user_turns
 from plus.types import Turn
 
 CLASSES: tuple[Label, ...] = ("satisfied", "dissatisfied", "none")

@@ -1,6 +1,6 @@
 """What a turn shows beside its meaning: the rules' words and where they stand, its form, and what stands around it.
 
-Numbers for the trained head (`plus/models/signal_head.py`); standard library only. What the model says next counts
+Numbers for the trained head (`plus/signals/head.py`); standard library only. What the model says next counts
 too: "I apologize" after a turn tells of a complaint, "You're welcome" of thanks, in whatever words the turn said it.
 """
 
@@ -10,10 +10,10 @@ import math
 import re
 from collections.abc import Sequence
 
-from plus.feedback import other_tongues
-from plus.feedback.other_tongues import words_of_other_tongues
-from plus.feedback.rubrics import DISSATISFIED, SATISFIED
-from plus.feedback.signals import common_words, plain, spoken
+from plus.signals import lexicon
+from plus.signals.lexicon import words_of_other_tongues
+from plus.signals.rubrics import DISSATISFIED, SATISFIED
+from plus.signals.rules import common_words, plain, spoken
 from plus.types import Turn
 
 _FLAGS = {
@@ -51,7 +51,7 @@ _WITHIN = {name: (part, re.compile(pattern, re.IGNORECASE)) for name, (part, pat
 _OTHER = re.compile(r"[^\W\d_a-zA-Z]")
 NAMES = (
     *(f"rule: {rubric}" for rubric in (*SATISFIED, *DISSATISFIED)),
-    *_IGNORING_CASE, *_AS_WRITTEN, *_WITHIN, *other_tongues.NAMES,
+    *_IGNORING_CASE, *_AS_WRITTEN, *_WITHIN, *lexicon.NAMES,
     "words", "short", "long", "letters of other scripts", "like the last question", "like an earlier one", "a short reply",
 )  # fmt: skip
 

@@ -16,9 +16,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from plus.feedback.signals import Signal
 from plus.profiles import encoding
 from plus.profiles.store import Store
+from plus.signals.rules import Signal
 from plus.sources.export import as_row
 from plus.sources.rows import content_id
 from plus.types import Event, Preference, Reaction, Split, Turn

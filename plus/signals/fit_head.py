@@ -1,4 +1,4 @@
-"""Fitting the head of `plus/models/signal_head.py` to written turns: no log of anybody's is needed, and none was used.
+"""Fitting the head of `plus/signals/head.py` to written turns: no log of anybody's is needed, and none was used.
 
 `turns.jsonl` holds turns by author, with slots; `talks.jsonl` what stands around them: questions with an answer, what
 fills the slots, questions in other words, the next of a series, and how answers go on. A turn is drawn into several
@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from plus.feedback.rubrics import DISSATISFIED, SATISFIED
 from plus.models.embeddings import Embeddings
-from plus.models.signal_head import CLASSES, RUBRICS, Seen, features
+from plus.signals.head import CLASSES, RUBRICS, Seen, features
+from plus.signals.rubrics import DISSATISFIED, SATISFIED
 
 COPIES, FOLLOWED, UNSAID = 2, 0.2, 0.35  # rows a turn; share with a task after it; share without a next answer
 SMALL, FOLDS = 0.01, 5  # inverse penalty of the weights (by cross-validation over authors), folds

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from plus.feedback.rubrics import DISSATISFIED, RULES, SATISFIED, Label
+from plus.signals.rubrics import DISSATISFIED, RULES, SATISFIED, Label
 from plus.types import Turn
 
 HEAD, TAIL = 240, 120  # characters of a long turn that may be about the answer; the middle is material

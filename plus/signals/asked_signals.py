@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
 
-from plus.feedback.rubrics import DISSATISFIED, MEANING_DISSATISFIED, MEANING_SATISFIED, SATISFIED, Label
-from plus.feedback.signals import Signal, user_turns
 from plus.prompts import signal_messages
+from plus.signals.rubrics import DISSATISFIED, MEANING_DISSATISFIED, MEANING_SATISFIED, SATISFIED, Label
+from plus.signals.rules import Signal, user_turns
 from plus.types import Message, Turn, Writer
 
 PART, BEFORE = 24, 2  # turns a request asks about, and turns before them that it shows
