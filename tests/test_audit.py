@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 import plus
+from plus.audit.audit import audit
 from plus.errors import EvidenceError
-from plus.evaluate.audit import audit
 from plus.evaluate.controls import readings
 from plus.evaluate.counterfactuals import Stated
 from plus.serve.endpoint import Endpoint

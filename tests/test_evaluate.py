@@ -6,12 +6,12 @@ import math
 
 import pytest
 
+from plus.audit.faithfulness import faithfulness
+from plus.audit.report import report
 from plus.baselines.majority import Majority
 from plus.benchmark.thresholds import missed, thresholds
 from plus.errors import EvidenceError
 from plus.evaluate.controls import read_controls, strangers
-from plus.evaluate.faithfulness import faithfulness
-from plus.evaluate.report import report
 from plus.sources import pets
 from plus.sources.population import Population
 from plus.train.health import complaints

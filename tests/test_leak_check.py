@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plus.evaluate.leak_check import equal_pairs, leak_check, similar, similar_pairs
+from plus.audit.leak_check import equal_pairs, leak_check, similar, similar_pairs
 from plus.sources import pets, styles
 from plus.sources.population import Population
 from plus.types import Event, Example, Preference, UserHistory

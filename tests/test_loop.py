@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from plus.audit.faithfulness import faithfulness
 from plus.evaluate.controls import read_controls
-from plus.evaluate.faithfulness import faithfulness
 from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
 from plus.sources import pets

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from plus.evaluate.readers import FreshReader, read
+from plus.audit.portability import FreshReader, read
 from plus.sources import pets
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import torch
 
+from plus.audit.faithfulness import KNOWN, faithfulness
 from plus.errors import EvidenceError, SettingError
 from plus.evaluate import markdown
 from plus.evaluate.comparison import write_comparison
 from plus.evaluate.controls import readings
-from plus.evaluate.faithfulness import KNOWN, faithfulness
 from plus.evaluate.predictions import Prediction, to_rows
 from plus.measures import mean
 from plus.models.language_model import LanguageModelSummarizer

@@ -68,9 +68,9 @@ def audit(
     if run is None and (null_steps or persona_steps):
         raise SettingError("--null_steps and --persona_steps train anew, which takes a run folder")
     with loading("loading"):
-        from plus.evaluate.audit import audit as examine
+        from plus.audit.audit import audit as examine
+        from plus.audit.report import write_audit
         from plus.evaluate.controls import PastedHistory
-        from plus.evaluate.report import write_audit
         from plus.evaluate.reward_function import RewardFunction
         from plus.models.reward_model import RewardModel
         from plus.models.run import load
@@ -183,7 +183,7 @@ def _persona_reader(settings: dict[str, Any], population, steps: int):
 
 
 def _null(settings: dict[str, Any], population, steps: int):
-    from plus.evaluate.null_run import null_run
+    from plus.audit.null_run import null_run
     from plus.train.progress import Progress
 
     with tempfile.TemporaryDirectory() as folder, bar("null run") as show:

@@ -46,13 +46,13 @@ def demo(
 def run(seed: int, folder: Path, share_prefix: bool = True) -> dict[str, Any]:
     """Everything the demo shows, as one dictionary; the run is left in `folder`."""
     with loading("loading torch, transformers and trl"):
+        from plus.audit.faithfulness import faithfulness
+        from plus.audit.report import report as judge
+        from plus.audit.report import write_page
+        from plus.audit.run_card import write_card
         from plus.baselines import bradley_terry, oracle, untrained
         from plus.benchmark.thresholds import missed
-        from plus.evaluate.card import write_card
-        from plus.evaluate.faithfulness import faithfulness
         from plus.evaluate.plots import plot_curves
-        from plus.evaluate.report import report as judge
-        from plus.evaluate.report import write_page
         from plus.measures import accuracy
         from plus.sources import pets
         from plus.train import run as training

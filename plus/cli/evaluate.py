@@ -20,7 +20,7 @@ def evaluate(
     Example: plus evaluate runs/demo
     """
     with loading("loading the run"):
-        from plus.evaluate.report import report as judge
+        from plus.audit.report import report as judge
         from plus.models.reward_model import RewardModel
         from plus.models.run import load
         from plus.sources import named

@@ -130,11 +130,11 @@ def train(
 def run(settings: dict[str, Any]) -> dict[str, Any]:
     """Train, judge on new users, and leave everything in the run folder."""
     with loading("loading torch, transformers and trl"):
+        from plus.audit.report import report as judge
+        from plus.audit.report import write_page
+        from plus.audit.run_card import write_card
         from plus.baselines import bradley_terry
-        from plus.evaluate.card import write_card
         from plus.evaluate.plots import plot_curves
-        from plus.evaluate.report import report as judge
-        from plus.evaluate.report import write_page
         from plus.sources import named
         from plus.train import run as training
         from plus.train import run_folder

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from plus.audit.audit import CURVE, audit
 from plus.baselines.majority import Majority
 from plus.evaluate import figures, markdown
-from plus.evaluate.audit import CURVE, audit
 from plus.evaluate.comparison import by_method
 from plus.evaluate.learning_curve import curve
 from plus.evaluate.predictions import Prediction, predict, to_rows

@@ -11,17 +11,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+from plus.audit.faithfulness import KNOWN, faithfulness
+from plus.audit.findings import PEOPLE, findings, headline
+from plus.audit.leak_check import leak_check
+from plus.audit.portability import FreshReader, Reading, read
 from plus.errors import EvidenceError
 from plus.evaluate.controls import PastedHistory, read_raw_history, readings
 from plus.evaluate.counterfactuals import Stated, label_flip, turned
-from plus.evaluate.faithfulness import KNOWN, faithfulness
 from plus.evaluate.intervals import Interval, interval, paired_difference, user_interval
-from plus.evaluate.leak_check import leak_check
 from plus.evaluate.learning_curve import curve, learning_curve
 from plus.evaluate.predictions import Prediction
-from plus.evaluate.readers import FreshReader, Reading, read
 from plus.evaluate.scorecard import groups, plain, scorecard
-from plus.evaluate.verdicts import PEOPLE, findings, headline
 from plus.serve.judge import Judge
 from plus.sources import styles
 from plus.sources.population import Population

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from plus.evaluate.faithfulness import KNOWN
+from plus.audit.faithfulness import KNOWN
 from plus.sources.leaks import pair_key
 from plus.sources.population import Population
 from plus.types import Event, Example, Preference
