@@ -15,8 +15,8 @@ from plus.audit.audit import audit
 from plus.errors import EvidenceError
 from plus.evaluate.controls import readings
 from plus.evaluate.counterfactuals import Stated
+from plus.judge.judge import Judge
 from plus.serve.endpoint import Endpoint
-from plus.serve.judge import Judge
 from plus.sources import pets, styles
 from plus.sources.population import Population
 from plus.types import Example, Preference, UserHistory

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from plus.judge.checklist import Checked, ChecklistJudge, improves, read_verdicts
 from plus.prompts import checklist_messages
-from plus.serve.checklist import Checked, ChecklistJudge, improves, read_verdicts
 from plus.serve.endpoint import Endpoint
 from plus.types import Turn
 

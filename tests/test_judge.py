@@ -12,8 +12,8 @@ from upstream import upstream
 from plus.errors import EndpointError
 from plus.evaluate.intervals import user_interval
 from plus.evaluate.predictions import predict
+from plus.judge.judge import Judge
 from plus.serve.endpoint import Endpoint
-from plus.serve.judge import Judge
 from plus.sources import pets
 
 KEY = "sk-very-secret"

@@ -9,12 +9,12 @@ import re
 import pytest
 from upstream import upstream
 
-from plus.evaluate.hearing import Judgment, Person, Seat, answers, answers_judged, choices_judged, people
-from plus.evaluate.judging import length_habit, page, position_habit, report
+from plus.judge.panel import Verdict, prompted
+from plus.judge.questions import Judgment, Person, Seat, answers, answers_judged, choices_judged, people
+from plus.judge.report import length_habit, page, position_habit, report
 from plus.profiles.saving import save_user
 from plus.profiles.store import Entry, Store
 from plus.serve import stand_in
-from plus.serve.panel import Verdict, prompted
 from plus.types import Event, Preference
 
 ANIMALS = ("cats", "dogs", "fish", "birds")

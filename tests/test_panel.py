@@ -9,9 +9,9 @@ import re
 import pytest
 
 from plus.errors import SourceError
+from plus.judge.panel import Question, Verdict, by_checklist, by_scorer, prompted, read_verdict
+from plus.judge.reply_cache import Replies
 from plus.prompts import JUDGES
-from plus.serve.panel import Question, Verdict, by_checklist, by_scorer, prompted, read_verdict
-from plus.serve.replies import Replies
 
 ASK = Question("ann", "The user likes cats best.", "Say something.", "I saw cats.", "I saw dogs.")
 

@@ -22,7 +22,7 @@ from plus.evaluate.intervals import Interval, interval, paired_difference, user_
 from plus.evaluate.learning_curve import curve, learning_curve
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import groups, plain, scorecard
-from plus.serve.judge import Judge
+from plus.judge.judge import Judge
 from plus.sources import styles
 from plus.sources.population import Population
 from plus.types import Example, Scorer, Summarizer

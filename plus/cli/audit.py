@@ -72,10 +72,10 @@ def audit(
         from plus.audit.report import write_audit
         from plus.evaluate.controls import PastedHistory
         from plus.evaluate.reward_function import RewardFunction
+        from plus.judge.judge import Judge
         from plus.models.reward_model import RewardModel
         from plus.models.run import load
         from plus.serve.endpoint import Endpoint
-        from plus.serve.judge import Judge
         from plus.sources import named as sources
         from plus.train import run_folder
 

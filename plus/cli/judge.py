@@ -14,9 +14,9 @@ from plus.cli.stores import AsJson, StoreFile, load_run, open_store
 if TYPE_CHECKING:
     import httpx2
 
-    from plus.evaluate.hearing import Person, Seat
-    from plus.serve.panel import WriterOf
-    from plus.serve.replies import Replies
+    from plus.judge.panel import WriterOf
+    from plus.judge.questions import Person, Seat
+    from plus.judge.reply_cache import Replies
 
 ANSWER_TOKENS, VERDICT_TOKENS = 1024, 1024  # verdicts are a letter, or a line a point; models that think take more
 
@@ -63,23 +63,23 @@ def judge(
     if (judge_model or answer_model) and not base_url:
         raise SettingError("--judge_model and --answer_model stand behind --base_url, which is missing")
     with loading("loading"):
-        from plus.evaluate import hearing
+        from plus.judge import questions
     with open_store(store) as opened:
-        persons = hearing.people(opened, past_events, max_users, max_choices)
+        persons = questions.people(opened, past_events, max_users, max_choices)
         if dry_run:
             _show(persons, base_url or "", judge_model or [], answer_model, checklist, as_json)
             return
         scorer = load_run(opened, run)[0].reward_model if reward_model else None
-    from plus.serve.replies import Replies
+    from plus.judge.reply_cache import Replies
 
     output_dir.mkdir(parents=True, exist_ok=True)
     (output_dir / "judgments.jsonl").touch(mode=0o600)  # It holds what people said.
     replies = Replies(output_dir / "judgments.jsonl")
     panel = _panel(replies, base_url or "", judge_model or [], checklist)
     if scorer is not None:
-        from plus.serve.panel import by_scorer
+        from plus.judge.panel import by_scorer
 
-        panel["the run's reward model"] = hearing.Seat(by_scorer(scorer), compares_by="summary")
+        panel["the run's reward model"] = questions.Seat(by_scorer(scorer), compares_by="summary")
     found = _hear(persons, panel, replies, base_url or "", answer_model)
     _write(output_dir, found, as_json)
     say(f"{replies.sent:,} requests sent, {replies.known:,} replies were known")
@@ -88,24 +88,24 @@ def judge(
 def _hear(
     persons: list[Person], panel: dict[str, Seat], replies: Replies, base_url: str, answer_model: str | None
 ) -> dict[str, Any]:
-    from plus.evaluate import hearing, judging
+    from plus.judge import questions, report
 
     with notes.status("predicting held-out choices"):
-        choices = hearing.choices_judged(persons, panel)
-    compared: list[hearing.Judgment] = []
+        choices = questions.choices_judged(persons, panel)
+    compared: list[questions.Judgment] = []
     if answer_model:
         with notes.status("writing answers"):
-            written = hearing.answers(persons, _writers(replies, base_url, answer_model, ANSWER_TOKENS))
+            written = questions.answers(persons, _writers(replies, base_url, answer_model, ANSWER_TOKENS))
         with notes.status("comparing answers"):
-            compared = hearing.answers_judged(persons, panel, written)
-    return judging.report(choices, compared)
+            compared = questions.answers_judged(persons, panel, written)
+    return report.report(choices, compared)
 
 
 def _panel(replies: Replies | None, base_url: str, models: list[str], checklist: bool, http: httpx2.Client | None = None) -> dict[str, Seat]:  # fmt: skip
     """Every judge by name: each model in each wording, and with the checklist."""
-    from plus.evaluate.hearing import Seat
+    from plus.judge.panel import by_checklist, prompted
+    from plus.judge.questions import Seat
     from plus.prompts import JUDGES
-    from plus.serve.panel import by_checklist, prompted
 
     panel: dict[str, Seat] = {}
     for model in models:
@@ -129,12 +129,12 @@ def _writers(replies: Replies | None, base_url: str, model: str, max_tokens: int
 
 def _show(persons: list[Person], base_url: str, models: list[str], answer_model: str | None, checklist: bool, as_json: bool) -> None:  # fmt: skip
     """What would be sent, as far as it does not hang on replies."""
-    from plus.evaluate import hearing
+    from plus.judge import questions
 
     caught = catcher()
-    hearing.choices_judged(persons, _panel(None, base_url, models, checklist, caught.client))
+    questions.choices_judged(persons, _panel(None, base_url, models, checklist, caught.client))
     if answer_model:
-        hearing.answers(persons, _writers(None, base_url, answer_model, ANSWER_TOKENS, caught.client))
+        questions.answers(persons, _writers(None, base_url, answer_model, ANSWER_TOKENS, caught.client))
     show_outgoing(caught.outgoing, as_json)
     if answer_model:
         targets = sum(len(person.choices) for person in persons)
@@ -142,7 +142,7 @@ def _show(persons: list[Person], base_url: str, models: list[str], answer_model:
 
 
 def _write(folder: Path, found: dict[str, Any], as_json: bool) -> None:
-    from plus.evaluate import judging
+    from plus.judge import report
     from plus.train.run_folder import write_json
 
     notes_of = [
@@ -151,7 +151,7 @@ def _write(folder: Path, found: dict[str, Any], as_json: bool) -> None:
         "Every word sent and received is in judgments.jsonl.",
     ]
     write_json(folder / "report.json", found)
-    text = judging.page(found, "Judged", notes_of)
+    text = report.page(found, "Judged", notes_of)
     (folder / "report.md").write_text(text, encoding="utf-8")
     if as_json:
         print_json(found)

@@ -15,7 +15,7 @@ from plus.cli.show import loading, notes, print_json, results, say
 from plus.cli.stores import AsJson
 
 if TYPE_CHECKING:
-    from plus.serve.replies import Replies
+    from plus.judge.reply_cache import Replies
     from plus.signals.asked_signals import AskedSignals
     from plus.signals.rules import Signal
     from plus.sources.population import Dropped
@@ -99,8 +99,8 @@ def asking(model: str, base_url: str | None, cache: Path | None) -> tuple[AskedS
 
 def writers(model: str, base_url: str | None, cache: Path | None, max_tokens: int) -> tuple[Callable, Replies | None]:
     """Owner -> Writer for a model behind an address, remembering in `cache`. Raises SettingError, EndpointError."""
+    from plus.judge.reply_cache import Replies
     from plus.serve.endpoint import Endpoint
-    from plus.serve.replies import Replies
 
     endpoint = Endpoint(_needed(base_url, model), model, max_tokens=max_tokens)
     if cache is None:

@@ -28,7 +28,7 @@ _NONE = 0.9  # how sure a turn is none that the model passed over: by hand, not 
 
 class AskedSignals:
     """`signals(talks)` by `writer_of(name)`, where the name is the talk's owner ("" for none): so that replies
-    can be kept by user (`plus.serve.replies`). `dropped` counts what was claimed and did not hold."""
+    can be kept by user (`plus.judge.reply_cache`). `dropped` counts what was claimed and did not hold."""
 
     def __init__(self, writer_of: Callable[[str], Writer], workers: int = 8) -> None:
         self.writer_of, self.workers = writer_of, workers

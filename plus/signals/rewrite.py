@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from plus.judge.checklist import ChecklistJudge, improves
 from plus.prompts import guided_messages, preference_messages
-from plus.serve.checklist import ChecklistJudge, improves
 from plus.signals.asked_signals import read_list
 from plus.signals.pairs import Left, Pair, written
 from plus.types import Message, Prompt, Writer

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from plus.errors import EvidenceError
 from plus.evaluate.controls import PastedHistory
+from plus.judge.panel import WORKERS, PairJudge, Question, Verdict, WriterOf
 from plus.profiles.store import Store
-from plus.serve.panel import WORKERS, PairJudge, Question, Verdict, WriterOf
 from plus.serve.personalize import personalize
 from plus.types import Message, Preference, Turn
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from plus.evaluate.hearing import Judgment
 from plus.evaluate.intervals import Interval, interval
 from plus.evaluate.markdown import number, shown, table
+from plus.judge.questions import Judgment
 
 HABIT = 0.1  # share of first places above or below one half
 LENGTH = 0.2  # difference in accuracy between longer and shorter choices

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple
 
+from plus.judge.checklist import ChecklistJudge, improves
 from plus.profiles.sentences import split
 from plus.prompts import JUDGE, judge_messages
-from plus.serve.checklist import ChecklistJudge, improves
 from plus.types import Preference, Prompt, Scorer, Turn, Writer
 
 Said = Literal["first", "second", "tie", "unclear"]
