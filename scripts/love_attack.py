@@ -16,13 +16,13 @@ from random import Random
 
 from scipy.stats import rankdata, spearmanr
 
-from plus.evaluate.love_report import ranking
-from plus.feedback import deal, reactions
-from plus.feedback.guards import OFF, Guards, guard
+from plus.love import reactions, splits
+from plus.love.guards import OFF, Guards, guard
+from plus.love.report import ranking
+from plus.love.run import LoveSettings, fit, frozen_readers
 from plus.measures import mean
 from plus.models.embeddings import Embeddings, minilm
 from plus.sources.population import Dropped
-from plus.train.love import LoveSettings, fit, frozen_readers
 from plus.types import Event, Reaction
 
 ATTACKS = {"burst": 0.5, "drip": 3600.0, "reworded": 3600.0}
@@ -63,7 +63,7 @@ def main() -> None:
 
     def ranks(events: dict[str, list[Event]], seed: int) -> list[float]:
         model = fit(events, LoveSettings(seed=seed, condition=args.condition), new_reader)
-        panel = [model.texts.of(user, deal.cut(user, clean[user]).context) for user in sorted(clean)[::8]]
+        panel = [model.texts.of(user, splits.cut(user, clean[user]).context) for user in sorted(clean)[::8]]
         panel = panel[:1] if args.condition == "none" else panel  # Without a past all are one.
         return ranking(model, panel, [Reaction("", answer, True) for answer in asked])
 

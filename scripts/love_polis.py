@@ -11,8 +11,8 @@ import argparse
 from pathlib import Path
 
 from plus.cli.love import run
+from plus.love.run import Love
 from plus.shipped import shipped
-from plus.train.love import Love
 
 HEAD = "| conversation | voters | P[Love] | rate + own rate + leniency | gain | slope | ECE, if perfect | r, slope offline to online | by time |"
 

@@ -8,10 +8,10 @@ import random
 import pytest
 from love_logs import START, log
 
-from plus.baselines.additive import COLUMNS, Additive
-from plus.evaluate.love_report import judged
-from plus.evaluate.outcomes import auroc, auroc_difference, calibration_slope
-from plus.feedback.deal import Tested, new_users
+from plus.love.additive import COLUMNS, Additive
+from plus.love.measures import auroc, auroc_difference, calibration_slope
+from plus.love.report import judged
+from plus.love.splits import Tested, new_users
 from plus.types import Event, Reaction
 
 

@@ -9,10 +9,10 @@ from love_logs import answers, log
 from scipy.stats import spearmanr
 from words import embeddings
 
-from plus.evaluate.love_report import ranking
-from plus.feedback.guards import OFF, Guards, guard
+from plus.love.guards import OFF, Guards, guard
+from plus.love.report import ranking
+from plus.love.run import LoveSettings, fit, frozen_readers
 from plus.sources.population import Dropped
-from plus.train.love import LoveSettings, fit, frozen_readers
 from plus.types import Event, Reaction
 
 SETTINGS = LoveSettings(condition="none", max_steps=120, look_every=30, members=2)

@@ -8,7 +8,7 @@ import pytest
 from love_logs import START, log
 
 from plus.errors import EvidenceError, SourceError
-from plus.feedback.deal import check, later, new_users
+from plus.love.splits import check, later, new_users
 from plus.types import Event, Reaction
 
 

@@ -8,13 +8,13 @@ import pytest
 from love_logs import log
 
 from plus.errors import PlusError, RewardError, SettingError
-from plus.models.reaction_reader import ClassifierReader
+from plus.love.model import ClassifierReader
+from plus.love.run import CLASSIFIER, fit
 from plus.models.reward_model import RewardModel
 from plus.policy.model import Asked
 from plus.policy.rewards import scored
 from plus.policy.rewards_file import read, words_beyond
 from plus.shipped import shipped
-from plus.train.love import CLASSIFIER, fit
 
 MODULE = """
 def polite(completions, **columns):

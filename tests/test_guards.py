@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from love_logs import START, log
 
-from plus.feedback.guards import BURST, CAPPED, DUPLICATE, OFF, Guards, guard
-from plus.feedback.reactions import load
+from plus.love.guards import BURST, CAPPED, DUPLICATE, OFF, Guards, guard
+from plus.love.reactions import load
 from plus.shipped import shipped
 from plus.sources.population import Dropped
 from plus.types import Event, Reaction

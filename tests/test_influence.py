@@ -7,10 +7,10 @@ import pytest
 from love_logs import START, log
 from words import embeddings
 
-from plus.evaluate import influence as module
-from plus.evaluate.influence import influence
-from plus.evaluate.love_report import features_of
-from plus.models.reaction_reader import FrozenReader
+from plus.love import influence as module
+from plus.love.influence import influence
+from plus.love.model import FrozenReader
+from plus.love.report import features_of
 from plus.types import Event, Reaction
 
 

@@ -12,18 +12,18 @@ import torch
 from love_logs import START, log
 from words import embeddings
 
-from plus.baselines.additive import Additive
 from plus.errors import ModelError, RunError, SettingError
-from plus.evaluate.love_report import EMPTY, LOVE, SHUFFLED, judge, judged
-from plus.evaluate.outcomes import auroc, auroc_difference, calibration_error, calibration_slope
-from plus.feedback.deal import new_users
-from plus.models.reaction_reader import ClassifierReader, FrozenReader
+from plus.love import run as module
+from plus.love.additive import Additive
+from plus.love.batches import Texts
+from plus.love.measures import auroc, auroc_difference, calibration_error, calibration_slope
+from plus.love.model import ClassifierReader, FrozenReader
+from plus.love.report import EMPTY, LOVE, SHUFFLED, judge, judged
+from plus.love.run import CLASSIFIER, Love, LoveSettings, fit, fit_temperature, frozen_readers, tempered
+from plus.love.splits import new_users
+from plus.love.upsampling import Upsampling
 from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
-from plus.train import love as module
-from plus.train.love import CLASSIFIER, Love, LoveSettings, fit, fit_temperature, frozen_readers, tempered
-from plus.train.love_rows import Texts
-from plus.train.upsampling import Upsampling
 from plus.types import Event, Reaction
 
 QUICK = LoveSettings(max_steps=60, look_every=20, members=1, users_per_step=16)

@@ -8,8 +8,8 @@ import pytest
 from logs import write
 from love_logs import START, log, rows
 
-from plus.feedback.deal import later
-from plus.feedback.reactions import CONTRADICTED
+from plus.love.reactions import CONTRADICTED
+from plus.love.splits import later
 
 FAST = ["--max_steps", "2", "--seed", "0"]
 
@@ -26,12 +26,11 @@ def words(monkeypatch):
     """Sentence embeddings that need no model file, and intervals from few draws."""
     import words as made
 
-    from plus.evaluate import offline, outcomes
-    from plus.train import love
+    from plus.love import measures, offline, run
 
-    monkeypatch.setattr(outcomes, "REPLICATES", 50)
+    monkeypatch.setattr(measures, "REPLICATES", 50)
     monkeypatch.setattr(offline, "REPLICATES", 50)
-    monkeypatch.setattr(love, "minilm", lambda: made.encode)
+    monkeypatch.setattr(run, "minilm", lambda: made.encode)
 
 
 def test_one_json_object_with_every_measure_flooders_named_and_the_model_kept(plus_here, words, tmp_path):

@@ -10,8 +10,8 @@ import pytest
 from scipy.special import expit
 
 from plus.errors import EvidenceError
-from plus.evaluate.offline import offline_to_online
-from plus.evaluate.outcomes import Judged
+from plus.love.measures import Judged
+from plus.love.offline import offline_to_online
 
 ANSWERS = {f"answer {n}": np.random.default_rng(n).normal(size=8).tolist() for n in range(60)}
 

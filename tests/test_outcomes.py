@@ -10,7 +10,7 @@ from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from plus.errors import EvidenceError
-from plus.evaluate.outcomes import (
+from plus.love.measures import (
     Judged,
     auroc,
     auroc_difference,

@@ -11,8 +11,8 @@ from logs import write
 from love_logs import START, log, rows
 
 from plus.errors import SourceError
-from plus.feedback import reactions
-from plus.feedback.reactions import BACKWARDS, CONTRADICTED, IMPOSSIBLE, UNTIMED
+from plus.love import reactions
+from plus.love.reactions import BACKWARDS, CONTRADICTED, IMPOSSIBLE, UNTIMED
 from plus.profiles.store import Store
 from plus.shipped import shipped
 from plus.sources.population import Dropped

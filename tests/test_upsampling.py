@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from love_logs import log
 
 from plus.errors import SettingError
-from plus.feedback.reactions import labels_of
-from plus.train.love_rows import Texts, batches
-from plus.train.upsampling import Upsampling, logit
+from plus.love.batches import Texts, batches
+from plus.love.reactions import labels_of
+from plus.love.upsampling import Upsampling, logit
 
 
 def test_worked_numbers():

@@ -73,10 +73,11 @@ def run(
     from dataclasses import asdict, replace
 
     from plus.errors import SettingError
-    from plus.feedback import deal, reactions
-    from plus.feedback.guards import OFF, Guards, guard
+    from plus.love import reactions
+    from plus.love import splits as deal
+    from plus.love.guards import OFF, Guards, guard
+    from plus.love.upsampling import Upsampling
     from plus.sources.population import Dropped
-    from plus.train.upsampling import Upsampling
 
     if split_by not in ("users", "time"):
         raise SettingError(f"--split_by is {split_by!r}; it takes users or time")
@@ -90,9 +91,9 @@ def run(
             say(f"{title}: {line}")
     splits = deal.later(events, seed=seed) if split_by == "time" else deal.new_users(events, seed=seed)
     with loading("loading torch and the sentence model"):
-        from plus.evaluate import love_report as judging
-        from plus.train import love as training
-        from plus.train.love_rows import Texts
+        from plus.love import report as judging
+        from plus.love import run as training
+        from plus.love.batches import Texts
         from plus.train.run_folder import refuse_if_used, write_json
     if output_dir is not None:
         refuse_if_used(output_dir)

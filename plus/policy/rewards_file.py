@@ -24,10 +24,10 @@ import yaml
 
 from plus.errors import SettingError
 from plus.evaluate.reward_function import RewardFunction as NamedFunction
+from plus.love.run import Love
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text, load
 from plus.policy.rewards import Goal, Goals, RewardFunction
-from plus.train.love import Love
 
 KINDS = ("run", "reward_model", "love", "function", "words")
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
-from plus.baselines.additive import COLUMNS, Additive
 from plus.errors import EvidenceError
-from plus.evaluate.influence import influence
 from plus.evaluate.intervals import Interval
-from plus.evaluate.offline import offline_to_online
-from plus.evaluate.outcomes import (
+from plus.love.additive import COLUMNS, Additive
+from plus.love.batches import Texts
+from plus.love.influence import influence
+from plus.love.measures import (
     Judged,
     auroc,
     auroc_difference,
@@ -22,9 +22,9 @@ from plus.evaluate.outcomes import (
     drift,
     length_correlation,
 )
-from plus.feedback.deal import Split, Tested, check
-from plus.train.love import Love, LoveSettings, Reader, fit
-from plus.train.love_rows import Texts
+from plus.love.offline import offline_to_online
+from plus.love.run import Love, LoveSettings, Reader, fit
+from plus.love.splits import Split, Tested, check
 from plus.types import Event, Reaction
 
 Rows = dict[str, list[Judged]]

@@ -24,7 +24,7 @@ from scipy.special import expit
 
 from plus.errors import EvidenceError
 from plus.evaluate.intervals import Interval
-from plus.evaluate.outcomes import Judged
+from plus.love.measures import Judged
 
 LIFT = 0.10
 STRONGEST = 3.0

@@ -24,15 +24,15 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from plus.errors import ModelError, RunError
-from plus.feedback.deal import SHARE, Tested, cut
-from plus.feedback.reactions import labels_of
+from plus.love.batches import Events, Texts, batches
+from plus.love.model import ClassifierReader, FrozenReader
+from plus.love.reactions import labels_of
+from plus.love.splits import SHARE, Tested, cut
+from plus.love.upsampling import Upsampling, logit
 from plus.models.embeddings import Embeddings, minilm
-from plus.models.reaction_reader import ClassifierReader, FrozenReader
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text
 from plus.train.best import Best
-from plus.train.love_rows import Events, Texts, batches
-from plus.train.upsampling import Upsampling, logit
 from plus.types import Event, Reaction
 
 CONFIG = "love.json"
@@ -62,7 +62,7 @@ CLASSIFIER = LoveSettings(max_steps=300, users_per_step=8, reactions_per_user=4,
 
 
 class Reader(Protocol):
-    """A model of one logit (`plus/models/reaction_reader.py` has two)."""
+    """A model of one logit (`plus/love/model.py` has two)."""
 
     def logits(self, texts: Sequence[str], reactions: Sequence[Reaction]) -> torch.Tensor: ...
 

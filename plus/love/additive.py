@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from plus.feedback.deal import SHARE, Tested, cut
+from plus.love.splits import SHARE, Tested, cut
 from plus.types import Event, Reaction
 
 Events = Mapping[str, Sequence[Event]]

@@ -12,7 +12,7 @@ from itertools import accumulate
 from random import Random
 
 from plus.errors import SettingError
-from plus.feedback.reactions import message_of
+from plus.love.reactions import message_of
 from plus.prompts import event_lines
 from plus.types import Event, Reaction
 
