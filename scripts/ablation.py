@@ -9,9 +9,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from plus import datasets
 from plus.benchmark.ablation import ARMS, run_ablation
 from plus.errors import PlusError
-from plus.sources import named
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=list(ARMS))
     given = parser.parse_args()
     run_ablation(
-        given.out, lambda seed: named.load(given.dataset_name, seed=seed), given.seeds,
+        given.out, lambda seed: datasets.load(given.dataset_name, seed=seed), given.seeds,
         {name: ARMS[name] for name in given.arms},
         on_cell=lambda arm, seed, seconds, stored: print(
             f"{arm}, seed {seed}: " + ("stored" if stored else f"{seconds:.0f} s"), file=sys.stderr, flush=True

@@ -13,10 +13,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from plus import datasets
 from plus.cli.train import run as train
 from plus.evaluate.intervals import user_interval
 from plus.evaluate.predictions import Prediction
-from plus.sources import named
 from plus.train import settings as options
 from plus.train.run_folder import read_jsonl
 
@@ -52,7 +52,7 @@ def main() -> None:
     print("| contexts | seed | accuracy | best possible | share of it above chance |\n|---|---|---|---|---|")
     for variant in VARIANTS:
         cells = {seed: predictions(given.out, variant, seed, base, given.max_steps) for seed in given.seeds}
-        best = {seed: named.load(variant, seed=seed).best_possible for seed in given.seeds}
+        best = {seed: datasets.load(variant, seed=seed).best_possible for seed in given.seeds}
         for seed, cell in [*cells.items(), ("all", [p for rows in cells.values() for p in rows])]:
             top = best[seed] if seed != "all" else sum(best.values()) / len(best)
             found = user_interval(cell)

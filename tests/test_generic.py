@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from plus import datasets
 from plus.errors import SettingError, SourceError
 from plus.prompts import render_event, scorer_messages
-from plus.sources import generic, named
+from plus.sources import generic
 from plus.sources.check import check
 from plus.sources.splits import Plan
 from plus.types import Event, Preference, Turn
@@ -112,17 +113,17 @@ def test_check_counts_what_load_uses(tmp_path):
 def test_named_takes_paths_and_refuses_what_is_neither(tmp_path):
     path = write(tmp_path / "my.jsonl", rows())
     options = {"dataset_name": str(path), "data_dir": None, "seed": 3, "past_events": "1-2", "split_by": "later"}
-    population = named.from_settings(options)
-    assert population.examples == named.from_settings(options).examples
+    population = datasets.from_settings(options)
+    assert population.examples == datasets.from_settings(options).examples
     assert {len(history.events) for history in population.histories.values()} <= {1, 2}
     with pytest.raises(SourceError, match=r"there is no data set 'petz'; .* did you mean pets"):
-        named.load("petz")
+        datasets.load("petz")
     with pytest.raises(SettingError, match="--split_by is for rows of your own"):
-        named.load("pets", split_by="later")
+        datasets.load("pets", split_by="later")
     with pytest.raises(SettingError, match="--past_events is 'few'"):
-        named.load(str(path), past_events="few")
+        datasets.load(str(path), past_events="few")
     with pytest.raises(SourceError, match="no file or folder"):
-        named.load(str(tmp_path / "absent.jsonl"))
+        datasets.load(str(tmp_path / "absent.jsonl"))
 
 
 def test_a_conversation_stays_turns_for_the_reward_model_and_lines_in_a_history():

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from plus import datasets
 from plus.baselines import bradley_terry, oracle, untrained
 from plus.baselines.constant import Constant
 from plus.baselines.fit import fit
@@ -33,7 +34,7 @@ from plus.measures import margin
 from plus.models.embeddings import Embeddings, backbone
 from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
-from plus.sources import named, pets_talk
+from plus.sources import pets_talk
 from plus.sources.folds import Fold
 from plus.sources.population import Population
 from plus.train import run as training
@@ -98,7 +99,7 @@ class Synthetic:
     ) -> None:
         self.dataset_name, self.folder, self.budget = dataset_name, folder, budget
         self.base_of, self.say, self.given = base_of, say, given
-        self.load = load or (lambda seed: named.from_settings({"data_dir": None, **(given or {}), "dataset_name": dataset_name, "seed": seed}))  # fmt: skip
+        self.load = load or (lambda seed: datasets.from_settings({"data_dir": None, **(given or {}), "dataset_name": dataset_name, "seed": seed}))  # fmt: skip
         self.kept: dict[str, RewardModel] = {}
         self.at: int | None = None
 
@@ -126,7 +127,7 @@ class Synthetic:
             **({LONG: partial(self.read, LONG)} if self.budget.long_steps else {}),
             "plus": self.plus,
         }
-        if self.dataset_name not in named.SYNTHETIC:
+        if self.dataset_name not in datasets.SYNTHETIC:
             return found
         return {name: partial(_new_users, method) for name, method in found.items()}
 

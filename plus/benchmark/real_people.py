@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from plus.datasets import SYNTHETIC
 from plus.errors import SettingError
 from plus.sources import llmfao, polis, ukpconvarg1
 from plus.sources.folds import Events, Fold, by_topics, by_users, by_users_and_answers, within_users
-from plus.sources.named import SYNTHETIC
 from plus.sources.population import Dropped
 from plus.types import Preference
 

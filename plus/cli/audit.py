@@ -68,6 +68,7 @@ def audit(
     if run is None and (null_steps or persona_steps):
         raise SettingError("--null_steps and --persona_steps train anew, which takes a run folder")
     with loading("loading"):
+        from plus import datasets as sources
         from plus.audit.audit import audit as examine
         from plus.audit.report import write_audit
         from plus.evaluate.controls import PastedHistory
@@ -76,7 +77,6 @@ def audit(
         from plus.models.reward_model import RewardModel
         from plus.models.run import load
         from plus.serve.endpoint import Endpoint
-        from plus.sources import named as sources
         from plus.train import run_folder
 
         settings = (

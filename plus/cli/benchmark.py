@@ -50,8 +50,8 @@ def benchmark(
 
     Example: plus benchmark --dataset_name llmfao --data_dir data/llmfao_sample --seeds 1
     """
+    from plus.datasets import SYNTHETIC
     from plus.errors import SettingError
-    from plus.sources.named import SYNTHETIC
 
     if dry_run and config is None:
         raise SettingError("--dry-run prints the options of --config FILE; give one")
@@ -187,13 +187,13 @@ def own_models(
 
 
 def _ablation(dataset_name: str, folder: Path, seeds: range, base_of) -> dict[str, Any]:
+    from plus import datasets
     from plus.benchmark.ablation import run_ablation
-    from plus.sources import named
 
     with bar("arms") as show:
         done = iter(range(1, 1_000_000))
         report = run_ablation(
-            folder, lambda seed: named.load(dataset_name, seed=seed), list(seeds), base=base_of,
+            folder, lambda seed: datasets.load(dataset_name, seed=seed), list(seeds), base=base_of,
             on_cell=lambda arm, seed, seconds, stored: show(next(done), 0, {}),
         )  # fmt: skip
     return report | {"folder": str(folder)}

@@ -83,13 +83,14 @@ def split(
 
     Example: plus data split my.jsonl --split_by users --output_dir my_splits
     """
-    from plus.sources import export, generic, named
+    from plus import datasets
+    from plus.sources import export, generic
     from plus.sources.population import Dropped
     from plus.sources.splits import Plan
 
     with notes.status(f"reading {source}"):
         if _is_named(source):
-            population = named.load(source, data_dir, seed)
+            population = datasets.load(source, data_dir, seed)
             dropped, rows = population.dropped, export.population_rows(population)
         else:
             asked = (validation, test) != (0.1, 0.3) or split_by is not None
@@ -129,12 +130,13 @@ def _checked(source: str, user_id_column: str):
 
 def _rows(source: str, data_dir: str | None, user_id_column: str) -> Iterator[dict[str, Any]]:
     """Usable rows in the one format, as they come; what is left out on the way is not asked for here."""
+    from plus import datasets
     from plus.errors import SourceError
-    from plus.sources import export, generic, named
+    from plus.sources import export, generic
     from plus.sources.population import Dropped
 
     if _is_named(source):
-        yield from export.population_rows(named.load(source, data_dir))
+        yield from export.population_rows(datasets.load(source, data_dir))
         return
     dropped, kept = Dropped(), 0
     for row in generic.read(source, dropped, user_id_column):
@@ -147,9 +149,9 @@ def _rows(source: str, data_dir: str | None, user_id_column: str) -> Iterator[di
 
 
 def _is_named(source: str) -> bool:
-    from plus.sources import named
+    from plus import datasets
 
-    return not named.is_source(source)
+    return not datasets.is_source(source)
 
 
 @contextmanager

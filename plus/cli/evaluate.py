@@ -20,14 +20,14 @@ def evaluate(
     Example: plus evaluate runs/demo
     """
     with loading("loading the run"):
+        from plus import datasets
         from plus.audit.report import report as judge
         from plus.models.reward_model import RewardModel
         from plus.models.run import load
-        from plus.sources import named
 
         loaded = load(run)
         config = json.loads((run / "config.json").read_text(encoding="utf-8"))
-        population = named.from_settings(config)
+        population = datasets.from_settings(config)
         plain = run / "bradley_terry"
         baseline = RewardModel.from_pretrained(plain, loaded.reward_model.max_length) if plain.exists() else None
     with notes.status("summarizing and judging"):

@@ -63,13 +63,13 @@ def open_store(store: Path | None, create: bool = False) -> Store:
 
 def add_run(store: Store, folder: Path) -> int:
     """A run folder's users, their histories, held-out choices and summaries; returns the summaries."""
+    from plus import datasets
     from plus.profiles import runs
-    from plus.sources import named
 
     summaries = runs.read_summaries(folder)
     with notes.status(f"reading {folder}"):
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return runs.add_run(store, folder, named.from_settings(config), summaries)
+        return runs.add_run(store, folder, datasets.from_settings(config), summaries)
 
 
 def load_run(store: Store, run: Path | None) -> tuple[Run, Path]:

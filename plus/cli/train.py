@@ -130,16 +130,16 @@ def train(
 def run(settings: dict[str, Any]) -> dict[str, Any]:
     """Train, judge on new users, and leave everything in the run folder."""
     with loading("loading torch, transformers and trl"):
+        from plus import datasets
         from plus.audit.report import report as judge
         from plus.audit.report import write_page
         from plus.audit.run_card import write_card
         from plus.baselines import bradley_terry
         from plus.evaluate.plots import plot_curves
-        from plus.sources import named
         from plus.train import run as training
         from plus.train import run_folder
         from plus.train.progress import Progress
-    population = named.from_settings(settings)
+    population = datasets.from_settings(settings)
     for line in population.dropped.lines():
         say(f"left out: {line}")
     say(f"{population.name}: {len(population.histories):,} users, {len(population.examples):,} choices to predict")

@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
+from plus.datasets import OPTIONS
 from plus.errors import SettingError
 from plus.shipped import shipped
-from plus.sources.named import OPTIONS
 
 # What a run needs beside the trainer's own options (`PLUSConfig`).
 RUN_OPTIONS: dict[str, Any] = {
