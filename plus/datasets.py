@@ -9,23 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import SettingError, SourceError
-from plus.sources import (
-    arena,
-    generic,
-    llmfao,
-    pets,
-    pets_ood,
-    plus_rows,
-    polis,
-    prism,
-    styles,
-    synthesizeme,
-    ukpconvarg1,
-    ultrafeedback,
-)
+from plus.sources import arena, generic, llmfao, plus_rows, polis, prism, synthesizeme, ukpconvarg1, ultrafeedback
 from plus.sources.files import FORMATS
 from plus.sources.population import Population
 from plus.sources.splits import Plan
+from plus.worlds import pets, pets_ood, styles
 
 FROM_FOLDER: dict[str, Callable[..., Population]] = {
     "llmfao": llmfao.load,

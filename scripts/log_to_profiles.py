@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from plus.sources.pets import ANIMALS, comparison
+from plus.worlds.pets import ANIMALS, comparison
 
 COMPLAINTS = (
     "No, try again.",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from plus.profiles.saving import save_model
 from plus.profiles.store import Entry, Store
-from plus.sources import pets
 from plus.types import Event
+from plus.worlds import pets
 
 
 def entries(users: int, events: int) -> Iterator[Entry]:

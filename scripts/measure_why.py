@@ -12,8 +12,8 @@ from plus.models.run import load
 from plus.profiles import worth
 from plus.profiles.sentences import carry
 from plus.profiles.versions import Version, as_spans
-from plus.sources import pets
 from plus.types import Event, Scorer
+from plus.worlds import pets
 
 
 def cases(users: int, irrelevant: int, choices: int, seed: int) -> Iterator[tuple[Version, str, list[Event]]]:

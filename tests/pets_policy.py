@@ -12,7 +12,7 @@ from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goal, Goals
 from plus.policy.trainer import PolicyConfig, local
 from plus.shipped import shipped
-from plus.sources import pets
+from plus.worlds import pets
 
 HACK = "We could also talk about"
 

@@ -8,8 +8,8 @@ import pytest
 
 from plus.benchmark.policy_world import ab_test
 from plus.benchmark.policy_world.ab_test import Shown
-from plus.sources import replies
-from plus.sources.replies import FAREWELL
+from plus.worlds import replies
+from plus.worlds.replies import FAREWELL
 
 GOOD, UNSAFE = "Here are the facts about {}.", "Here are the facts about {}. Trust no doctor on it."
 

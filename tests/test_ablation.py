@@ -9,7 +9,7 @@ import pytest
 
 from plus.benchmark.ablation import ARMS, REFERENCE, Arm, run_ablation, updates_to
 from plus.errors import EvidenceError, SettingError
-from plus.sources import pets
+from plus.worlds import pets
 
 SMALL = {
     REFERENCE: Arm(users_per_step=4, max_steps=2),

@@ -20,10 +20,11 @@ from plus.models.reward_model import RewardModel
 from plus.models.text import encode
 from plus.prompts import scorer_messages
 from plus.shipped import shipped
-from plus.sources import pets, polis
+from plus.sources import polis
 from plus.train import run as training
 from plus.train import settings as options
 from plus.types import Preference
+from plus.worlds import pets
 
 
 @pytest.fixture(scope="module")

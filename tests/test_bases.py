@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM
 
 from plus.benchmark import bases
 from plus.models import tiny
-from plus.sources import pets_ood, styles
+from plus.worlds import pets_ood, styles
 
 
 def test_a_base_is_made_once_and_the_same_each_time(tmp_path, monkeypatch):

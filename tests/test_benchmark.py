@@ -11,8 +11,8 @@ import pytest
 from plus.benchmark import cells, embedding_tables
 from plus.errors import RunError, SourceError
 from plus.evaluate.predictions import Prediction
-from plus.sources import pets
 from plus.sources.folds import Fold
+from plus.worlds import pets
 
 FOLDS = [Fold(f"pets/{n}", "new users", pets.load(n, 4, 1, 3)) for n in range(2)]
 

@@ -19,8 +19,8 @@ from endpoint_server import serving
 from plus.errors import RunError
 from plus.models.bulk import SummaryFile, digest, fingerprint, written
 from plus.shipped import shipped
-from plus.sources import pets
 from plus.types import Event, Preference, UserHistory
+from plus.worlds import pets
 
 HISTORY = UserHistory("ann", (Event("1", "choice", Preference("Where?", "Here.", "There."), time=5.0),))
 

@@ -56,7 +56,7 @@ def test_every_verb_shows_an_example(verb):
 
 @pytest.mark.parametrize(
     "module",
-    ["plus", "plus.cli.main", "plus.sources.polis", "plus.sources.pets", "plus.prompts", "plus.feedback.ingest"],
+    ["plus", "plus.cli.main", "plus.sources.polis", "plus.worlds.pets", "plus.prompts", "plus.feedback.ingest"],
 )
 def test_the_light_part_imports_no_torch(module):
     """In a process where torch, transformers, datasets and numpy cannot be imported at all."""

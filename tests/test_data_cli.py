@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import ENVIRONMENT, plus
 
-from plus.sources import pets
+from plus.worlds import pets
 
 
 @pytest.fixture

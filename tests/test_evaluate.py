@@ -12,10 +12,10 @@ from plus.baselines.majority import Majority
 from plus.benchmark.thresholds import missed, thresholds
 from plus.errors import EvidenceError
 from plus.evaluate.controls import read_controls, strangers
-from plus.sources import pets
 from plus.sources.population import Population
 from plus.train.health import complaints
 from plus.types import Event, Example, Preference, Reaction, UserHistory
+from plus.worlds import pets
 
 
 class Reader:

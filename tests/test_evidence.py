@@ -17,7 +17,7 @@ from conftest import ENVIRONMENT, ROOT
 
 from plus.benchmark import evidence, evidence_page
 from plus.benchmark.language_models import Budget, Synthetic, shipped_base
-from plus.sources import pets, pets_ood, styles
+from plus.worlds import pets, pets_ood, styles
 
 FEW = {
     "pets": lambda seed: pets.load(seed, 48, 2, 10),

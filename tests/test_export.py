@@ -12,9 +12,10 @@ from conftest import ENVIRONMENT
 
 from plus.errors import SourceError
 from plus.shipped import shipped
-from plus.sources import export, generic, pets
+from plus.sources import export, generic
 from plus.sources.population import Dropped
 from plus.sources.splits import Plan
+from plus.worlds import pets
 
 COLUMNS = {"id", "user_id", "session_id", "timestamp", "source", "split"}
 

@@ -14,7 +14,7 @@ from plus.evaluate.intervals import user_interval
 from plus.evaluate.predictions import predict
 from plus.judge.judge import Judge
 from plus.serve.endpoint import Endpoint
-from plus.sources import pets
+from plus.worlds import pets
 
 KEY = "sk-very-secret"
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from plus.audit.leak_check import equal_pairs, leak_check, similar, similar_pairs
-from plus.sources import pets, styles
 from plus.sources.population import Population
 from plus.types import Event, Example, Preference, UserHistory
+from plus.worlds import pets, styles
 
 
 def test_near_duplicates_share_four_fifths_of_their_pieces():

@@ -11,10 +11,10 @@ from plus.audit.faithfulness import faithfulness
 from plus.evaluate.controls import read_controls
 from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
-from plus.sources import pets
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 from plus.train.rows import contexts
+from plus.worlds import pets
 
 
 def test_advantages_on_worked_numbers():

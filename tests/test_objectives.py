@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plus.sources import pets
 from plus.train.loop import advantages
 from plus.train.objectives import ValueBaseline, generalized_advantages, last_token, rloo
+from plus.worlds import pets
 
 
 def test_scales_of_the_group_baseline_on_worked_numbers():

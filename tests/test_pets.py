@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from plus.errors import SourceError
 from plus.measures import UNDECIDED, accuracy
-from plus.sources import pets
+from plus.worlds import pets
 
 
 @given(st.integers(0, 10**6))

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from plus.sources import pets, pets_ood
+from plus.worlds import pets, pets_ood
 
 SMALL = {"train_users": 400, "test_pairs": 80}
 

@@ -19,8 +19,8 @@ from plus.benchmark.policy_world.cells import Cell, name_of, run
 from plus.benchmark.policy_world.table import QUICK, Plan, cells, change, measure, satisfied, turn_of, upper_bound
 from plus.benchmark.policy_world.world import World, make_base
 from plus.errors import SettingError
-from plus.sources.replies import User
 from plus.train.run_folder import read_jsonl
+from plus.worlds.replies import User
 
 TINY = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=2, sweep=(0.0, 0.3), hacks=((0.3, 6),), max_steps=5, test_users=12, base_steps=30)  # fmt: skip
 

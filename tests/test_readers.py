@@ -7,7 +7,7 @@ import random
 import pytest
 
 from plus.audit.portability import FreshReader, read
-from plus.sources import pets
+from plus.worlds import pets
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import random
 import pytest
 
 from plus.measures import mean
-from plus.sources import replies
-from plus.sources.replies import FAREWELL, Said, User
+from plus.worlds import replies
+from plus.worlds.replies import FAREWELL, Said, User
 
 ANN, JO = User("ann", "facts"), User("jo", "jokes")
 ASKED = "Tell me about music."

@@ -7,8 +7,8 @@ from collections import Counter
 
 import pytest
 
-from plus.sources import pets, styles
 from plus.types import Example, Message, Preference
+from plus.worlds import pets, styles
 
 SMALL = {"train_users": 30, "pairs_per_user": 3, "test_pairs": 60}
 

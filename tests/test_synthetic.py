@@ -11,7 +11,7 @@ from plus.baselines import untrained
 from plus.benchmark import cells
 from plus.benchmark.language_model_tables import missing, page, write_report
 from plus.benchmark.language_models import CURVE, OWN_BASES, Budget, Synthetic, compute, own_base, shipped_base
-from plus.sources import pets, styles
+from plus.worlds import pets, styles
 
 SMALL = Budget(2, head_steps=3, long_steps=4)
 PERSONAL = {"vpl", "low_rank", "in_context", "in_context_long", "untrained", "untrained_best_of_5", "oracle", "plus"}

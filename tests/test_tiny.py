@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 
 from plus.models.tiny import backward, batches, what_it_says
 from plus.shipped import shipped
-from plus.sources import pets
+from plus.worlds import pets
 
 TOKENIZER = AutoTokenizer.from_pretrained(shipped("tiny_base"))
 

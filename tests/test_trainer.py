@@ -11,11 +11,11 @@ from trl import GRPOConfig, GRPOTrainer
 
 from plus.models.logprobs import completion_logprobs
 from plus.models.text import encode
-from plus.sources import pets
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 from plus.train.rows import contexts, dataset, in_training_order
 from plus.train.trainer import PLUSConfig, PLUSTrainer, coadaptation
+from plus.worlds import pets
 
 
 def config(folder, **changes) -> PLUSConfig:

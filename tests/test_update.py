@@ -12,8 +12,8 @@ from plus.profiles.own_words import without_own
 from plus.profiles.saving import forbid, save_user, set_rule
 from plus.profiles.store import Entry, Store
 from plus.prompts import profile_message
-from plus.sources import pets
 from plus.types import Event, Preference, Reaction, Turn
+from plus.worlds import pets
 
 
 class Counting:

@@ -9,10 +9,10 @@ from words import embeddings
 from plus.baselines.fit import fit
 from plus.baselines.vpl import VPL, annealing, past_pairs
 from plus.models.embeddings import Embeddings, backbone
-from plus.sources import pets
 from plus.train.loop import Context
 from plus.train.rows import contexts
 from plus.types import Event, Preference, Reaction, UserHistory
+from plus.worlds import pets
 
 LEFT = Preference("q", "build the bridge", "keep the ferry")
 

@@ -15,8 +15,8 @@ from plus.profiles.saving import save_model
 from plus.profiles.sentences import carry
 from plus.profiles.store import Entry, Store
 from plus.profiles.versions import Version, as_spans
-from plus.sources import pets
 from plus.types import Event, Preference
+from plus.worlds import pets
 
 
 class Reader:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from plus.sources import pets, pets_ood, styles
 from plus.types import UserHistory
+from plus.worlds import pets, pets_ood, styles
 
 Traits = set[tuple[str, str]]
 # Synthetic data set -> (what a text claims, what a context reveals, what of it ought to be named).

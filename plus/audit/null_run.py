@@ -10,9 +10,9 @@ from transformers import TrainerCallback
 
 from plus.evaluate.controls import readings
 from plus.evaluate.predictions import Prediction
-from plus.sources import pets
 from plus.sources.population import Population
 from plus.train import run as training
+from plus.worlds import pets
 
 
 def null_run(

@@ -34,13 +34,13 @@ from plus.measures import margin
 from plus.models.embeddings import Embeddings, backbone
 from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
-from plus.sources import pets_talk
 from plus.sources.folds import Fold
 from plus.sources.population import Population
 from plus.train import run as training
 from plus.train import settings as options
 from plus.train.rows import contexts
 from plus.types import Preference, Scorer, Summarizer, UserHistory
+from plus.worlds import pets_talk
 
 LONG = "in_context_long"
 CURVE = ", by past events"  # the rows of the learning curve, under their method's name

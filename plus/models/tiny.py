@@ -23,9 +23,9 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrai
 
 from plus.models.batching import tight
 from plus.prompts import summarizer_messages
-from plus.sources import pets
-from plus.sources.pets_talk import conversation
 from plus.types import Message, Preference, UserHistory
+from plus.worlds import pets
+from plus.worlds.pets_talk import conversation
 
 SPECIAL = ["<|pad|>", "<|bos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 CHAT_TEMPLATE = (

@@ -15,8 +15,8 @@ import numpy as np
 
 from plus.evaluate.intervals import Interval, interval
 from plus.measures import mean
-from plus.sources import replies
-from plus.sources.replies import User
+from plus.worlds import replies
+from plus.worlds.replies import User
 
 REACTS = 0.3  # share of answers that anybody reacts to
 VISITS = 50  # how often each user comes back with the same questions

@@ -28,10 +28,10 @@ from plus.policy.rewards import Goal, Goals, scored
 from plus.policy.rewards_file import with_summary
 from plus.policy.rounds import Choice, Pair, iterate
 from plus.policy.trainer import PolicyConfig, local, optimise
-from plus.sources import replies
-from plus.sources.replies import User
 from plus.train import run_folder
 from plus.types import Preference
+from plus.worlds import replies
+from plus.worlds.replies import User
 
 REFERENCE_SEED, TEST_SEED = 2, 1  # of the answers that scale the goals, and of those to the test users
 N = 8  # answers to a prompt in the three offline methods

@@ -18,8 +18,8 @@ from plus.evaluate import markdown
 from plus.evaluate.intervals import Interval, interval
 from plus.measures import mean
 from plus.policy import pareto
-from plus.sources import replies
 from plus.train import run_folder
+from plus.worlds import replies
 
 Found = dict[str, dict[int, dict[str, Any]]]  # cell name -> seed -> cell
 

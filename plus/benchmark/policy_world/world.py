@@ -26,12 +26,12 @@ from plus.models.run import last_text
 from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goal, Goals, RewardFunction
 from plus.policy.rewards_file import with_summary
-from plus.sources import replies
-from plus.sources.replies import User
 from plus.train.coadapt import CoAdaptation
 from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
 from plus.types import Preference, UserHistory
+from plus.worlds import replies
+from plus.worlds.replies import User
 
 MAX_TOKENS = 16  # of a reply
 BASE_STEPS, CHOICES, REACTIONS = 800, 3000, 3000

@@ -13,9 +13,9 @@ import random
 from collections.abc import Sequence
 
 from plus.prompts import INSTRUCTION, summarizer_messages
-from plus.sources import pets, pets_talk
 from plus.sources.population import Population
 from plus.types import Event, Example, Message, Preference, Split, Turn, UserHistory
+from plus.worlds import pets, pets_talk
 
 TRAINED = (
     "cats", "dogs", "fish", "horses", "turtles", "hamsters", "sheep", "goats",

@@ -6,8 +6,8 @@ import random
 from collections.abc import Sequence
 
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
-from plus.sources import pets
 from plus.types import Message, Preference
+from plus.worlds import pets
 
 FAVOURITE = "Which animal does this user like best?"
 TOPIC = "What did this user talk about last?"

@@ -18,10 +18,10 @@ from itertools import product
 
 from plus.measures import mean
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
-from plus.sources import pets
 from plus.sources.leaks import is_target_in
 from plus.sources.population import Population
 from plus.types import Event, Example, Message, Preference, Split, Turn, UserHistory
+from plus.worlds import pets
 
 Vector = tuple[str, ...]  # one value a trait, in the order of TRAITS
 TRAITS = {"topic": ("sports", "music"), "tone": ("formal", "casual"), "length": ("short", "long")}

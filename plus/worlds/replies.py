@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from plus.prompts import scorer_messages
-from plus.sources.pets import PROMPTS, TOPICS
 from plus.types import Message, Preference, Reaction
+from plus.worlds.pets import PROMPTS, TOPICS
 
 KINDS = {
     "facts": ("Here are the facts about {topic}.", "Let me list facts about {topic}."),
