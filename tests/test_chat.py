@@ -13,7 +13,7 @@ from upstream import upstream
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
 from plus.prompts import FENCE
-from plus.serve import chat, stand_in
+from plus.serve import chat, fake_server
 
 KEY = "sk-test-0123456789abcdef"
 
@@ -41,7 +41,7 @@ def events(path):
 
 
 def test_choices_become_events_and_the_talk_goes_on_from_the_chosen_answer(talk, path):
-    with stand_in.serving() as url:
+    with fake_server.serving() as url:
         status, out, err = talk("Tell me.\na\nMore?\nnonsense\nb\nquit\n", url)
     assert status == 0, err
     one, two = [event.content for event in events(path)]
@@ -70,7 +70,7 @@ def test_the_place_of_the_personalized_answer_is_drawn_each_time():
 
 
 def test_a_tie_or_equal_answers_record_nothing_and_again_asks_again(talk, path):
-    with stand_in.serving() as url:
+    with fake_server.serving() as url:
         assert talk("Tell me.\nagain\n=\n", url)[0] == 0
     with upstream() as server:  # It says the same whoever asks.
         status, _, err = talk("Which tea?\n", server.url)

@@ -8,8 +8,8 @@ import pytest
 from endpoint_server import serving
 
 from plus.errors import ModelError
-from plus.models.endpoint import Endpoint
 from plus.prompts import INSTRUCTION
+from plus.serve.endpoint_summarizer import Endpoint
 from plus.types import UserHistory, history_of
 
 

@@ -14,7 +14,7 @@ from plus.judge.questions import Judgment, Person, Seat, answers, answers_judged
 from plus.judge.report import length_habit, page, position_habit, report
 from plus.profiles.saving import save_user
 from plus.profiles.store import Entry, Store
-from plus.serve import stand_in
+from plus.serve import fake_server
 from plus.types import Event, Preference
 
 ANIMALS = ("cats", "dogs", "fish", "birds")
@@ -63,11 +63,11 @@ def persons(count=30, choices=4):
 def judged():
     crowd = persons()
     panel = {
-        "reads": Seat(prompted(lambda user: Model(stand_in.reply))),
+        "reads": Seat(prompted(lambda user: Model(fake_server.reply))),
         "first": Seat(prompted(lambda user: Model(first))),
         "longest": Seat(prompted(lambda user: Model(longest))),
     }
-    written = answers(crowd, lambda user: Model(stand_in.reply))
+    written = answers(crowd, lambda user: Model(fake_server.reply))
     return report(choices_judged(crowd, panel), answers_judged(crowd, panel, written))
 
 
@@ -95,8 +95,8 @@ def test_personalized_answers_win_by_the_judge_that_reads_and_ties_are_counted(j
     # The stand-in writes from a summary only, and this judge reads the history, which names no liking: all ties.
     assert wins["personalized over default"]["mean"] == 0.5 and judged["habits"]["reads"]["ties"] > 0.5
     crowd = persons(6)
-    seat = Seat(prompted(lambda user: Model(stand_in.reply)), compares_by="summary")
-    found = report([], answers_judged(crowd, {"r": seat}, answers(crowd, lambda user: Model(stand_in.reply))))
+    seat = Seat(prompted(lambda user: Model(fake_server.reply)), compares_by="summary")
+    found = report([], answers_judged(crowd, {"r": seat}, answers(crowd, lambda user: Model(fake_server.reply))))
     assert found["wins"]["r"]["personalized over default"]["mean"] == 1.0
     assert found["wins"]["r"]["personalized over history"]["mean"] == 1.0
     assert found["wins"]["r"]["history over default"]["mean"] == 0.5, "equal answers are a tie"
@@ -165,7 +165,7 @@ def test_a_second_run_sends_nothing(store, tmp_path, plus_here, monkeypatch):
 
 def test_the_stand_in_judges_a_store_end_to_end(store, tmp_path, plus_here, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    with stand_in.serving() as url:
+    with fake_server.serving() as url:
         status, out, err = plus_here(*command(store, tmp_path / "judged", url, "--no-checklist"))
     assert status == 0, err
     assert "Whose choice is predicted" in out and "j, evidence" in out

@@ -13,7 +13,7 @@ from conftest import ENVIRONMENT, ROOT
 from nbclient import NotebookClient
 
 from plus.prompts import INSTRUCTION, JUDGES, fenced, judge_messages
-from plus.serve import stand_in
+from plus.serve import fake_server
 
 
 def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
@@ -32,19 +32,19 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
 
 def test_the_stand_in_follows_its_rules():
     events = "Asked: x\nChosen: I saw cats.\nRejected: I saw dogs.\n\n" + INSTRUCTION
-    assert stand_in.reply([{"role": "user", "content": events}]) == "The user likes cats best."
+    assert fake_server.reply([{"role": "user", "content": events}]) == "The user likes cats best."
     profile = [{"role": "system", "content": fenced("The user likes cats best.")}, {"role": "user", "content": "Hi"}]
-    assert stand_in.reply(profile) == "Here is an idea with cats."
-    assert "most people" in stand_in.reply(profile[1:])
+    assert fake_server.reply(profile) == "Here is an idea with cats."
+    assert "most people" in fake_server.reply(profile[1:])
     for instruction in JUDGES.values():
         asked = judge_messages("The user likes cats best.", "Hi", "I saw dogs.", "I saw cats.", instruction)
-        assert stand_in.reply(asked) == "B"
-        assert stand_in.reply(judge_messages("", "Hi", "I saw dogs.", "I saw cats.", instruction)) == "TIE"
+        assert fake_server.reply(asked) == "B"
+        assert fake_server.reply(judge_messages("", "Hi", "I saw dogs.", "I saw cats.", instruction)) == "TIE"
 
 
 @pytest.mark.timeout(60)
 def test_anyone_can_start_it():
-    command = [sys.executable, "-u", "-m", "plus.serve.stand_in", "0"]
+    command = [sys.executable, "-u", "-m", "plus.serve.fake_server", "0"]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
         try:
             address = re.search(r"http://\S+/v1", process.stdout.readline())[0]

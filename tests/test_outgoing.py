@@ -12,8 +12,8 @@ from upstream import upstream
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
 from plus.prompts import FENCE
+from plus.serve.capture import outgoing
 from plus.serve.client import PersonalizedOpenAI
-from plus.serve.outgoing import outgoing
 
 KEY = "sk-test-0123456789abcdef"
 SUMMARY = "Likes cats ❤️. Writes from ann@example.com or +49 151 23456789."

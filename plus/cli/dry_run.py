@@ -12,7 +12,7 @@ import typer
 from plus.cli.show import print_json, say
 
 if TYPE_CHECKING:
-    from plus.serve.outgoing import Caught, Outgoing
+    from plus.serve.capture import Caught, Outgoing
 
 DryRun = Annotated[
     bool,
@@ -25,7 +25,7 @@ def catcher() -> Caught:
     from plus.errors import EndpointError
 
     try:
-        from plus.serve.outgoing import Caught
+        from plus.serve.capture import Caught
     except ImportError as error:
         raise EndpointError("a request needs the openai client; pip install 'plus-preferences[api]'") from error
     return Caught()

@@ -38,7 +38,7 @@ def prompt(
     from plus.errors import EndpointError
 
     try:
-        from plus.serve.outgoing import outgoing
+        from plus.serve.capture import outgoing
     except ImportError as error:
         raise EndpointError("a request needs the openai client; pip install 'plus-preferences[api]'") from error
 

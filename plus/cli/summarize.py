@@ -129,7 +129,7 @@ def _write(todo: Sequence[UserHistory], start: Callable, file, maker: str, lines
 
 
 def _show_outgoing(todo: Sequence[UserHistory], run: str, model: str | None, as_json: bool) -> None:
-    from plus.models.endpoint import Endpoint
+    from plus.serve.endpoint_summarizer import Endpoint
 
     caught = catcher()
     engine = Endpoint(run, model or "", concurrency=1, http_client=caught.client)
@@ -149,7 +149,7 @@ def _engine(run: str, model: str | None) -> tuple[str, Callable]:
             raise ModelError(f"{run} may serve several models; say which with --model")
 
         def connect():
-            from plus.models.endpoint import Endpoint
+            from plus.serve.endpoint_summarizer import Endpoint
 
             return Endpoint(run, model)
 

@@ -30,7 +30,7 @@ class Endpoint:
 
     The key comes from `OPENAI_API_KEY` unless given, and stays inside the client: it is in no error
     and no log. Nothing is sent before `complete` is called, and nothing leaves through an `http_client` that
-    catches it (plus.serve.outgoing). Needs the `api` extra.
+    catches it (plus.serve.capture). Needs the `api` extra.
     """
 
     def __init__(

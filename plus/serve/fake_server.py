@@ -1,4 +1,4 @@
-"""A stand-in for a model, to try everything without one: `python -m plus.serve.stand_in [PORT]`.
+"""A stand-in for a model, to try everything without one: `python -m plus.serve.fake_server [PORT]`.
 
 It speaks the Chat Completions protocol on this machine and follows three rules, which stand in `reply`: it
 is no language model, and what is measured with it says nothing about one.
