@@ -7,7 +7,7 @@ import torch
 from decoders import SHARING, batch, decoder
 from transformers import GenerationConfig
 
-from plus.models.decode import shared_decode
+from plus.models.shared_prefix.decode import shared_decode
 
 WAYS = {
     "greedy": {"do_sample": False},

@@ -8,7 +8,7 @@ from decoders import NOT_SHARING, SHARING, batch, decoder, real_float64
 from peft import LoraConfig, get_peft_model
 
 from plus.models.logprobs import completion_logprobs
-from plus.models.prefix import fold, obstacle, pack, prepare, shared_logprobs
+from plus.models.shared_prefix.attention import fold, obstacle, pack, prepare, shared_logprobs
 
 TOKENS = 6
 

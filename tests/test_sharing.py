@@ -11,16 +11,17 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import DynamicLayer
 from transformers.masking_utils import sdpa_mask
 
-from plus.models import decode, prefix, sharing
 from plus.models.logprobs import completion_logprobs
-from plus.models.sharing import Sharing, fault
+from plus.models.shared_prefix import attention as prefix
+from plus.models.shared_prefix import check, decode
+from plus.models.shared_prefix.check import Sharing, fault
 
 PROMPTS = [torch.arange(3, 3 + length).tolist() for length in (12, 40, 33, 40)]
 
 
 @pytest.fixture
 def log(caplog):
-    caplog.set_level(logging.WARNING, logger="plus.models.sharing")
+    caplog.set_level(logging.WARNING, logger="plus.models.shared_prefix.check")
     return caplog
 
 
@@ -33,7 +34,7 @@ def test_a_right_model_passes_and_nothing_of_it_changes(family, attention, scale
     checked = Sharing(model)
     assert not checked.on, "the plain way until the check"
     checked.start(PROMPTS)
-    assert checked.on and not [record for record in log.records if record.name == "plus.models.sharing"]
+    assert checked.on and not [record for record in log.records if record.name == "plus.models.shared_prefix.check"]
     assert model.training and torch.equal(random, torch.get_rng_state())
     assert all(p.grad is None for p in model.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -172,7 +173,7 @@ def takes_the_plain_way(model, log, reason: str) -> None:
 
 
 def test_switched_off_it_neither_checks_nor_speaks(monkeypatch, log):
-    monkeypatch.setattr(sharing, "fault", None)
+    monkeypatch.setattr(check, "fault", None)
     checked = Sharing(decoder(SHARING["llama"]), enabled=False)
     checked.start(PROMPTS)
     assert not checked.on and not log.records
@@ -180,6 +181,6 @@ def test_switched_off_it_neither_checks_nor_speaks(monkeypatch, log):
 
 def test_generate_is_put_back():
     model = decoder(SHARING["llama"])
-    with sharing.replaced_generate(model):
+    with check.replaced_generate(model):
         assert model.generate.keywords == {"custom_generate": decode.shared_decode}
     assert "generate" not in vars(model)

@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from plus.errors import WindowError
 from plus.models.loading import load_model, load_tokenizer, window
-from plus.models.sharing import Sharing
+from plus.models.shared_prefix.check import Sharing
 from plus.models.text import encode, fit_history
 from plus.prompts import INSTRUCTION, summarizer_messages
 from plus.types import Message, UserHistory

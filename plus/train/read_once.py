@@ -16,8 +16,8 @@ from transformers import GenerationConfig
 from transformers.generation import GenerationMode
 from trl import GRPOTrainer
 
-from plus.models.prefix import logits_head
-from plus.models.sharing import Sharing
+from plus.models.shared_prefix.attention import logits_head
+from plus.models.shared_prefix.check import Sharing
 
 
 class ReadOnceTrainer(GRPOTrainer):

@@ -16,7 +16,7 @@ import torch
 from transformers import DynamicCache, GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
 from transformers.cache_utils import DynamicLayer
 
-from plus.models.prefix import Prompts, pack
+from plus.models.shared_prefix.attention import Prompts, pack
 
 
 class RoomyLayer(DynamicLayer):

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from plus.models.decode import shared_decode
 from plus.models.logprobs import completion_logprobs
-from plus.models.prefix import Head, logits_head, obstacle, prepare, shared_logprobs
+from plus.models.shared_prefix.attention import Head, logits_head, obstacle, prepare, shared_logprobs
+from plus.models.shared_prefix.decode import shared_decode
 
 log = logging.getLogger(__name__)
 
