@@ -9,7 +9,7 @@ import random
 from collections.abc import Iterator
 
 from plus.models.run import load
-from plus.profiles import worth
+from plus.profiles import attribution
 from plus.profiles.sentences import carry
 from plus.profiles.versions import Version, as_spans
 from plus.types import Event, Scorer
@@ -37,7 +37,7 @@ def share_found(scorer: Scorer, users: int, irrelevant: int, choices: int, seed:
     """Shares of users: the sentence that matters comes first; it would by leaving out alone; the whole text is read."""
     first = by_leaving_out = read = 0
     for version, matters, events in cases(users, irrelevant, choices, seed):
-        found = worth.why(scorer, version, events)
+        found = attribution.why(scorer, version, events)
         first += found.sentences[0].text == matters
         by_leaving_out += max(found.sentences, key=lambda one: one.worth).text == matters
         read += found.reads_whole

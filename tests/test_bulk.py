@@ -17,7 +17,7 @@ from conftest import ENVIRONMENT, plus
 from endpoint_server import serving
 
 from plus.errors import RunError
-from plus.models.bulk import SummaryFile, digest, fingerprint, written
+from plus.profiles.summary_file import SummaryFile, digest, fingerprint, written
 from plus.shipped import shipped
 from plus.types import Event, Preference, UserHistory
 from plus.worlds import pets

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plus.profiles.flags import flags
 from plus.profiles.redact import redact
+from plus.profiles.suspicious import flags
 
 
 @pytest.mark.parametrize(

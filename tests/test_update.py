@@ -7,8 +7,8 @@ from collections import Counter
 import pytest
 
 from plus.profiles import update as updating
+from plus.profiles.echo_filter import without_own
 from plus.profiles.forget import forget_user
-from plus.profiles.own_words import without_own
 from plus.profiles.saving import forbid, save_user, set_rule
 from plus.profiles.store import Entry, Store
 from plus.prompts import profile_message

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 import plus
-from plus.profiles import worth
+from plus.profiles import attribution
 from plus.profiles.edits import edit
 from plus.profiles.saving import save_model
 from plus.profiles.sentences import carry
@@ -50,7 +50,7 @@ SURE, COIN = -math.log1p(math.exp(-2.0)), math.log(0.5)
 
 def test_worth_is_what_leaving_the_sentence_out_costs():
     text = version("The user talked about music. The user likes cats best. The user likes dogs best.")
-    found = worth.why(Reader(), text, choices("cats", "cats", "dogs", "fish"))
+    found = attribution.why(Reader(), text, choices("cats", "cats", "dogs", "fish"))
     assert [(one.id, one.worth) for one in found.sentences] == [
         ("s2", pytest.approx(2 * (SURE - COIN) / 4)), ("s3", pytest.approx((SURE - COIN) / 4)), ("s1", 0.0),
     ]  # fmt: skip
@@ -60,43 +60,43 @@ def test_worth_is_what_leaving_the_sentence_out_costs():
 
 
 def test_two_sentences_that_say_the_same_are_worth_nothing_left_out_and_much_alone():
-    found = worth.why(Reader(), version("The user likes cats best. Yes, she likes cats."), choices("cats"))
+    found = attribution.why(Reader(), version("The user likes cats best. Yes, she likes cats."), choices("cats"))
     assert [one.worth for one in found.sentences] == [0.0, 0.0]
     assert [one.alone for one in found.sentences] == [pytest.approx(SURE - COIN)] * 2
 
 
 def test_a_reader_of_short_texts_is_noticed_and_asked_sentence_by_sentence():
     text = version("The user talked about music. The user likes cats best. The user talked about food.")
-    found = worth.why(Reader(longest=6), text, choices("cats"))
+    found = attribution.why(Reader(longest=6), text, choices("cats"))
     assert not found.reads_whole
     assert found.sentences[0].id == "s2"
 
 
 def test_a_sentence_comes_from_the_choices_that_it_explains():
     past = choices("dogs", "cats", "fish")
-    found = worth.why(Reader(), version("The user likes cats best."), choices("cats"), {1: past})
+    found = attribution.why(Reader(), version("The user likes cats best."), choices("cats"), {1: past})
     assert found.sentences[0].events[0] == ("e1", pytest.approx(SURE - COIN))
     assert [gain for _, gain in found.sentences[0].events[1:]] == [0.0, 0.0]
 
 
 def test_scores_and_intervals_worked_by_hand():
-    found = worth.score([SURE, SURE, COIN, -2.0])
+    found = attribution.score([SURE, SURE, COIN, -2.0])
     assert found.accuracy == 2.5 / 4
     assert found.log_likelihood == pytest.approx((2 * SURE + COIN - 2.0) / 4)
-    low, high = worth.wilson(0.9, 10)
+    low, high = attribution.wilson(0.9, 10)
     assert (low, high) == (pytest.approx(0.5958, abs=1e-4), pytest.approx(0.9821, abs=1e-4))  # Wilson 1927, by hand
-    assert worth.wilson(1.0, 1)[1] == 1.0
-    assert worth.bootstrap([1.0, 1.0]) == (1.0, 1.0)
-    low, high = worth.bootstrap([0.0, 1.0] * 50)
+    assert attribution.wilson(1.0, 1)[1] == 1.0
+    assert attribution.bootstrap([1.0, 1.0]) == (1.0, 1.0)
+    low, high = attribution.bootstrap([0.0, 1.0] * 50)
     assert low == pytest.approx(0.4, abs=0.03)
     assert high == pytest.approx(0.6, abs=0.03)
 
 
 def test_flips_name_the_choices_that_change_sides():
     events = choices("cats", "dogs", "fish")
-    before = worth.read(Reader(), "The user likes cats best.", events)
-    after = worth.read(Reader(), "The user likes dogs best.", events)
-    assert [(flip.event_id, flip.after > flip.before) for flip in worth.flips(events, before, after)] == [
+    before = attribution.read(Reader(), "The user likes cats best.", events)
+    after = attribution.read(Reader(), "The user likes dogs best.", events)
+    assert [(flip.event_id, flip.after > flip.before) for flip in attribution.flips(events, before, after)] == [
         ("e0", False),
         ("e1", True),
     ]
@@ -105,19 +105,19 @@ def test_flips_name_the_choices_that_change_sides():
 def test_a_budget_keeps_the_sentences_worth_most_and_says_what_is_kept():
     text = version("The user talked about music. The user likes dogs best. The user likes cats best.")
     events, words = choices("cats", "cats", "dogs"), lambda text: len(text.split())
-    assert worth.choose(Reader(), text, events, words, 100) == (text.text, None)
-    kept, value = worth.choose(Reader(), text, events, words, 5)
+    assert attribution.choose(Reader(), text, events, words, 100) == (text.text, None)
+    kept, value = attribution.choose(Reader(), text, events, words, 5)
     assert (kept, value.share) == ("The user likes cats best.", pytest.approx(2 / 3))
     assert (value.whole, value.empty) == (pytest.approx(SURE), pytest.approx(COIN))
-    kept, value = worth.choose(Reader(), text, events, words, 10)
+    kept, value = attribution.choose(Reader(), text, events, words, 10)
     assert (kept, value.share) == ("The user likes dogs best. The user likes cats best.", pytest.approx(1.0))
-    kept, value = worth.choose(Reader(longest=6), text, events, words, 5)
+    kept, value = attribution.choose(Reader(longest=6), text, events, words, 5)
     assert (kept, value.share) == ("The user likes cats best.", None), (
         "a whole text that is not read has no value to keep"
     )
-    kept, _ = worth.choose(Reader(), text, events, words, 5, locked=["The user talked about music."])
+    kept, _ = attribution.choose(Reader(), text, events, words, 5, locked=["The user talked about music."])
     assert kept == "The user talked about music."
-    assert worth.choose(Reader(), text, [], words, 5) == ("The user talked about music.", None)
+    assert attribution.choose(Reader(), text, [], words, 5) == ("The user talked about music.", None)
 
 
 def test_a_choice_that_a_summary_was_written_from_is_not_held_out(tmp_path):
@@ -126,10 +126,10 @@ def test_a_choice_that_a_summary_was_written_from_is_not_held_out(tmp_path):
             [Entry("ann", event, "", n > 1) for n, event in enumerate(choices("cats", "dogs", "fish", "birds"))]
         )
         saved, _ = save_model(store, store.read("ann"), "Likes cats.")
-        assert [event.id for event in worth.held_out(store, "ann", saved)] == ["e2", "e3"]
+        assert [event.id for event in attribution.held_out(store, "ann", saved)] == ["e2", "e3"]
         leaky = replace(saved, evidence=("e2",))
         store.connection.execute("UPDATE versions SET evidence = '[\"e2\"]'")
-        assert [event.id for event in worth.held_out(store, "ann", leaky)] == ["e3"]
+        assert [event.id for event in attribution.held_out(store, "ann", leaky)] == ["e3"]
 
 
 def held_out(rng: random.Random, favourite: str, count: int) -> list[Event]:
@@ -156,7 +156,9 @@ def edits_on_the_demo(run: str) -> None:
         own = version(pets.PERSONA.format(animal=right))
         spoilt = version(edit(own, {"s1": pets.PERSONA.format(animal=wrong)}, [], []).text)
         back = edit(spoilt, {"s1": pets.PERSONA.format(animal=right)}, [], []).text
-        before, worse, after = (worth.score(worth.read(scorer, text, events)) for text in (own.text, spoilt.text, back))
+        before, worse, after = (
+            attribution.score(attribution.read(scorer, text, events)) for text in (own.text, spoilt.text, back)
+        )
         assert worse.log_likelihood < before.log_likelihood, example.history.user_id
         assert after == before
         right_before, right_spoilt = right_before + before.accuracy / 60, right_spoilt + worse.accuracy / 60
@@ -188,6 +190,6 @@ def share_first(run: str, users: int, irrelevant: int = 3) -> float:
             *(pets.TOPIC_SUMMARY.format(topic=topic) for topic in rng.sample(pets.TOPICS, irrelevant)),
         ]
         rng.shuffle(sentences)
-        found = worth.why(scorer, version(" ".join(sentences)), held_out(rng, favourite, 4))
+        found = attribution.why(scorer, version(" ".join(sentences)), held_out(rng, favourite, 4))
         first += found.sentences[0].text == matters
     return first / users

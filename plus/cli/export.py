@@ -13,10 +13,10 @@ from plus.cli.show import notes, print_json, say
 from plus.cli.stores import AsJson, Output, RunFolder, StoreFile, add_run, load_run, open_store, print_facts, shape_of
 
 if TYPE_CHECKING:
+    from plus.profiles.attribution import Kept
     from plus.profiles.export import Change
     from plus.profiles.rows import Profile
     from plus.profiles.store import Store
-    from plus.profiles.worth import Kept
 
 FORMATS = "jsonl, markdown (a folder, a file a user), csv, parquet, openai (developer messages), trl (choices with the summary as system message)"
 
@@ -83,7 +83,7 @@ def import_(
     Example: plus import profiles
     """
     from plus.profiles import imports
-    from plus.profiles.run_files import is_run
+    from plus.profiles.forget_runs import is_run
 
     with open_store(store, create=True) as opened:
         receipt = imports.Imported()
@@ -121,7 +121,7 @@ def _change(
     """What each profile goes through on its way out."""
     if not redact_pii and max_tokens is None:
         return None
-    from plus.profiles import worth
+    from plus.profiles import attribution
     from plus.profiles.redact import redact
 
     loaded = load_run(store, run)[0] if max_tokens is not None else None
@@ -133,8 +133,8 @@ def _change(
     def change(profile: Profile) -> Profile:
         if loaded is not None and max_tokens is not None:
             user_id = profile.version.user_id
-            events = worth.held_out(store, user_id, profile.version)
-            text, value = worth.choose(
+            events = attribution.held_out(store, user_id, profile.version)
+            text, value = attribution.choose(
                 loaded.reward_model, profile.version, events, tokens, max_tokens, profile.rules.lock
             )
             profile = profile.with_text(text)
@@ -188,7 +188,7 @@ def _notes(facts: dict[str, Any], max_tokens: int | None) -> None:
 def _value(kept: list[Kept]) -> dict[str, Any] | None:
     """Means over the shortened summaries that could be judged."""
     from plus.measures import mean
-    from plus.profiles.worth import Kept
+    from plus.profiles.attribution import Kept
 
     if not kept:
         return None

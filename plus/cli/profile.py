@@ -275,7 +275,7 @@ def _line(version: Version) -> dict[str, Any]:
 
 
 def _print_profile(store: Store, version: Version) -> None:
-    from plus.profiles.flags import flags
+    from plus.profiles.suspicious import flags
 
     rules, user = store.rules(version.user_id), store.user(version.user_id)
     rows = [

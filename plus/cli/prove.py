@@ -35,13 +35,13 @@ def score(
     Example: plus profile score ann
     """
     from plus.errors import ProfileError
-    from plus.profiles import saving, worth
+    from plus.profiles import attribution, saving
 
     with open_store(store) as opened:
         current = opened.current(user)
         if current is None:
             raise ProfileError(f"{user!r} has no summary to score; plus summarize RUN --update writes one")
-        events = worth.held_out(opened, user, current)
+        events = attribution.held_out(opened, user, current)
         if not events:
             raise ProfileError(
                 f"{user!r} has no held-out choice to score on; about one in five new choices is held out"
@@ -49,12 +49,16 @@ def score(
         older = [found for found in opened.history(user) if found.version < current.version]
         before = opened.version(user, against) if against is not None else older[-1] if older else None
         loaded, _ = load_run(opened, run)
-        values = worth.read(loaded.reward_model, current.text, events)
-        found: dict[str, Any] = {"user_id": user, "version": current.version, "score": worth.score(values).as_dict()}
+        values = attribution.read(loaded.reward_model, current.text, events)
+        found: dict[str, Any] = {
+            "user_id": user,
+            "version": current.version,
+            "score": attribution.score(values).as_dict(),
+        }
         if before is not None:
-            old = worth.read(loaded.reward_model, before.text, events)
-            flipped = worth.flips(events, old, values)
-            found |= {"before": {"version": before.version, "score": worth.score(old).as_dict()}}
+            old = attribution.read(loaded.reward_model, before.text, events)
+            flipped = attribution.flips(events, old, values)
+            found |= {"before": {"version": before.version, "score": attribution.score(old).as_dict()}}
             found["flipped"] = [
                 {"event": f.event_id, "prompt": f.pair.prompt, "chosen": f.pair.chosen, "rejected": f.pair.rejected, "before": f.before, "after": f.after}
                 for f in flipped
@@ -80,11 +84,11 @@ def why(
     Example: plus profile why ann
     """
     from plus.errors import ProfileError
-    from plus.profiles import worth
+    from plus.profiles import attribution
 
     with open_store(store) as opened:
         current = opened.current(user)
-        events = worth.held_out(opened, user, current)
+        events = attribution.held_out(opened, user, current)
         if current is None or not events:
             raise ProfileError(f"{user!r} has no {'held-out choice' if current else 'summary'} yet, which why needs")
         read = {event.id: event for event in opened.events(user)}
@@ -92,7 +96,7 @@ def why(
             version: [read[name] for name in ids if name in read] for version, ids in opened.evidence(current).items()
         }
         loaded, _ = load_run(opened, run)
-        found = worth.why(loaded.reward_model, current, events, sources)
+        found = attribution.why(loaded.reward_model, current, events, sources)
     shape = shape_of(output, as_json)
     full = shape in ("json", "jsonl")
     rows = [

@@ -25,7 +25,7 @@ def update_store(
 ) -> dict[str, str]:
     """Add the choices, summarize whoever has new ones, and report; returns user_id -> summary of those."""
     from plus.profiles import update
-    from plus.profiles.run_files import run_hash
+    from plus.profiles.forget_runs import run_hash
     from plus.profiles.runs import events_read
     from plus.sources.choices import read_histories
 

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from plus.profiles import database
-from plus.profiles.flags import flags
 from plus.profiles.forget import finish_interrupted
 from plus.profiles.rows import profiles
 from plus.profiles.schema import VERSION
 from plus.profiles.store import Store
+from plus.profiles.suspicious import flags
 
 
 @dataclass

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import UnknownUserError
-from plus.profiles import run_files
+from plus.profiles import forget_runs
 from plus.profiles.rebuild import rebuild
 from plus.profiles.scrub import rewrite, search, sweep
 from plus.profiles.store import Store
@@ -59,7 +59,7 @@ def forget_user(store: Store, user_id: str, runs: Iterable[Path] = ()) -> Receip
     if (
         not known
         and not store.is_forgotten("user", user_id)
-        and not any(run_files.listed(f, {user_id}) for f in folders)
+        and not any(forget_runs.listed(f, {user_id}) for f in folders)
     ):
         store.user(user_id)  # Raises, with the nearest ids.
     receipt = Receipt("user", store.fingerprint("user", user_id), round(time.time(), 3))
@@ -168,14 +168,14 @@ def _clean(store: Store, receipt: Receipt) -> None:
             if not folder.is_dir():
                 receipt.runs_not_found.append(str(folder))
                 continue
-            other = folder / run_files.STORE
+            other = folder / forget_runs.STORE
             if other.exists() and not other.samefile(store.path):
                 receipt.other_stores.append(str(other))
-            removed = run_files.forget(folder, set(left["users"]), left["subject"], left["time"])
+            removed = forget_runs.forget(folder, set(left["users"]), left["subject"], left["time"])
             if removed:
                 receipt.runs[str(folder)] = removed
-            if run_files.noted(folder, left["subject"]):
-                receipt.retrain += run_files.weights(folder)
+            if forget_runs.noted(folder, left["subject"]):
+                receipt.retrain += forget_runs.weights(folder)
         with store.transaction() as connection:
             connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
 

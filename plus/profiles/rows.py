@@ -10,10 +10,10 @@ from typing import Any
 
 from plus.errors import ProfileError
 from plus.profiles import encoding, versions
-from plus.profiles.flags import flags
 from plus.profiles.rules import Rules
 from plus.profiles.sentences import carry, number_of, split
 from plus.profiles.store import Store
+from plus.profiles.suspicious import flags
 from plus.profiles.versions import Version
 
 FORMAT = "plus-profile/1"

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from plus.errors import ForgottenError, ProfileError
-from plus.profiles.run_files import is_run, run_hash
+from plus.profiles.forget_runs import is_run, run_hash
 from plus.profiles.saving import save_model
 from plus.profiles.store import Entry, Store
 from plus.sources.population import Population

@@ -10,7 +10,7 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from plus.profiles import database, run_files
+from plus.profiles import database, forget_runs
 from plus.profiles.store import Store
 
 CHECKPOINT_WAIT = 60.0  # seconds for readers that still use the old log
@@ -68,7 +68,7 @@ def search(store: Store, texts: Collection[str], folders: Sequence[Path]) -> tup
             hits.setdefault(text, []).append(path)
     shared = {text for text in hits if _is_somebodys(store, text)}
     for path in rows:
-        shared |= run_files.texts_with_owner(path, {text for text in hits if text not in shared})
+        shared |= forget_runs.texts_with_owner(path, {text for text in hits if text not in shared})
     found = sorted({str(path) for text, paths in hits.items() if text not in shared for path in paths})
     return found, {"texts": len(wanted), "shared_with_others": len(shared), "files": len(places)}
 

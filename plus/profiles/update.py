@@ -8,8 +8,8 @@ from itertools import islice
 
 from plus.errors import ForgottenError, UnknownUserError
 from plus.measures import accuracy, mean
-from plus.profiles import worth
-from plus.profiles.own_words import without_own
+from plus.profiles import attribution
+from plus.profiles.echo_filter import without_own
 from plus.profiles.rules import Similar
 from plus.profiles.saving import save_model
 from plus.profiles.store import Reading, Store
@@ -86,7 +86,7 @@ def against_anew(store: Store, scorer: Scorer, updated: Sequence[Updated]) -> di
     texts: dict[str, list[str]] = {"updated": [], "anew": []}
     pairs = []
     for one in updated:
-        events = worth.held_out(store, one.user_id, store.current(one.user_id))
+        events = attribution.held_out(store, one.user_id, store.current(one.user_id))
         pairs += [event.content for event in events]
         texts["updated"] += [one.text] * len(events)
         texts["anew"] += [one.anew] * len(events)
