@@ -12,8 +12,8 @@ from words import embeddings
 from plus.baselines.dpl import DPL, categorical, normal
 from plus.baselines.fit import fit
 from plus.models.embeddings import Embeddings, backbone
+from plus.train.dataset import contexts
 from plus.train.loop import Context
-from plus.train.rows import contexts
 from plus.types import Preference, UserHistory
 from plus.worlds import pets
 

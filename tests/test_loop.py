@@ -13,7 +13,7 @@ from plus.models.reward_model import RewardModel
 from plus.shipped import shipped
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.train.rows import contexts
+from plus.train.dataset import contexts
 from plus.worlds import pets
 
 

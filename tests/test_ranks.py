@@ -91,11 +91,11 @@ def test_two_processes_agree_and_resume(tmp_path, accumulation, options):
 
 def one_half(rank: int, folder: Path, fault: bool) -> None:
     """A process of two, with every other user's rows; leaves the gradients of its step."""
-    from plus.train import ranks
+    from plus.train import distributed
 
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder / 'meet'}", rank=rank, world_size=2)
     if fault:
-        ranks.sum_gradients = lambda parameters: None
+        distributed.sum_gradients = lambda parameters: None
     gradients = step_on(rows_of_votes()[rank::2])
     save_file(gradients, folder / f"gradients-{rank}.safetensors")
 

@@ -10,8 +10,8 @@ from decoders import NOT_SHARING, decoder
 from test_trainer import config, population
 from transformers import GenerationConfig
 
-from plus.train.read_once import _one_by_one, by_prompt
-from plus.train.rows import dataset
+from plus.train.dataset import dataset
+from plus.train.grpo import _one_by_one, by_prompt
 from plus.train.trainer import PLUSTrainer
 
 

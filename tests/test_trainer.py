@@ -13,7 +13,7 @@ from plus.models.logprobs import completion_logprobs
 from plus.models.text import encode
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.train.rows import contexts, dataset, in_training_order
+from plus.train.dataset import contexts, dataset, in_training_order
 from plus.train.trainer import PLUSConfig, PLUSTrainer, coadaptation
 from plus.worlds import pets
 

@@ -9,8 +9,8 @@ from words import embeddings
 from plus.baselines.fit import fit
 from plus.baselines.vpl import VPL, annealing, past_pairs
 from plus.models.embeddings import Embeddings, backbone
+from plus.train.dataset import contexts
 from plus.train.loop import Context
-from plus.train.rows import contexts
 from plus.types import Event, Preference, Reaction, UserHistory
 from plus.worlds import pets
 

@@ -29,8 +29,8 @@ from plus.shipped import shipped
 from plus.sources.population import Population
 from plus.train import loop, run_folder
 from plus.train.coadapt import CoAdaptation
+from plus.train.dataset import contexts
 from plus.train.objectives import ValueBaseline, rloo
-from plus.train.rows import contexts
 
 REFERENCE = "plus"
 

@@ -33,11 +33,11 @@ from plus.prompts import event_lines
 from plus.sources.folds import Fold, answers
 from plus.sources.recut import recut
 from plus.train import loop
-from plus.train.best import Best
 from plus.train.coadapt import CoAdaptation
+from plus.train.dataset import contexts
+from plus.train.early_stopping import Best
 from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
-from plus.train.rows import contexts
 from plus.types import Event, Preference, Scorer, UserHistory
 
 

@@ -38,7 +38,7 @@ from plus.sources.folds import Fold
 from plus.sources.population import Population
 from plus.train import run as training
 from plus.train import settings as options
-from plus.train.rows import contexts
+from plus.train.dataset import contexts
 from plus.types import Preference, Scorer, Summarizer, UserHistory
 from plus.worlds import pets_talk
 

@@ -184,7 +184,7 @@ def _persona_reader(settings: dict[str, Any], population, steps: int):
 
 def _null(settings: dict[str, Any], population, steps: int):
     from plus.audit.null_run import null_run
-    from plus.train.progress import Progress
+    from plus.train.run_log import Progress
 
     with tempfile.TemporaryDirectory() as folder, bar("null run") as show:
         return null_run(settings, population, Path(folder) / "null", steps, [Progress(show)])

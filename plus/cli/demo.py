@@ -57,7 +57,7 @@ def run(seed: int, folder: Path, share_prefix: bool = True) -> dict[str, Any]:
         from plus.train import run as training
         from plus.train import run_folder
         from plus.train import settings as options
-        from plus.train.progress import Progress
+        from plus.train.run_log import Progress
         from plus.worlds import pets
     chosen = {"dataset_name": "pets", "seed": seed, "output_dir": str(folder), "share_prefix": share_prefix}
     settings = options.resolve({"preset": "tiny", **chosen})

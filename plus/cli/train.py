@@ -138,7 +138,7 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
         from plus.evaluate.plots import plot_curves
         from plus.train import run as training
         from plus.train import run_folder
-        from plus.train.progress import Progress
+        from plus.train.run_log import Progress
     population = datasets.from_settings(settings)
     for line in population.dropped.lines():
         say(f"left out: {line}")

@@ -32,7 +32,7 @@ from plus.love.upsampling import Upsampling, logit
 from plus.models.embeddings import Embeddings, minilm
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text
-from plus.train.best import Best
+from plus.train.early_stopping import Best
 from plus.types import Event, Reaction
 
 CONFIG = "love.json"

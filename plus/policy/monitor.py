@@ -26,7 +26,7 @@ from plus.policy.hacking import Scales
 from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goals, RewardFunction, scored
 from plus.policy.trainer import PolicyTrainer, frozen, log_line
-from plus.train import ranks
+from plus.train import distributed
 from plus.train.run_folder import read_jsonl
 
 SEED = 20_11  # of the panel's answers
@@ -174,7 +174,7 @@ class Watch(TrainerCallback):
 
     def _keep(self, step: int) -> None:
         """The weights of every look that may still be the last good one."""
-        if self.stop and ranks.is_main():
+        if self.stop and distributed.is_main():
             folder = self.folder / "looks"
             folder.mkdir(exist_ok=True)
             save_file({n: p.detach().contiguous() for n, p in self._trained().items()}, folder / f"{step}.safetensors")
@@ -184,7 +184,7 @@ class Watch(TrainerCallback):
 
     @torch.no_grad()
     def _put_back(self, step: int) -> None:
-        if ranks.several():
+        if distributed.several():
             torch.distributed.barrier()  # The file is the first process's.
         kept = load_file(self.folder / "looks" / f"{step}.safetensors")
         for name, parameter in self._trained().items():

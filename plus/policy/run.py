@@ -21,7 +21,7 @@ from plus.policy.monitor import SEED, Panel, Watch
 from plus.policy.offline import best_of_n, dpo, ranked, rejection_sampling
 from plus.policy.rewards_file import GoalFile
 from plus.policy.trainer import PolicyConfig, PolicyLog, fine_tune, optimise
-from plus.train import ranks, run_folder
+from plus.train import distributed, run_folder
 from plus.train.run_folder import write_json, write_jsonl
 
 METHODS = ("grpo", "best_of_n", "rejection_sampling", "dpo")
@@ -114,7 +114,7 @@ def _finished(
     folder: Path, settings: Mapping[str, Any], policy: Policy, panel: Panel, report: dict[str, Any]
 ) -> dict[str, Any]:
     texts = policy.answer(panel.asked, seed=SEED)
-    if ranks.is_main():
+    if distributed.is_main():
         write_jsonl(
             folder / "answers.jsonl",
             [{**_row(one), "before": a, "after": b} for one, a, b in zip(panel.asked, panel.reference, texts, strict=True)],
@@ -127,7 +127,7 @@ def _finished(
 
 def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
     """Begin a run, or check that the one in the folder is the same and is not finished."""
-    if not ranks.is_main():
+    if not distributed.is_main():
         return
     path, ours = folder / "config.json", json.loads(json.dumps(dict(settings)))
     if not path.exists():

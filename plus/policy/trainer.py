@@ -25,9 +25,9 @@ from plus.models.lora import lora_config
 from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goals
 from plus.policy.rows import to_completions, to_prompts
-from plus.train import ranks
-from plus.train.read_once import ReadOnceTrainer
-from plus.train.rows import in_training_order
+from plus.train import distributed
+from plus.train.dataset import in_training_order
+from plus.train.grpo import ReadOnceTrainer
 from plus.train.run_folder import read_jsonl, readable, write_jsonl
 from plus.train.trainer import last_checkpoint
 
@@ -165,19 +165,19 @@ def frozen(policy: Policy) -> Policy:
 
 def _write_reference(policy: Policy, folder: Path) -> None:
     """TRL reads the reference of a full fine-tuning from where the model says that it came from."""
-    if ranks.is_main() and not folder.exists():
+    if distributed.is_main() and not folder.exists():
         partial = folder.with_name(".reference.partial")
         shutil.rmtree(partial, ignore_errors=True)
         policy.model.save_pretrained(partial)
         policy.tokenizer.save_pretrained(partial)
         partial.rename(folder)
-    if ranks.several():
+    if distributed.several():
         torch.distributed.barrier()
     policy.model.config._name_or_path = str(folder)
 
 
 def log_line(folder: Path, name: str, row: dict[str, Any]) -> None:
     """Add a line to a file of the run, from the one process that writes."""
-    if ranks.is_main():
+    if distributed.is_main():
         rows = read_jsonl(folder / name)
         write_jsonl(folder / name, [*(r for r in rows if r["step"] < row["step"]), row])

@@ -23,7 +23,7 @@ import torch
 from torch.nn.functional import logsigmoid
 
 from plus.measures import accuracy, margin, mean
-from plus.train import ranks
+from plus.train import distributed
 from plus.types import Preference
 
 
@@ -164,7 +164,7 @@ class CoAdaptation:
         Equal items are scored once and weighted: the G summaries of a user are often the same text.
         """
         trained = [p for p in self.reward_model.model.parameters() if p.requires_grad]
-        count = ranks.total(sum(item.loss for item in items), trained[0].device)  # over all processes
+        count = distributed.total(sum(item.loss for item in items), trained[0].device)  # over all processes
         unique: dict[tuple[str, Preference], list[int]] = {}
         for number, item in enumerate(items):
             unique.setdefault((item.text, item.pair), []).append(number)
@@ -181,7 +181,7 @@ class CoAdaptation:
                     for number in groups[row]:
                         values[number] = value
         if count:
-            ranks.sum_gradients(trained)
+            distributed.sum_gradients(trained)
             if self.max_grad_norm > 0:
                 torch.nn.utils.clip_grad_norm_(trained, self.max_grad_norm)
             self.optimizer.step()

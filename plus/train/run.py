@@ -17,11 +17,11 @@ from plus.models.lora import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
 from plus.sources.population import Population
-from plus.train import ranks, run_folder
+from plus.train import distributed, run_folder
+from plus.train.dataset import contexts, dataset
 from plus.train.estimate import estimate
 from plus.train.health import Health
 from plus.train.reward_only import train_reward_model
-from plus.train.rows import contexts, dataset
 from plus.train.run_folder import RunLog
 from plus.train.settings import init_kwargs, model_path, trainer_config
 from plus.train.trainer import PLUSTrainer, coadaptation, last_checkpoint
@@ -92,7 +92,7 @@ def train(
     folder = Path(settings["output_dir"])
     args = trainer_config(settings)  # Joins the other processes, where there are any.
     checkpoint = _checkpoint(settings, folder, say)
-    fresh = not settings["resume_from_checkpoint"] and ranks.is_main()
+    fresh = not settings["resume_from_checkpoint"] and distributed.is_main()
     if fresh:
         run_folder.refuse_if_used(folder)
     summarizer, reward_model = start_models(settings)
@@ -135,12 +135,12 @@ def _finished(
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if sharded:
         trainer.save_model(str(folder / "summarizer"))  # Gathers the shards: on every process.
-    if ranks.is_main():
+    if distributed.is_main():
         if not sharded:
             summarizer.model.eval().save_pretrained(folder / "summarizer")
         summarizer.tokenizer.save_pretrained(folder / "summarizer")
         reward_model.save_pretrained(folder / "reward_model")
-    main = ranks.is_main()
+    main = distributed.is_main()
     if sharded:
         trainer.accelerator.wait_for_everyone()
         summarizer = LanguageModelSummarizer.from_pretrained(
@@ -148,7 +148,7 @@ def _finished(
             max_prompt_length=summarizer.max_prompt_length,
             max_completion_length=summarizer.max_completion_length,
         )
-    ranks.part()
+    distributed.part()
     for count, what in [
         *((n, what) for what, n in summarizer.cut.items()),
         (len(reward_model.shortened), "answers shortened to the reward model's window"),

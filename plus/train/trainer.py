@@ -22,10 +22,10 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl import GRPOConfig
 
 from plus.models.reward_model import RewardModel
-from plus.train import ranks
+from plus.train import distributed
 from plus.train.coadapt import CoAdaptation
-from plus.train.read_once import ReadOnceTrainer
-from plus.train.rows import in_training_order
+from plus.train.dataset import in_training_order
+from plus.train.grpo import ReadOnceTrainer
 
 
 @dataclass
@@ -120,7 +120,7 @@ class PLUSTrainer(ReadOnceTrainer):
             eval_dataset=eval_dataset, processing_class=processing_class, **kwargs,
         )  # fmt: skip
         reward_model.model.to(self.accelerator.device)
-        ranks.same_start(reward_model.model)
+        distributed.same_start(reward_model.model)
 
     def _save_checkpoint(self, model, trial) -> None:
         """The reward model goes first: `trainer_state.json`, TRL's last file, then marks the
