@@ -13,9 +13,9 @@ from logs import LOGS, langfuse_observation, langfuse_score, write
 
 from plus.errors import PlusError, SourceError
 from plus.feedback import formats
-from plus.feedback.exchanges import Place
+from plus.feedback.conversation import Place
 from plus.feedback.ingest import Listed, Read, entries, files_of
-from plus.feedback.last_wins import LastWins
+from plus.feedback.last_reaction import LastWins
 from plus.feedback.streams import rows
 from plus.profiles.store import Store
 from plus.sources.messages import UnusableError
@@ -156,6 +156,6 @@ def test_a_row_that_is_lost_without_a_count_would_be_noticed(tmp_path, monkeypat
     write(tmp_path / "log.jsonl", [*LOGS["openai_chat"][0], {"user": "x"}])
     with Store(tmp_path / "s.db") as store:
         survive(tmp_path / "log.jsonl", store, "sound")
-        monkeypatch.setattr("plus.feedback.exchanges.Place.drop", lambda self, reason: None)
+        monkeypatch.setattr("plus.feedback.conversation.Place.drop", lambda self, reason: None)
         with pytest.raises(AssertionError, match=r"log.jsonl line 3"):
             survive(tmp_path / "log.jsonl", store, "lost")

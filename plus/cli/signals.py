@@ -170,7 +170,7 @@ def _print(found: list[dict[str, Any]], engine: str) -> None:
 def _talks(file: Path, dropped: Dropped) -> Iterator[tuple[str, Any, list[Turn]]]:
     """(where, id, turns) of each conversation; tools' and empty messages keep their number, so that `turn` counts
     the messages as they stand."""
-    from plus.feedback.exchanges import Place, said_of
+    from plus.feedback.conversation import Place, said_of
     from plus.feedback.streams import rows
     from plus.sources.messages import UnusableError
     from plus.types import Turn

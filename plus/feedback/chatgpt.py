@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.exchanges import Place, Said, label, visible
+from plus.feedback.conversation import Place, Said, label, visible
 from plus.feedback.tree import Node, read_tree
 from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError

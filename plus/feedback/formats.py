@@ -16,8 +16,8 @@ from plus.feedback import (
     wildchat,
     wildfeedback,
 )
-from plus.feedback.exchanges import Place
-from plus.feedback.last_wins import Given, LastWins
+from plus.feedback.conversation import Place
+from plus.feedback.last_reaction import Given, LastWins
 from plus.profiles.store import Entry
 
 Row = Mapping[str, Any]

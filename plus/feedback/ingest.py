@@ -13,9 +13,9 @@ from itertools import islice
 from pathlib import Path
 
 from plus.errors import SourceError
-from plus.feedback.exchanges import Place
+from plus.feedback.conversation import Place
 from plus.feedback.formats import FORMATS, nearest, recognise
-from plus.feedback.last_wins import UNKNOWN, LastWins
+from plus.feedback.last_reaction import UNKNOWN, LastWins
 from plus.feedback.streams import rows as lines_of
 from plus.feedback.wildfeedback import conversations
 from plus.profiles.store import Entry

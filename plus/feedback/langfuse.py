@@ -11,8 +11,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.exchanges import Place, Said, entries, label, said_of, visible
-from plus.feedback.last_wins import Given, LastWins
+from plus.feedback.conversation import Place, Said, entries, label, said_of, visible
+from plus.feedback.last_reaction import Given, LastWins
 from plus.feedback.open_webui import thumb
 from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError, text_of

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.exchanges import Place, label, reactions, said_of
-from plus.feedback.last_wins import Given, LastWins
+from plus.feedback.conversation import Place, label, reactions, said_of
+from plus.feedback.last_reaction import Given, LastWins
 from plus.feedback.tree import Node, path_to, read_tree
 from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError, text_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.exchanges import Place, Said, entries, said_of, stated_session, stated_time, stated_user
+from plus.feedback.conversation import Place, Said, entries, said_of, stated_session, stated_time, stated_user
 from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.exchanges import (
+from plus.feedback.conversation import (
     Place,
     asked_in,
     first_answer,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.exchanges import Place
+from plus.feedback.conversation import Place
 from plus.profiles.store import Entry
 from plus.sources.rows import read_row
 

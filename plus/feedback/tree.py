@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from plus.feedback.exchanges import Place, Said, entries, reactions, weak_pair
+from plus.feedback.conversation import Place, Said, entries, reactions, weak_pair
 from plus.profiles.store import Entry
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.exchanges import Place, entries, label, stated_time
+from plus.feedback.conversation import Place, entries, label, stated_time
 from plus.feedback.openai_chat import spoken
 from plus.profiles.store import Entry
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from plus.feedback.exchanges import Place, Said, asked_in, entries, label, said_of, stated_time, stated_user
+from plus.feedback.conversation import Place, Said, asked_in, entries, label, said_of, stated_time, stated_user
 from plus.feedback.openai_chat import spoken
 from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError, text_of
