@@ -12,7 +12,7 @@ from pathlib import Path
 
 from plus.cli.love import run
 from plus.love.run import Love
-from plus.shipped import shipped
+from plus.resources import shipped
 
 HEAD = "| conversation | voters | P[Love] | rate + own rate + leniency | gain | slope | ECE, if perfect | r, slope offline to online | by time |"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from plus.models.embeddings import Embeddings, minilm
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.signals import fit_head
 from plus.signals.head import CLASSES, SignalHead
 

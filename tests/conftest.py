@@ -59,7 +59,7 @@ def demo(tmp_path_factory) -> dict:
 def base():
     """The shipped tiny base as summarizer."""
     from plus.models.language_model import LanguageModelSummarizer
-    from plus.shipped import shipped
+    from plus.resources import shipped
 
     return LanguageModelSummarizer.from_pretrained(
         shipped("tiny_base"), max_prompt_length=512, max_completion_length=16
@@ -72,7 +72,7 @@ def reward_model():
     import torch
 
     from plus.models.reward_model import RewardModel
-    from plus.shipped import shipped
+    from plus.resources import shipped
 
     torch.manual_seed(0)
     return RewardModel.from_pretrained(shipped("tiny_base"), max_length=256)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources import polis
 from plus.train import run as training
 from plus.train import settings as options

@@ -11,7 +11,7 @@ from plus.models.run import last_text
 from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goal, Goals
 from plus.policy.trainer import PolicyConfig, local
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.worlds import pets
 
 HACK = "We could also talk about"

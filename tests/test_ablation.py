@@ -55,7 +55,7 @@ def test_a_static_model_does_not_move(tmp_path):
 
     from plus.benchmark.ablation import train_arm
     from plus.models.language_model import LanguageModelSummarizer
-    from plus.shipped import shipped
+    from plus.resources import shipped
 
     arm = replace(SMALL[REFERENCE], learning_rate=0.0)
     summarizer, reward_model = train_arm(arm, users(0), 0, shipped("tiny_base"), lambda step, metrics: None)

@@ -19,7 +19,7 @@ from plus.models.lora import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
 from plus.prompts import scorer_messages
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources import polis
 from plus.train import run as training
 from plus.train import settings as options

@@ -18,7 +18,7 @@ from endpoint_server import serving
 
 from plus.errors import RunError
 from plus.profiles.summary_file import SummaryFile, digest, fingerprint, written
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.types import Event, Preference, UserHistory
 from plus.worlds import pets
 

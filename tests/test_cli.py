@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import ENVIRONMENT, ROOT, plus
 
-from plus.shipped import shipped
+from plus.resources import shipped
 
 TRAIN = ["train", "--preset", "tiny", "--max_steps", "2", "--per_device_train_batch_size", "16"]
 

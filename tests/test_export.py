@@ -11,7 +11,7 @@ import pytest
 from conftest import ENVIRONMENT
 
 from plus.errors import SourceError
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources import export, generic
 from plus.sources.population import Dropped
 from plus.sources.splits import Plan

@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources import llmfao, polis
 from plus.sources.folds import Fold, answers, by_topics, by_users, by_users_and_answers, slice_of, within_users
 from plus.sources.leaks import pair_key
 from plus.sources.population import Dropped
-from plus.sources.recut import recut
+from plus.sources.resample import recut
 from plus.types import Event, Preference, Reaction
 
 

@@ -14,7 +14,7 @@ from plus.models.reward_model import RewardModel
 from plus.policy.model import Asked
 from plus.policy.rewards import scored
 from plus.policy.rewards_file import read, words_beyond
-from plus.shipped import shipped
+from plus.resources import shipped
 
 MODULE = """
 def polite(completions, **columns):

@@ -8,7 +8,7 @@ from love_logs import START, log
 
 from plus.love.guards import BURST, CAPPED, DUPLICATE, OFF, Guards, guard
 from plus.love.reactions import load
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources.population import Dropped
 from plus.types import Event, Reaction
 

@@ -15,7 +15,7 @@ from plus.errors import ModelError
 from plus.models import hub
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel
-from plus.shipped import shipped
+from plus.resources import shipped
 
 TOKEN = "hf_a_secret_of_the_test"
 LOAD = """

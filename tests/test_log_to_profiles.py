@@ -9,7 +9,7 @@ import sys
 import pytest
 from conftest import ENVIRONMENT, ROOT, plus
 
-from plus.shipped import shipped
+from plus.resources import shipped
 
 
 @pytest.mark.slow

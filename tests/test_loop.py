@@ -10,7 +10,7 @@ import torch
 from plus.audit.faithfulness import faithfulness
 from plus.evaluate.controls import read_controls
 from plus.models.reward_model import RewardModel
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 from plus.train.dataset import contexts

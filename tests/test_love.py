@@ -23,7 +23,7 @@ from plus.love.run import CLASSIFIER, Love, LoveSettings, fit, fit_temperature, 
 from plus.love.splits import new_users
 from plus.love.upsampling import Upsampling
 from plus.models.reward_model import RewardModel
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.types import Event, Reaction
 
 QUICK = LoveSettings(max_steps=60, look_every=20, members=1, users_per_step=16)

@@ -13,7 +13,7 @@ from plus.benchmark import embedding_methods
 from plus.benchmark import real_people as sources
 from plus.benchmark.embedding_methods import SETTINGS, People
 from plus.errors import SettingError, SourceError
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources.folds import Fold
 from plus.sources.population import Dropped, Population
 

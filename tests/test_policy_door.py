@@ -8,7 +8,7 @@ import pytest
 from pets_policy import asked
 
 from plus.policy.options import recommended
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.train.run_folder import read_jsonl
 
 GOALS = """

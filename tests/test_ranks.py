@@ -13,7 +13,7 @@ import torch
 from conftest import ENVIRONMENT
 from safetensors.torch import load_file, save_file
 
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.train.run_folder import TIMING, read_jsonl
 
 FULL: dict = {}

@@ -6,7 +6,7 @@ import json
 import random
 
 from plus.benchmark.position_bias import habit
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources import llmfao, ukpconvarg1
 
 

@@ -14,7 +14,7 @@ from plus.errors import SourceError
 from plus.love import reactions
 from plus.love.reactions import BACKWARDS, CONTRADICTED, IMPOSSIBLE, UNTIMED
 from plus.profiles.store import Store
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources.population import Dropped
 from plus.types import Event, Reaction
 

@@ -45,7 +45,7 @@ def test_once_or_once_per_summary_the_step_is_the_same(tmp_path, checkpointing):
     """Weights after three updates with the same seed, either way, also in micro-batches."""
     from plus.models.language_model import LanguageModelSummarizer
     from plus.models.reward_model import RewardModel
-    from plus.shipped import shipped
+    from plus.resources import shipped
 
     after = []
     for share in (True, False):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plus.sources.leaks import Revealed
-from plus.sources.recut import draw_targets, recut
+from plus.sources.resample import draw_targets, recut
 from plus.types import Event, Preference, Reaction
 
 texts = st.sampled_from(["a", "b", "c", "d", "e", " a "])

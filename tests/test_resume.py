@@ -15,7 +15,7 @@ import torch
 from conftest import ENVIRONMENT, plus
 from safetensors.torch import load_file
 
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.train.run_folder import TIMING, read_jsonl
 from plus.train.trainer import last_checkpoint
 

@@ -15,7 +15,7 @@ from test_signals import LABELS, macro_f1, talk
 
 from plus.errors import ModelError
 from plus.models.embeddings import Embeddings, minilm
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.signals import fit_head as training
 from plus.signals.head import CLASSES, Seen, SignalHead, features
 from plus.signals.rubrics import DISSATISFIED, SATISFIED

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plus.errors import SourceError
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources import llmfao, polis, ukpconvarg1
 from plus.sources.contexts import context_and_later
 from plus.sources.population import Dropped

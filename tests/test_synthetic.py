@@ -139,7 +139,7 @@ def test_a_cell_that_is_missing_among_others_is_named():
 
 def test_a_base_is_made_once_for_each_seed(tmp_path, monkeypatch):
     from plus.benchmark import language_models
-    from plus.shipped import shipped
+    from plus.resources import shipped
 
     made = []
 

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plus.sources.tally import Tally
+from plus.sources.counter import Tally
 
 
 @given(st.lists(st.integers(0, 40)))

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoTokenizer
 
 from plus.models.tiny import backward, batches, what_it_says
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.worlds import pets
 
 TOKENIZER = AutoTokenizer.from_pretrained(shipped("tiny_base"))

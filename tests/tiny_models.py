@@ -23,7 +23,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )  # fmt: skip
 
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources import polis
 from plus.types import Preference, Reaction
 

@@ -20,7 +20,7 @@ from torch import nn
 from torch.nn.functional import logsigmoid
 
 from plus.models.embeddings import Embeddings
-from plus.sources.recut import draw_targets
+from plus.sources.resample import draw_targets
 from plus.train.loop import Context
 from plus.types import Preference, UserHistory
 

@@ -25,7 +25,7 @@ from plus.evaluate.predictions import Prediction, to_rows
 from plus.measures import mean
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources.population import Population
 from plus.train import loop, run_folder
 from plus.train.coadapt import CoAdaptation

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plus.models import tiny
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources import llmfao, polis
 from plus.sources.contexts import build
 from plus.sources.folds import answers

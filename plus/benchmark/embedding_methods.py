@@ -31,7 +31,7 @@ from plus.models.event_reader import EventReader
 from plus.models.extractive import ExtractiveSummarizer
 from plus.prompts import event_lines
 from plus.sources.folds import Fold, answers
-from plus.sources.recut import recut
+from plus.sources.resample import recut
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 from plus.train.dataset import contexts

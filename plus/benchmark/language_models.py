@@ -33,7 +33,7 @@ from plus.evaluate.predictions import Prediction
 from plus.measures import margin
 from plus.models.embeddings import Embeddings, backbone
 from plus.models.reward_model import RewardModel
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.sources.folds import Fold
 from plus.sources.population import Population
 from plus.train import run as training

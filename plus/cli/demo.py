@@ -123,7 +123,7 @@ def run(seed: int, folder: Path, share_prefix: bool = True) -> dict[str, Any]:
 def _real_people(folder: Path, seed: int) -> dict[str, Any]:
     """A few updates on the shipped votes: it runs on real rows; what it predicts says little."""
     from plus.cli.train import run as train_run
-    from plus.shipped import shipped
+    from plus.resources import shipped
     from plus.train import settings as options
 
     report = train_run(

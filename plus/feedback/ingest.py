@@ -19,9 +19,9 @@ from plus.feedback.last_reaction import UNKNOWN, LastWins
 from plus.feedback.streams import rows as lines_of
 from plus.feedback.wildfeedback import conversations
 from plus.profiles.store import Entry
+from plus.sources.counter import Tally
 from plus.sources.messages import UnusableError
 from plus.sources.population import Dropped
-from plus.sources.tally import Tally
 from plus.types import Reaction
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".jsonl.gz", ".json.gz")

@@ -21,7 +21,7 @@ from torch.nn.functional import normalize
 from plus.errors import ModelError
 from plus.models.embeddings import Embeddings, Encode
 from plus.prompts import one_line
-from plus.shipped import shipped
+from plus.resources import shipped
 from plus.signals.features import around, hints
 from plus.signals.rubrics import DISSATISFIED, SATISFIED, Label
 from plus.signals.rules import UNSURE, Signal, plain, spoken, user_turns

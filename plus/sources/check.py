@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plus.sources.counter import Tally
 from plus.sources.files import OnBytes
 from plus.sources.generic import read
 from plus.sources.population import Dropped
 from plus.sources.rows import CONVERSATION, REACTION, Row
-from plus.sources.tally import Tally
 from plus.types import Preference
 
 

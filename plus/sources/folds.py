@@ -13,7 +13,7 @@ from random import Random
 
 from plus.sources.contexts import context_and_later, in_order
 from plus.sources.population import Dropped, Population
-from plus.sources.recut import draw_targets, recut
+from plus.sources.resample import draw_targets, recut
 from plus.types import Event, Example, Preference, Reaction, Split, UserHistory
 
 Events = Mapping[str, Sequence[Event]]

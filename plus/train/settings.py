@@ -12,7 +12,7 @@ import yaml
 
 from plus.datasets import OPTIONS
 from plus.errors import SettingError
-from plus.shipped import shipped
+from plus.resources import shipped
 
 # What a run needs beside the trainer's own options (`PLUSConfig`).
 RUN_OPTIONS: dict[str, Any] = {
