@@ -11,10 +11,10 @@ demo: $(READY)  ## the method on synthetic users, with its controls: a few minut
 	$(BIN)/plus demo
 
 test: $(READY)  ## the fast tests, at most ten minutes on two cores
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-slow: $(READY)  ## the rest: learning over seeds, crashes, full runs
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .

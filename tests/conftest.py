@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Before torch: as the command line does (plus/cli/main.py).
-
-ROOT = Path(__file__).parent.parent
-NO_SOCKETS = str(ROOT / "tests" / "no_sockets")  # On a process's path this blocks its network (test_networked.py).
-_PATH = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path == NO_SOCKETS]
-ENVIRONMENT = {
-    **os.environ, "PYTHONPATH": os.pathsep.join([*_PATH, str(ROOT)]), "HF_HUB_OFFLINE": "1", "COLUMNS": "200",
-}  # fmt: skip
-
-
-def plus(*arguments: str | Path, cwd: Path | None = None, timeout: float = 280) -> subprocess.CompletedProcess[str]:
-    """Run the real command line in a process of its own."""
-    command = [sys.executable, "-m", "plus", *map(str, arguments)]
-    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
+from filelock import FileLock
+from support.running import plus
 
 
 @pytest.fixture
@@ -49,10 +35,15 @@ def plus_here(capsys, monkeypatch):
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory) -> dict:
     """The result of `plus demo --seed 0 --json`, whose run folder is result["run"]."""
-    folder = tmp_path_factory.mktemp("demo") / "run"
-    done = plus("demo", "--seed", "0", "--output_dir", folder, "--json")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    one = tmp_path_factory.getbasetemp()
+    shared = one.parent if "PYTEST_XDIST_WORKER" in os.environ else one  # the workers of one session share a demo
+    folder, said = shared / "demo" / "run", shared / "demo.json"
+    with FileLock(f"{said}.lock"):
+        if not said.exists():
+            done = plus("demo", "--seed", "0", "--output_dir", folder, "--json")
+            assert done.returncode == 0, done.stderr[-3000:]
+            said.write_text(done.stdout)
+    return json.loads(said.read_text())
 
 
 @pytest.fixture

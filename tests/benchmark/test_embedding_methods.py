@@ -1,0 +1,147 @@
+"""Every method of the real-people benchmark runs on shipped votes, is judged on the same rows, and twice alike."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+
+import pytest
+from support.words import embeddings, encode
+
+from plus.benchmark import embedding_methods
+from plus.benchmark import real_people as sources
+from plus.benchmark.embedding_methods import SETTINGS, People
+from plus.errors import SettingError, SourceError
+from plus.resources import shipped
+from plus.sources.folds import Fold
+from plus.sources.population import Dropped, Population
+
+QUICK = dataclasses.replace(
+    SETTINGS["polis"], max_steps=4, look_every=2, users_per_step=4, num_generations=2, uniform=1
+)
+
+
+@pytest.fixture(scope="module")
+def folds():
+    return sources.load("polis", shipped("polis_sample"), Dropped())
+
+
+def test_every_method_judges_every_test_choice_with_its_controls(folds):
+    fold = folds[0]
+    methods = People(embeddings(), QUICK, ks=(2,)).methods()
+    size = len(fold.population.split("test"))
+    names = set()
+    with pytest.raises(SourceError, match="has no true personas, so there is no oracle"):
+        methods.pop("oracle")(fold, 0)  # The cell says so, and the rest is computed.
+    for name, method in methods.items():
+        rows = method(fold, 0)
+        found = {row.method for row in rows}
+        names |= found
+        assert name in found
+        assert len(rows) == size * len(found)
+        assert {row.group.split(",")[0] for row in rows} == {"new users"}
+    personal = {"vpl", "low_rank", "in_context", "random_2", "last_2", "surprise_2", "untrained_2", "extractive_2"}
+    assert {f"{name}, shuffled" for name in personal} <= names
+    assert {"extractive_2, read by random_2", "extractive_2, read by in_context", "extractive_text_2"} <= names
+    assert "bradley_terry, shuffled" not in names
+
+
+def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(folds):
+    fold = folds[-1]  # new answers: these borrow
+    assert fold.group == "new answers"
+    first = People(embeddings(), QUICK).read("extractive_4", fold, 0)
+    assert People(embeddings(), QUICK).read("extractive_4", fold, 0) == first
+    assert People(embeddings(), QUICK).read("extractive_4", fold, 1) != first
+
+
+def test_the_training_never_meets_a_test_user(folds, monkeypatch):
+    """A planted spy on re-cutting: every event that training reads is a training user's."""
+    fold, asked = folds[0], []
+    real = embedding_methods.recut
+    monkeypatch.setattr(embedding_methods, "recut", lambda events, *rest: asked.append(events) or real(events, *rest))
+    People(embeddings(), QUICK).read("random_4", fold, 0)
+    tested = set(fold.population.users("test")) | set(fold.population.users("validation"))
+    assert asked
+    assert all(events in fold.events.values() for events in asked)
+    assert not tested & set(fold.events)
+
+
+def test_a_fold_with_nothing_to_train_on_or_to_predict_says_so(folds):
+    empty = Fold("empty", "new users", Population("empty", (), {}))
+    with pytest.raises(SourceError, match="no user to train on"):
+        People(embeddings(), QUICK).read("bradley_terry", empty, 0)
+    with pytest.raises(SourceError, match="no choice to predict"):
+        People(embeddings(), QUICK).methods()["majority"](empty, 0)
+
+
+def test_sources_name_what_they_take():
+    with pytest.raises(SettingError, match="llmfao, polis, ukpconvarg1"):
+        sources.load("nonsense", "x", Dropped())
+    with pytest.raises(SettingError, match="--data_dir"):
+        sources.load("polis", None, Dropped())
+    dropped = Dropped()
+    found = sources.load("llmfao", shipped("llmfao_sample"), dropped)
+    assert {fold.group for fold in found} == {"same users", "new users", "new prompts"}
+    assert dropped
+
+
+def test_the_command_prints_a_table_leaves_a_report_and_continues(plus_here, tmp_path, monkeypatch):
+    from plus.models import embeddings as module
+
+    monkeypatch.setattr(module, "minilm", lambda: encode)
+    arguments = [
+        "benchmark",
+        "--dataset_name",
+        "polis",
+        "--data_dir",
+        shipped("polis_sample"),
+        "--output_dir",
+        tmp_path / "b",
+    ]
+    status, out, err = plus_here(*arguments, "--methods", "majority,longer_wins,constant", "--seeds", "1", "--json")
+    assert status == 0, err
+    report = json.loads(out)
+    assert report["dataset"] == "polis/polis_sample", "by which its goals are found, wherever the folder lies"
+    row = report["groups"]["new users"]["rows"]
+    assert row["constant"]["all"][0] == 0.5
+    assert row["majority"]["all"][0] > 0.5
+    assert json.loads((tmp_path / "b" / "report.json").read_text()) == report
+    cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "b" / "cells").iterdir()}
+    status, out, err = plus_here(*arguments, "--methods", "majority,constant", "--seeds", "1")
+    assert status == 0, err
+    assert "| majority |" in out
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "b" / "cells").iterdir()} == cells
+
+
+def test_without_the_sentence_model_what_needs_it_says_so_and_the_rest_is_computed(plus_here, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # as where the extra is not installed
+    status, out, err = plus_here(
+        "benchmark", "--dataset_name", "polis", "--data_dir", shipped("polis_sample"), "--output_dir", tmp_path,
+        "--methods", "majority,vpl", "--seeds", "1",
+    )  # fmt: skip
+    assert status == 0, err
+    assert "| vpl | - (see below) | | | |" in out
+    assert (
+        "- vpl, 6 cells: sentence embeddings need sentence-transformers; pip install 'plus-preferences[embed]'" in out
+    )
+    rows = json.loads((tmp_path / "report.json").read_text())["groups"]["new users"]["rows"]
+    assert rows.keys() == {"majority"} and rows["majority"]["all"][0] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (
+            ["--dataset_name", "nonsense"],
+            "--dataset_name is 'nonsense'; plus benchmark takes llmfao, polis, ukpconvarg1",
+        ),
+        (["--dataset_name", "polis"], "give their folder with --data_dir"),
+        (["--dataset_name", "polis", "--data_dir", "/nowhere"], "there is no folder /nowhere"),
+    ],
+)
+def test_mistakes_are_one_line(plus_here, arguments, complaint):
+    status, out, err = plus_here("benchmark", *arguments)
+    assert (status, out) == (2, "")
+    assert complaint in err
+    assert len(err.strip().splitlines()) == 1

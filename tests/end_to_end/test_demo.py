@@ -1,0 +1,45 @@
+"""The demo keeps its promises: thresholds.toml, every seed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.running import plus
+
+from plus.benchmark.thresholds import missed
+
+
+def kept(result: dict) -> None:
+    assert missed(result) == []
+    assert len(result["examples"]) == 5
+    for example in result["examples"]:
+        assert "talked about" in example["before"]
+        assert example["after"] == example["truth"]
+
+
+def test_the_demo_keeps_its_promises_and_leaves_a_run_folder(demo):
+    kept(demo)
+    run = Path(demo["run"])
+    expected = {"config.json", "metrics.jsonl", "samples.jsonl", "summaries.jsonl", "report.json", "curves.png", "README.md", "summarizer", "reward_model", "bradley_terry"}  # fmt: skip
+    assert expected <= {path.name for path in run.iterdir()}
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in metrics] == list(range(1, len(metrics) + 1))
+    logged = {
+        "reward", "margin", "accuracy", "accuracy_empty", "accuracy_other", "summary_gain", "kl", "entropy", "summary_length",
+        "distinct_summaries", "seconds", "tokens", "reward_model_loss",
+    }  # fmt: skip
+    assert all(logged <= row.keys() for row in metrics)
+    summaries = [json.loads(line) for line in (run / "summaries.jsonl").read_text().splitlines()]
+    assert len({row["user_id"] for row in summaries}) == len(summaries) == 2048 + 2000
+    assert demo["seconds"] <= 240
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_every_seed_keeps_them(tmp_path, seed):
+    done = plus("demo", "--seed", str(seed), "--output_dir", tmp_path / "run", "--json", timeout=390)
+    assert done.returncode == 0, done.stderr[-2000:]
+    kept(json.loads(done.stdout))
