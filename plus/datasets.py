@@ -11,8 +11,8 @@ from typing import Any
 from plus.errors import SettingError, SourceError
 from plus.sources import arena, generic, llmfao, plus_rows, polis, prism, synthesizeme, ukpconvarg1, ultrafeedback
 from plus.sources.files import FORMATS
-from plus.sources.population import Population
 from plus.sources.splits import Plan
+from plus.types import Population
 from plus.worlds import pets, pets_ood, styles
 
 FROM_FOLDER: dict[str, Callable[..., Population]] = {

@@ -1,12 +1,20 @@
-"""Where the files that come with plus are: in `data/` of a clone, in `plus/_data` of a wheel."""
+"""Files that come with plus: models and samples in `data/` of a clone or `plus/_data` of a wheel, thresholds beside code."""
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
 
 
 def shipped(name: str) -> Path:
-    """The folder or file `name` that comes with plus, such as "tiny_base"."""
-    package = Path(__file__).parent
-    inside = package / "_data" / name
-    return inside if inside.exists() else package.parent / "data" / name
+    """Find the folder or file `name` that comes with plus, such as "tiny_base"."""
+    inside = PACKAGE / "_data" / name
+    return inside if inside.exists() else PACKAGE.parent / "data" / name
+
+
+def thresholds(name: str) -> dict[str, Any]:
+    """Read the TOML file of thresholds at `plus/<name>.toml`, such as "policy/hacking"."""
+    return tomllib.loads((PACKAGE / f"{name}.toml").read_text(encoding="utf-8"))

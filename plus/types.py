@@ -6,9 +6,10 @@ torch, so whoever only edits, exports or personalizes never pays for it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypedDict
+from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 Split = Literal["train", "validation", "test"]
 EventKind = Literal["message", "choice", "reaction", "edit", "remark"]
@@ -156,6 +157,65 @@ def _event(name: str, item: Any) -> Event:
     raise ValueError(
         f"history item {name} has {found}; give {{prompt, chosen, rejected}}, {{prompt, completion, label}}, or text"
     )
+
+
+class Entry(NamedTuple):
+    """An event on its way into the store. `held_out` None lets a fixed share of the choices be held out."""
+
+    user_id: str
+    event: Event
+    session_id: str = ""
+    held_out: bool | None = None
+
+
+class Dropped(Counter[str]):
+    """reason -> how many were left out, with the first place each reason was met, and the columns
+    of the first row that was no row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first: dict[str, str] = {}
+        self.columns: tuple[str, ...] = ()
+
+    def add(self, reason: str, where: str = "", count: int = 1) -> None:
+        """Count one thing that is left out; `where` names its row."""
+        self[reason] += count
+        self.first.setdefault(reason, where)
+
+    def lines(self) -> list[str]:
+        """One line a reason, as people read it."""
+        return [
+            f"{count} x {reason}" + (f" (first: {self.first[reason]})" if self.first.get(reason) else "")
+            for reason, count in self.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Population:
+    """Users of one data set.
+
+    examples: one row per (context, target). Every example of a user shares that user's split, unless
+        the split is by topics or by later choices, or the data states another.
+    histories: the text a summary is written from, for *every* user, also those without a target.
+    personas: the true taste in words, known for synthetic users only (the *oracle* row).
+    best_possible: the accuracy of whoever reads the contexts perfectly, where it can be computed.
+    dropped: everything that was left out. Nothing is dropped without an entry.
+    """
+
+    name: str
+    examples: tuple[Example, ...]
+    histories: Mapping[str, UserHistory]
+    personas: Mapping[str, str] = field(default_factory=dict)
+    dropped: Dropped = field(default_factory=Dropped)
+    best_possible: float | None = None
+
+    def split(self, name: Split) -> list[Example]:
+        """The examples of one split, in order."""
+        return [example for example in self.examples if example.split == name]
+
+    def users(self, name: Split) -> list[str]:
+        """The users of one split, in order of appearance."""
+        return list(dict.fromkeys(example.history.user_id for example in self.split(name)))
 
 
 class Summarizer(Protocol):

@@ -22,8 +22,7 @@ from plus.love.report import ranking
 from plus.love.run import LoveSettings, fit, frozen_readers
 from plus.measures import mean
 from plus.models.embeddings import Embeddings, minilm
-from plus.sources.population import Dropped
-from plus.types import Event, Reaction
+from plus.types import Dropped, Event, Reaction
 
 ATTACKS = {"burst": 0.5, "drip": 3600.0, "reworded": 3600.0}
 EXTRA = ("really", "so", "truly", "indeed", "well", "yes", "friends", "folks", "again", "please")

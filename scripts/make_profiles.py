@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from plus.profiles.saving import save_model
-from plus.profiles.store import Entry, Store
-from plus.types import Event
+from plus.profiles.store import Store
+from plus.types import Entry, Event
 from plus.worlds import pets
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from plus.benchmark import evidence_page, targets
 from plus.benchmark.position_bias import HABIT
-from plus.benchmark.thresholds import thresholds
 from plus.errors import EvidenceError
 from plus.evaluate import markdown
 from plus.evaluate.intervals import Interval
@@ -195,14 +194,14 @@ def _demo(printed: Mapping[str, Any]) -> dict[str, Any]:
             found = found[part]
         return found
 
-    return {"seed": printed["seed"], "seconds": printed["seconds"], "values": {name: value(name) for name in thresholds()}}  # fmt: skip
+    return {"seed": printed["seed"], "seconds": printed["seconds"], "values": {name: value(name) for name in targets.promised()}}  # fmt: skip
 
 
 def _promised(result: Mapping[str, Any], brief: bool) -> str:
     runs = result["runs"]
     rows = [
         [f"`{name}`", f"{low:g} to {high:g}", " / ".join(f"{run['values'][name]:.3f}" for run in runs), MEANING[name]]
-        for name, (low, high) in thresholds().items()
+        for name, (low, high) in targets.promised().items()
     ]
     seeds = " / ".join(str(run["seed"]) for run in runs)
     seconds = ", ".join(f"{run['seconds']:.0f}" for run in runs)

@@ -17,8 +17,8 @@ from plus import datasets
 from plus.cli.train import run as train
 from plus.evaluate.intervals import user_interval
 from plus.evaluate.predictions import Prediction
+from plus.jsonl import read_whole_lines
 from plus.train import settings as options
-from plus.train.run_folder import read_jsonl
 
 VARIANTS = ("styles", "styles_unlabelled")
 
@@ -32,7 +32,7 @@ def predictions(out: Path, variant: str, seed: int, base: Path, max_steps: int) 
     }  # fmt: skip
     if not (folder / "report.json").exists():
         train(options.resolve(flags))
-    rows = [row for row in read_jsonl(folder / "predictions.jsonl") if row["method"] == "own"]
+    rows = [row for row in read_whole_lines(folder / "predictions.jsonl") if row["method"] == "own"]
     return [Prediction(**{**row, "seed": seed}) for row in rows]
 
 

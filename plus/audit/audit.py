@@ -23,8 +23,7 @@ from plus.evaluate.learning_curve import curve, learning_curve
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import groups, plain, scorecard
 from plus.judge.judge import Judge
-from plus.sources.population import Population
-from plus.types import Example, Scorer, Summarizer
+from plus.types import Example, Population, Scorer, Summarizer
 from plus.worlds import styles
 
 CURVE = "own, by past events"  # the method under which the learning curve's predictions are kept

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 from plus.audit.faithfulness import KNOWN
 from plus.sources.leaks import pair_key
-from plus.sources.population import Population
-from plus.types import Event, Example, Preference
+from plus.types import Event, Example, Population, Preference
 
 SIMILAR = 0.8  # of the five-letter pieces of two answers, this share in common
 PIECE = 5

@@ -10,8 +10,8 @@ from transformers import TrainerCallback
 
 from plus.evaluate.controls import readings
 from plus.evaluate.predictions import Prediction
-from plus.sources.population import Population
 from plus.train import run as training
+from plus.types import Population
 from plus.worlds import pets
 
 

@@ -12,10 +12,9 @@ from plus.evaluate import figures, markdown
 from plus.evaluate.comparison import by_method
 from plus.evaluate.learning_curve import curve
 from plus.evaluate.predictions import Prediction, predict, to_rows
+from plus.jsonl import read_whole_lines, write_json, write_jsonl
 from plus.measures import mean
-from plus.sources.population import Population
-from plus.train import run_folder
-from plus.types import Scorer, Summarizer
+from plus.types import Population, Scorer, Summarizer
 
 
 def report(
@@ -61,7 +60,7 @@ def write_audit(
 ) -> None:
     """report.json and everything of `write_page`, in a new `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    run_folder.write_json(folder / "report.json", audited)
+    write_json(folder / "report.json", audited)
     write_page(folder, audited, predictions, run)
 
 
@@ -69,7 +68,7 @@ def write_page(
     folder: Path, audited: Mapping[str, Any], predictions: Sequence[Prediction], run: Path | None = None
 ) -> None:
     """report.md, predictions.jsonl and plots; those over training come from the metrics of `run`."""
-    run_folder.write_jsonl(folder / "predictions.jsonl", to_rows(predictions))
+    write_jsonl(folder / "predictions.jsonl", to_rows(predictions))
     made = draw(folder, predictions, run)
     (folder / "report.md").write_text(markdown.audit_page(audited, made), encoding="utf-8")
 
@@ -83,7 +82,7 @@ def draw(folder: Path, predictions: Sequence[Prediction], run: Path | None = Non
     if past := [p for p in predictions if p.method == CURVE]:
         figures.learning_curve_figure({"own summary": curve(past)}, folder / "learning_curve.png")
         made.append("learning_curve.png")
-    metrics = run_folder.read_jsonl(run / "metrics.jsonl") if run else []
+    metrics = read_whole_lines(run / "metrics.jsonl") if run else []
     if metrics:
         name = run.name if run else ""
         figures.gain_figure({name: metrics}, folder / "summary_gain.png")

@@ -8,7 +8,7 @@ Relation to PLUS: the same reward model and rows; the summary is the truth inste
 from __future__ import annotations
 
 from plus.errors import SourceError
-from plus.sources.population import Population
+from plus.types import Population
 
 
 def summaries(population: Population) -> dict[str, str]:

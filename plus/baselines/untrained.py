@@ -15,8 +15,7 @@ from collections.abc import Mapping, Sequence
 from plus.measures import mean
 from plus.models.language_model import LanguageModelSummarizer
 from plus.prompts import INSTRUCTION
-from plus.sources.population import Population
-from plus.types import Scorer
+from plus.types import Population, Scorer
 
 PROMPTS = (
     INSTRUCTION,

@@ -22,15 +22,16 @@ from plus.evaluate import markdown
 from plus.evaluate.comparison import write_comparison
 from plus.evaluate.controls import readings
 from plus.evaluate.predictions import Prediction, to_rows
+from plus.jsonl import read_whole_lines, write_json, write_jsonl
 from plus.measures import mean
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel
 from plus.resources import shipped
-from plus.sources.population import Population
-from plus.train import loop, run_folder
+from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 from plus.train.dataset import contexts
 from plus.train.objectives import ValueBaseline, rloo
+from plus.types import Population
 
 REFERENCE = "plus"
 
@@ -91,7 +92,7 @@ def run_ablation(
             place = folder / "cells" / f"{_slug(name)}-{seed}"
             stored = (place / "cell.json").exists()
             made, facts = read_cell(place, arm) if stored else _store(place, name, seed, arm, population, base(seed))
-            log = run_folder.read_jsonl(place / "metrics.jsonl")
+            log = read_whole_lines(place / "metrics.jsonl")
             predictions += made
             measured.setdefault(name, []).append(facts | {"updates": updates_to(log)})
             metrics.setdefault(name, log)
@@ -104,7 +105,7 @@ def run_ablation(
     page = (folder / "report.md").read_text(encoding="utf-8")
     (folder / "report.md").write_text(page + "\n" + _facts_table(measured), encoding="utf-8")
     result["measured"] = measured
-    run_folder.write_json(folder / "report.json", result)
+    write_json(folder / "report.json", result)
     return result
 
 
@@ -162,7 +163,7 @@ def read_cell(place: Path, arm: Arm) -> Cell:
     """A stored cell. Raises SettingError when it was run with other settings, EvidenceError when torn."""
     try:
         facts = json.loads((place / "cell.json").read_text(encoding="utf-8"))
-        rows = [Prediction(**row) for row in run_folder.read_jsonl(place / "predictions.jsonl")]
+        rows = [Prediction(**row) for row in read_whole_lines(place / "predictions.jsonl")]
     except (json.JSONDecodeError, TypeError) as error:
         raise EvidenceError(f"{place} cannot be read ({error}); remove it and it is run again") from error
     if facts["settings"] != asdict(arm):
@@ -184,9 +185,9 @@ def _store(place: Path, name: str, seed: int, arm: Arm, population: Population, 
         name, seed, arm, population, base, lambda step, values: log.append({"step": step, **values})
     )  # fmt: skip
     place.mkdir(parents=True, exist_ok=True)
-    run_folder.write_jsonl(place / "predictions.jsonl", to_rows(made))
-    run_folder.write_jsonl(place / "metrics.jsonl", log)
-    run_folder.write_json(place / "cell.json", facts)
+    write_jsonl(place / "predictions.jsonl", to_rows(made))
+    write_jsonl(place / "metrics.jsonl", log)
+    write_json(place / "cell.json", facts)
     return made, facts
 
 

@@ -12,9 +12,8 @@ from plus.resources import shipped
 from plus.sources import llmfao, polis
 from plus.sources.contexts import build
 from plus.sources.folds import answers
-from plus.sources.population import Dropped
 from plus.sources.splits import Plan
-from plus.types import Preference, Reaction
+from plus.types import Dropped, Preference, Reaction
 from plus.worlds import pets_ood, styles
 
 TOKENIZER_ROWS = 4000

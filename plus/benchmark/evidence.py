@@ -26,7 +26,7 @@ from plus.benchmark.language_models import (
     own_base,
     shipped_base,
 )
-from plus.train.run_folder import read_jsonl, write_json
+from plus.jsonl import read_whole_lines, write_json
 
 # (OUT, data set) -> its methods, and in words the bases that they start from.
 Subject = Callable[[Path, str], tuple[Synthetic, str]]
@@ -74,7 +74,7 @@ def report(out: Path, seeds: range, subject: Subject = subject) -> bool:
 def seconds(folder: Path) -> dict[str, float]:
     """Processor seconds of the bases, of each data set's methods, and together."""
     found = {name: folder / name / "seconds.jsonl" for name in ("bases", *DATA)}
-    spent = {name: sum(row["cpu_seconds"] for row in read_jsonl(path)) for name, path in found.items()}
+    spent = {name: sum(row["cpu_seconds"] for row in read_whole_lines(path)) for name, path in found.items()}
     return spent | {"together": sum(spent.values())}
 
 

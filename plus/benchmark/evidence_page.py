@@ -6,20 +6,19 @@ What is promised stands in evidence.toml.
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from plus.evaluate import markdown
+from plus.resources import thresholds
 
 DATA = ("pets", "pets_ood", "pets_ood_k2", "styles", "styles_unlabelled")
-FILE = Path(__file__).with_name("evidence.toml")
 
 
 def promises() -> dict[str, dict[str, tuple[float, float]]]:
     """Data set -> method -> (lowest, highest) accepted accuracy, the mean over seeds."""
-    read = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    read = thresholds("benchmark/evidence")
     return {data: {name: (low, high) for name, (low, high) in rows.items()} for data, rows in read.items()}
 
 

@@ -15,8 +15,8 @@ from plus.evaluate.intervals import interval, paired_difference, user_interval
 from plus.evaluate.learning_curve import curve
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import plain
+from plus.jsonl import read_whole_lines, write_json
 from plus.measures import mean
-from plus.train.run_folder import read_jsonl, write_json
 
 REFERENCE = "plus"
 CURVES = ("plus", "in_context")
@@ -71,7 +71,7 @@ def missing(results: Results, methods: Sequence[str]) -> dict[str, str]:
 def cpu_seconds(folder: Path) -> dict[str, float]:
     """Method -> processor seconds of all its cells; what was computed twice counts twice."""
     total: dict[str, float] = {}
-    for row in read_jsonl(folder / "seconds.jsonl"):
+    for row in read_whole_lines(folder / "seconds.jsonl"):
         method = row["what"].split(", ")[0]
         total[method] = round(total.get(method, 0.0) + row["cpu_seconds"], 1)
     return total
@@ -138,7 +138,7 @@ def _draw(folder: Path, found: Mapping[str, Sequence[Prediction]], curves: Mappi
     if curves:
         figures.learning_curve_figure(curves, folder / "learning_curve.png")
         made.append("learning_curve.png")
-    runs = {run.name: read_jsonl(run / "metrics.jsonl") for run in sorted((folder / "runs").glob("*"))}
+    runs = {run.name: read_whole_lines(run / "metrics.jsonl") for run in sorted((folder / "runs").glob("*"))}
     if runs := {name: rows for name, rows in runs.items() if rows}:
         figures.gain_figure(runs, folder / "summary_gain.png")
         figures.length_figure(runs, folder / "length.png")

@@ -35,11 +35,10 @@ from plus.models.embeddings import Embeddings, backbone
 from plus.models.reward_model import RewardModel
 from plus.resources import shipped
 from plus.sources.folds import Fold
-from plus.sources.population import Population
 from plus.train import run as training
 from plus.train import settings as options
 from plus.train.dataset import contexts
-from plus.types import Preference, Scorer, Summarizer, UserHistory
+from plus.types import Population, Preference, Scorer, Summarizer, UserHistory
 from plus.worlds import pets_talk
 
 LONG = "in_context_long"

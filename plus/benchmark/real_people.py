@@ -8,8 +8,7 @@ from plus.datasets import SYNTHETIC
 from plus.errors import SettingError
 from plus.sources import llmfao, polis, ukpconvarg1
 from plus.sources.folds import Events, Fold, by_topics, by_users, by_users_and_answers, within_users
-from plus.sources.population import Dropped
-from plus.types import Preference
+from plus.types import Dropped, Preference
 
 MIN_VOTES = 12
 PAIRS = 40  # targets of a Polis voter, who has hundreds of (agreed, disagreed) pairs

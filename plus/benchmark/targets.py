@@ -1,22 +1,36 @@
-"""What the benchmark on real people is meant to reach (goals.toml), beside what was measured."""
+"""Targets beside measurements: the demo's promises (demo.toml), the benchmark's goals on real people (targets.toml)."""
 
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from plus.evaluate import markdown
+from plus.resources import thresholds
 
-FILE = Path(__file__).with_name("targets.toml")
+
+def promised() -> dict[str, tuple[float, float]]:
+    """Dotted name of a value of the demo -> (lowest, highest) accepted."""
+    return {name: (low, high) for name, (low, high) in thresholds("benchmark/demo").items()}
+
+
+def missed(result: Mapping[str, Any]) -> list[str]:
+    """One line for each promise that `result` (nested by the dots of the names) does not keep."""
+    lines = []
+    for name, (low, high) in promised().items():
+        value: Any = result
+        for part in name.split("."):
+            value = value[part]
+        if not low <= value <= high:  # NaN is a miss.
+            lines.append(f"{name} is {value:.3f}, promised {low:g} to {high:g}")
+    return lines
 
 
 def judged(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Each goal of the report's data set: `measured` is [mean, low, high, users, choices] or None where it
     was not run, `short` by how much the goal is missed (0 where it is reached)."""
-    goals = tomllib.loads(FILE.read_text(encoding="utf-8"))["goal"]
+    goals = thresholds("benchmark/targets")["goal"]
     return [_judge(goal, report) for goal in goals if report["dataset"] in goal["data"]]
 
 

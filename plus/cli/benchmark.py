@@ -84,7 +84,7 @@ def run(
 ) -> dict[str, Any]:
     """Compute the missing cells on real people and write the report."""
     from plus.benchmark import real_people as sources
-    from plus.sources.population import Dropped
+    from plus.types import Dropped
 
     dropped = Dropped()
     folds = sources.load(dataset_name, data_dir, dropped)
@@ -92,8 +92,8 @@ def run(
         say(f"left out: {line}")
     with loading("loading torch and the sentence model"):
         from plus.benchmark import cells, embedding_methods, embedding_tables, position_bias
+        from plus.jsonl import write_json
         from plus.models.embeddings import Embeddings, minilm
-        from plus.train.run_folder import write_json
     settings = embedding_methods.SETTINGS[dataset_name]
     name = folds[0].name.split("/new")[0].split("/same")[0]
     folder = output_dir or Path("runs") / f"benchmark-{name.replace('/', '-')}"

@@ -20,9 +20,10 @@ from plus.types import Turn
 if TYPE_CHECKING:
     import httpx2
 
-    from plus.profiles.store import Entry, Store
+    from plus.profiles.store import Store
     from plus.serve.chat import Round
     from plus.serve.client import PersonalizedOpenAI
+    from plus.types import Entry
 
 HELP = "a or b: the better answer; =: no difference; again: ask once more; quit (or Ctrl-D): leave"
 
@@ -142,7 +143,7 @@ class _Record:
     def add(self, made: Round, place: int) -> None:
         """Keep the choice of the answer at `place`, before anything else is asked."""
         from plus.errors import ForgottenError, ProfileError
-        from plus.profiles.store import Entry
+        from plus.types import Entry
 
         event = made.chose(place, f"{self.session}-{self.rounds}", time.time())
         self.waiting.append(Entry(self.user, event, self.session))

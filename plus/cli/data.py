@@ -85,8 +85,8 @@ def split(
     """
     from plus import datasets
     from plus.sources import export, generic
-    from plus.sources.population import Dropped
     from plus.sources.splits import Plan
+    from plus.types import Dropped
 
     with notes.status(f"reading {source}"):
         if _is_named(source):
@@ -133,7 +133,7 @@ def _rows(source: str, data_dir: str | None, user_id_column: str) -> Iterator[di
     from plus import datasets
     from plus.errors import SourceError
     from plus.sources import export, generic
-    from plus.sources.population import Dropped
+    from plus.types import Dropped
 
     if _is_named(source):
         yield from export.population_rows(datasets.load(source, data_dir))

@@ -51,11 +51,11 @@ def run(seed: int, folder: Path, share_prefix: bool = True) -> dict[str, Any]:
         from plus.audit.report import write_page
         from plus.audit.run_card import write_card
         from plus.baselines import bradley_terry, oracle, untrained
-        from plus.benchmark.thresholds import missed
+        from plus.benchmark.targets import missed
         from plus.evaluate.plots import plot_curves
+        from plus.jsonl import write_json
         from plus.measures import accuracy
         from plus.train import run as training
-        from plus.train import run_folder
         from plus.train import settings as options
         from plus.train.run_log import Progress
         from plus.worlds import pets
@@ -113,7 +113,7 @@ def run(seed: int, folder: Path, share_prefix: bool = True) -> dict[str, Any]:
         for h, old in zip(shown, before_greedy, strict=True)
     ]
     result |= {"seed": seed, "run": str(folder), "missed": missed(result)}
-    run_folder.write_json(folder / "report.json", result)
+    write_json(folder / "report.json", result)
     write_page(folder, result["audit"], predictions, folder)
     plot_curves(folder)
     write_card(folder, settings, result)

@@ -142,8 +142,8 @@ def _show(persons: list[Person], base_url: str, models: list[str], answer_model:
 
 
 def _write(folder: Path, found: dict[str, Any], as_json: bool) -> None:
+    from plus.jsonl import write_json
     from plus.judge import report
-    from plus.train.run_folder import write_json
 
     notes_of = [
         "A judge that compares answers reads the user's history, a checklist and the reward model the summary: the first "

@@ -77,7 +77,7 @@ def run(
     from plus.love import splits as deal
     from plus.love.guards import OFF, Guards, guard
     from plus.love.upsampling import Upsampling
-    from plus.sources.population import Dropped
+    from plus.types import Dropped
 
     if split_by not in ("users", "time"):
         raise SettingError(f"--split_by is {split_by!r}; it takes users or time")
@@ -91,10 +91,11 @@ def run(
             say(f"{title}: {line}")
     splits = deal.later(events, seed=seed) if split_by == "time" else deal.new_users(events, seed=seed)
     with loading("loading torch and the sentence model"):
+        from plus.jsonl import write_json
         from plus.love import report as judging
         from plus.love import run as training
         from plus.love.batches import Texts
-        from plus.train.run_folder import refuse_if_used, write_json
+        from plus.train.run_folder import refuse_if_used
     if output_dir is not None:
         refuse_if_used(output_dir)
     texts = Texts(condition, _summaries(summaries))

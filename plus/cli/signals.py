@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from plus.judge.reply_cache import Replies
     from plus.signals.asked_signals import AskedSignals
     from plus.signals.rules import Signal
-    from plus.sources.population import Dropped
-    from plus.types import Message, Turn
+    from plus.types import Dropped, Message, Turn
 
 Labels = Callable[[Sequence[Sequence["Turn"]]], list[list["Signal"]]]
 REPLY_TOKENS = 1024
@@ -57,7 +56,7 @@ def signals(
     Example: plus signals conversations.jsonl --json
     """
     from plus.errors import SourceError
-    from plus.sources.population import Dropped
+    from plus.types import Dropped
 
     if not file.is_file():
         raise SourceError(f"there is no file {file}; give conversations as JSONL or JSON")

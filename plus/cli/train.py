@@ -136,8 +136,8 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
         from plus.audit.run_card import write_card
         from plus.baselines import bradley_terry
         from plus.evaluate.plots import plot_curves
+        from plus.jsonl import write_json
         from plus.train import run as training
-        from plus.train import run_folder
         from plus.train.run_log import Progress
     population = datasets.from_settings(settings)
     for line in population.dropped.lines():
@@ -164,7 +164,7 @@ def run(settings: dict[str, Any]) -> dict[str, Any]:
     with notes.status("summarizing every user and judging on new ones"):
         summaries = training.write_summaries(trained.folder, trained.summarizer, population)
         report, predictions = judge(population, trained.reward_model, summaries, plain, trained.summarizer)
-        run_folder.write_json(trained.folder / "report.json", report)
+        write_json(trained.folder / "report.json", report)
         write_page(trained.folder, report["audit"], predictions, trained.folder)
         plot_curves(trained.folder)
         write_card(trained.folder, settings, report)

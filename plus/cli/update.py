@@ -14,8 +14,7 @@ from plus.cli.stores import open_store
 if TYPE_CHECKING:
     from plus.models.embeddings import Encode
     from plus.profiles.rules import Similar
-    from plus.profiles.store import Entry
-    from plus.types import UserHistory
+    from plus.types import Entry, UserHistory
 
 ALIKE = 0.85  # cosine similarity from which two sentences say the same: close rewordings only (notebooks/LOG.md)
 
@@ -66,7 +65,7 @@ def update_store(
 
 
 def _entries(histories: dict[str, UserHistory]) -> Iterator[Entry]:
-    from plus.profiles.store import Entry
+    from plus.types import Entry
 
     for user_id, history in histories.items():
         for event in history.events:

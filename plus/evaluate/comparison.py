@@ -11,7 +11,7 @@ from plus.evaluate import figures, markdown
 from plus.evaluate.intervals import paired_difference
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import plain, scorecard
-from plus.train.run_folder import write_json
+from plus.jsonl import write_json
 
 
 def compare(predictions: Sequence[Prediction], reference: str | None = None) -> dict[str, Any]:

@@ -11,8 +11,7 @@ from plus.evaluate.calibration import calibration
 from plus.evaluate.intervals import Interval, user_interval
 from plus.evaluate.predictions import Prediction
 from plus.measures import mean
-from plus.sources.population import Population
-from plus.types import Example
+from plus.types import Example, Population
 
 
 class UserAccuracy(NamedTuple):

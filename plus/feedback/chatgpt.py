@@ -11,8 +11,8 @@ from typing import Any
 
 from plus.feedback.conversation import Place, Said, label, visible
 from plus.feedback.tree import Node, read_tree
-from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError
+from plus.types import Entry
 
 COLUMNS = ("mapping", "current_node")
 _SHOWN = ("text", "multimodal_text", "code", None)

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError, text_of
-from plus.sources.population import Dropped
 from plus.sources.timestamps import seconds
-from plus.types import Event, Preference, Reaction, Turn
+from plus.types import Dropped, Entry, Event, Preference, Reaction, Turn
 
 EARLIER = 20  # turns before a prompt that a pair or a reaction keeps, the latest
 _ROLES = {

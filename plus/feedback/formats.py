@@ -18,7 +18,7 @@ from plus.feedback import (
 )
 from plus.feedback.conversation import Place
 from plus.feedback.last_reaction import Given, LastWins
-from plus.profiles.store import Entry
+from plus.types import Entry
 
 Row = Mapping[str, Any]
 

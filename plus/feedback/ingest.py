@@ -18,11 +18,9 @@ from plus.feedback.formats import FORMATS, nearest, recognise
 from plus.feedback.last_reaction import UNKNOWN, LastWins
 from plus.feedback.streams import rows as lines_of
 from plus.feedback.wildfeedback import conversations
-from plus.profiles.store import Entry
 from plus.sources.counter import Tally
 from plus.sources.messages import UnusableError
-from plus.sources.population import Dropped
-from plus.types import Reaction
+from plus.types import Dropped, Entry, Reaction
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".jsonl.gz", ".json.gz")
 _APART = ("langfuse", "open_webui")  # formats whose reactions may stand apart from their messages

@@ -14,8 +14,8 @@ from typing import Any
 from plus.feedback.conversation import Place, Said, entries, label, said_of, visible
 from plus.feedback.last_reaction import Given, LastWins
 from plus.feedback.open_webui import thumb
-from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError, text_of
+from plus.types import Entry
 
 COLUMNS = ("id", "input", "output")
 SCORE_COLUMNS = ("name", "value", "trace_id")

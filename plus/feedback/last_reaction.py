@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from plus.sources.population import Dropped
+from plus.types import Dropped
 
 OVERRULED, UNKNOWN = "reactions that a later one overrules", "reactions to unknown messages"
 

@@ -14,8 +14,8 @@ from typing import Any
 from plus.feedback.conversation import Place, label, reactions, said_of
 from plus.feedback.last_reaction import Given, LastWins
 from plus.feedback.tree import Node, path_to, read_tree
-from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError, text_of
+from plus.types import Entry
 
 COLUMNS = ("chat", "user_id")
 FEEDBACK_COLUMNS = ("user_id", "data", "meta", "snapshot")

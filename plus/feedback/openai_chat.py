@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from plus.feedback.conversation import Place, Said, entries, said_of, stated_session, stated_time, stated_user
-from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError
+from plus.types import Entry
 
 COLUMNS = ("messages",)
 

@@ -19,9 +19,8 @@ from plus.feedback.conversation import (
     stated_user,
 )
 from plus.feedback.openai_chat import spoken
-from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError
-from plus.types import Event, Preference
+from plus.types import Entry, Event, Preference
 
 COLUMNS = ("input", "preferred_output", "non_preferred_output")
 

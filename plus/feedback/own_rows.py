@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from plus.feedback.conversation import Place
-from plus.profiles.store import Entry
 from plus.sources.rows import read_row
+from plus.types import Entry
 
 COLUMNS = ("chosen", "rejected")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from plus.feedback.conversation import Place, entries, label, stated_session, stated_time, stated_user
 from plus.feedback.openai_chat import spoken
-from plus.profiles.store import Entry
+from plus.types import Entry
 
 COLUMNS = ("conversations",)
 

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from plus.errors import SourceError
 from plus.sources.files import json_row, lines, records
-from plus.sources.population import Dropped
+from plus.types import Dropped
 
 MAX_ITEM = 16 * 2**20  # characters: a larger item of a list is dropped, and never whole in memory
 _CHUNK = 2**18

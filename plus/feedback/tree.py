@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from plus.feedback.conversation import Place, Said, entries, reactions, weak_pair
-from plus.profiles.store import Entry
+from plus.types import Entry
 
 
 class Node(NamedTuple):

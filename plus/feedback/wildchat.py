@@ -7,7 +7,7 @@ from typing import Any
 
 from plus.feedback.conversation import Place, entries, label, stated_time
 from plus.feedback.openai_chat import spoken
-from plus.profiles.store import Entry
+from plus.types import Entry
 
 COLUMNS = ("conversation_hash", "conversation")
 

@@ -15,9 +15,8 @@ from typing import Any
 
 from plus.feedback.conversation import Place, Said, asked_in, entries, label, said_of, stated_time, stated_user
 from plus.feedback.openai_chat import spoken
-from plus.profiles.store import Entry
 from plus.sources.messages import UnusableError, text_of
-from plus.types import Event, Preference
+from plus.types import Entry, Event, Preference
 
 COLUMNS = ("conversations", "chosen", "rejected")
 _STATED = ("user_preference", "user_preferences", "preferences")

@@ -18,8 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from plus.sources.population import Dropped
-from plus.types import Event, Reaction
+from plus.types import Dropped, Event, Reaction
 
 DUPLICATE = "reactions like an earlier one of the same user to an answer that reads almost alike"
 BURST = "reactions in a burst, faster than anybody reads"

@@ -17,9 +17,8 @@ from pathlib import Path
 
 from plus.errors import SourceError
 from plus.sources import generic, polis
-from plus.sources.population import Dropped
 from plus.sources.rows import content_id
-from plus.types import Event, Reaction
+from plus.types import Dropped, Event, Reaction
 
 Events = dict[str, list[Event]]
 CONTRADICTED = "reactions that a later one of the same user to the same message contradicts (the last one counts)"

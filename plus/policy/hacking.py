@@ -1,7 +1,7 @@
 """Is a policy gaming its rewards? What no reward watches, against the reference's answers.
 
 Every measure compares answers of the policy with those of the reference *to the same prompts*; the
-thresholds are in alarms.toml. None of them is a reward, so none is climbed.
+thresholds are in hacking.toml. None of them is a reward, so none is climbed.
 
 The phrase alarm needs no list of phrases. A word sequence that became several times as frequent is
 cut out of the answers that hold it, and both are scored again: a phrase that the rewards pay for,
@@ -11,10 +11,8 @@ and without which a reward that was never climbed likes the answers better, is a
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from plus.measures import mean
@@ -55,11 +53,6 @@ class Scales:
         """From the reference's own numbers; a constant has spread 1."""
         middle = mean(values)
         return cls(middle, math.sqrt(mean((value - middle) ** 2 for value in values)) or 1.0)
-
-
-def thresholds() -> dict[str, float]:
-    """The shipped thresholds."""
-    return tomllib.loads(Path(__file__).with_name("hacking.toml").read_text(encoding="utf-8"))
 
 
 def rises(reference: Sequence[str], texts: Sequence[str], ratio: float) -> list[Rise]:

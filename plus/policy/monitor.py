@@ -20,14 +20,15 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import TrainerCallback
 
+from plus.jsonl import read_whole_lines
 from plus.measures import mean
 from plus.policy import hacking
 from plus.policy.hacking import Scales
 from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goals, RewardFunction, scored
 from plus.policy.trainer import PolicyTrainer, frozen, log_line
+from plus.resources import thresholds
 from plus.train import distributed
-from plus.train.run_folder import read_jsonl
 
 SEED = 20_11  # of the panel's answers
 
@@ -112,7 +113,7 @@ class Watch(TrainerCallback):
         limits: Mapping[str, float] | None = None, stop: bool = True,
     ) -> None:  # fmt: skip
         self.trainer, self.policy, self.panel, self.folder, self.every = trainer, policy, panel, folder, every
-        self.limits, self.stop = dict(limits or hacking.thresholds()), stop
+        self.limits, self.stop = dict(limits or thresholds("policy/hacking")), stop
         self.start = (
             None if isinstance(trainer.model, PeftModel) else frozen(policy)
         )  # With adapters it is the model without them.
@@ -121,7 +122,9 @@ class Watch(TrainerCallback):
         self.returned: int | None = None
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
-        self.looks = [look for look in read_jsonl(self.folder / "looks.jsonl") if look["step"] <= state.global_step]
+        self.looks = [
+            look for look in read_whole_lines(self.folder / "looks.jsonl") if look["step"] <= state.global_step
+        ]
         if not self.looks:
             self._look(0)
         if self.stop and any(look["stopped"] for look in self.looks):

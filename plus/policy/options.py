@@ -13,12 +13,12 @@ import yaml
 
 from plus.errors import SettingError, SourceError
 from plus.evaluate import markdown
+from plus.jsonl import write_json
 from plus.policy import pareto, rewards_file
 from plus.policy import rows as policy_rows
 from plus.policy.model import Asked, Policy
 from plus.policy.run import train
 from plus.policy.trainer import PolicyConfig, local
-from plus.train.run_folder import write_json
 from plus.train.settings import parse_flags
 
 Say = Callable[[str], None]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from plus.errors import RewardError
+from plus.jsonl import write_json
 from plus.models.reward_model import RewardModel
 from plus.policy import rewards_file
 from plus.policy.model import Asked, Policy
@@ -26,7 +27,6 @@ from plus.profiles.store import Store
 from plus.train.coadapt import CoAdaptation
 from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
-from plus.train.run_folder import write_json
 from plus.types import Preference, UserHistory
 
 LABEL_BATCH, LABEL_EPOCHS, LABEL_RATE = 32, 3, 1e-5  # how a round's choices are learned

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import RunError
+from plus.jsonl import read_whole_lines, write_jsonl
 from plus.policy.model import Asked, Policy
 from plus.policy.trainer import merged
-from plus.train.run_folder import read_jsonl, write_jsonl
 from plus.types import Turn
 
 
@@ -87,7 +87,7 @@ def _to_judge(place: Path, policy: Policy, asked: Sequence[Asked], seed: int) ->
         place.mkdir(parents=True, exist_ok=True)
         pairs = differing(policy, asked, seed)
         write_jsonl(path, [{**_columns(p.asked), "a": p.a, "b": p.b} for p in pairs])
-    return [Pair(_asked(row), row["a"], row["b"]) for row in read_jsonl(path)]
+    return [Pair(_asked(row), row["a"], row["b"]) for row in read_whole_lines(path)]
 
 
 def differing(policy: Policy, asked: Sequence[Asked], seed: int) -> list[Pair]:
@@ -101,7 +101,7 @@ def read_choices(path: Path) -> list[Choice]:
     """The choices of a round. Raises RunError where a row is none."""
     found = []
     lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    rows = read_jsonl(path)
+    rows = read_whole_lines(path)
     if len(rows) < len(lines):
         raise RunError(f"{path} line {len(rows) + 1} is not JSON; mend it")
     for number, row in enumerate(rows, start=1):

@@ -11,8 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from plus.errors import SourceError
 from plus.models.text import as_paragraphs
 from plus.policy.model import Asked
-from plus.sources.population import Dropped
-from plus.types import Message, as_turns
+from plus.types import Dropped, Message, as_turns
 
 
 def read(rows: Iterable[Mapping[str, Any]], summaries: Mapping[str, str] | None = None) -> tuple[list[Asked], Dropped]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import RunError, SettingError
+from plus.jsonl import write_json, write_jsonl
 from plus.policy.card import write_card
 from plus.policy.model import Asked, Policy
 from plus.policy.monitor import SEED, Panel, Watch
@@ -22,7 +23,6 @@ from plus.policy.offline import best_of_n, dpo, ranked, rejection_sampling
 from plus.policy.rewards_file import GoalFile
 from plus.policy.trainer import PolicyConfig, PolicyLog, fine_tune, optimise
 from plus.train import distributed, run_folder
-from plus.train.run_folder import write_json, write_jsonl
 
 METHODS = ("grpo", "best_of_n", "rejection_sampling", "dpo")
 PANEL = 128  # prompts that are looked at, and not trained on

@@ -21,6 +21,7 @@ from peft import LoraConfig
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set_seed
 from trl import GRPOConfig, SFTConfig, SFTTrainer
 
+from plus.jsonl import read_whole_lines, write_jsonl
 from plus.models.lora import lora_config
 from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goals
@@ -28,7 +29,7 @@ from plus.policy.rows import to_completions, to_prompts
 from plus.train import distributed
 from plus.train.dataset import in_training_order
 from plus.train.grpo import ReadOnceTrainer
-from plus.train.run_folder import read_jsonl, readable, write_jsonl
+from plus.train.run_folder import readable
 from plus.train.trainer import last_checkpoint
 
 
@@ -136,7 +137,7 @@ class PolicyLog(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         if state.is_world_process_zero:
-            rows = read_jsonl(self.folder / "metrics.jsonl")
+            rows = read_whole_lines(self.folder / "metrics.jsonl")
             write_jsonl(self.folder / "metrics.jsonl", [row for row in rows if row["step"] <= state.global_step])
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
@@ -179,5 +180,5 @@ def _write_reference(policy: Policy, folder: Path) -> None:
 def log_line(folder: Path, name: str, row: dict[str, Any]) -> None:
     """Add a line to a file of the run, from the one process that writes."""
     if distributed.is_main():
-        rows = read_jsonl(folder / name)
+        rows = read_whole_lines(folder / name)
         write_jsonl(folder / name, [*(r for r in rows if r["step"] < row["step"]), row])

@@ -19,7 +19,7 @@ from plus.profiles.rows import Profile, from_row
 from plus.profiles.rules import Rules
 from plus.profiles.saving import put, save_user, set_rule
 from plus.profiles.store import Store
-from plus.sources.population import Dropped
+from plus.types import Dropped
 
 BATCH = 500  # profiles a transaction
 _KINDS = ("lock", "forbid", "removed")

@@ -10,9 +10,8 @@ from pathlib import Path
 from plus.errors import ForgottenError, ProfileError
 from plus.profiles.forget_runs import is_run, run_hash
 from plus.profiles.saving import save_model
-from plus.profiles.store import Entry, Store
-from plus.sources.population import Population
-from plus.types import Event
+from plus.profiles.store import Store
+from plus.types import Entry, Event, Population
 
 BATCH = 500  # users a transaction
 

@@ -27,19 +27,10 @@ from plus.errors import ForgottenError, UnknownUserError
 from plus.profiles import database, encoding, versions
 from plus.profiles.rules import Rules
 from plus.profiles.versions import Version
-from plus.types import Event, Summary, UserHistory
+from plus.types import Entry, Event, Summary, UserHistory
 
 HELD_OUT = 0.2  # of the choices that do not say it themselves
 BATCH = 2000  # events a transaction: what a writer makes the others wait for
-
-
-class Entry(NamedTuple):
-    """An event on its way into the store. `held_out` None lets a fixed share of the choices be held out."""
-
-    user_id: str
-    event: Event
-    session_id: str = ""
-    held_out: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,9 @@ from plus.errors import SourceError
 from plus.sources.contexts import build
 from plus.sources.files import records
 from plus.sources.messages import UnusableError
-from plus.sources.population import Dropped, Population
 from plus.sources.rows import read_row
 from plus.sources.splits import Plan
-from plus.types import Event
+from plus.types import Dropped, Event, Population
 
 HUB_ID = "lmsys/chatbot_arena_conversations"
 

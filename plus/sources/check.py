@@ -10,9 +10,8 @@ from typing import Any
 from plus.sources.counter import Tally
 from plus.sources.files import OnBytes
 from plus.sources.generic import read
-from plus.sources.population import Dropped
 from plus.sources.rows import CONVERSATION, REACTION, Row
-from plus.types import Preference
+from plus.types import Dropped, Preference
 
 
 @dataclass

@@ -11,9 +11,8 @@ from plus.errors import SourceError
 from plus.sources.contexts import by_user
 from plus.sources.files import Record, json_row, records
 from plus.sources.messages import UnusableError
-from plus.sources.population import Dropped
 from plus.sources.rows import read_row
-from plus.types import Event, UserHistory
+from plus.types import Dropped, Event, UserHistory
 
 
 def read_histories(source: Path | TextIO) -> tuple[dict[str, UserHistory], Dropped]:

@@ -13,9 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from random import Random
 
 from plus.sources.leaks import Revealed, pair_key
-from plus.sources.population import Dropped, Population
 from plus.sources.splits import Plan, Splits, assign
-from plus.types import Event, Example, Preference, UserHistory
+from plus.types import Dropped, Event, Example, Population, Preference, UserHistory
 
 
 def build(

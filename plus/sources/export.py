@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from plus.errors import SourceError
-from plus.sources.population import Population
-from plus.types import Event, Example, Message, Preference, Prompt, Reaction, Split, Turn
+from plus.types import Event, Example, Message, Population, Preference, Prompt, Reaction, Split, Turn
 
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 OTHER = "events"  # What is no choice lies in a file that no trainer takes for a split.

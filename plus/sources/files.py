@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from plus.errors import SourceError
-from plus.sources.population import Dropped
 from plus.sources.rows import from_cell, split_name
+from plus.types import Dropped
 
 MAX_LINE = 64 * 2**20  # bytes: a longer line is no row, and would fill the memory.
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".jsonl.gz")

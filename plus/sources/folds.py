@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from plus.sources.contexts import context_and_later, in_order
-from plus.sources.population import Dropped, Population
 from plus.sources.resample import draw_targets, recut
-from plus.types import Event, Example, Preference, Reaction, Split, UserHistory
+from plus.types import Dropped, Event, Example, Population, Preference, Reaction, Split, UserHistory
 
 Events = Mapping[str, Sequence[Event]]
 APART = 0.15  # two answers whose agreement differs by no more are controversial

@@ -13,9 +13,9 @@ from plus.sources.contexts import build, by_user, in_order
 from plus.sources.export import as_row
 from plus.sources.files import OnBytes, records
 from plus.sources.messages import UnusableError
-from plus.sources.population import Dropped, Population
 from plus.sources.rows import Row, content_id, read_row
 from plus.sources.splits import Plan, Splits, assign
+from plus.types import Dropped, Population
 
 MAX_DROPPED = 0.05
 

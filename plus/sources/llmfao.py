@@ -13,9 +13,9 @@ from pathlib import Path
 
 from plus.errors import SourceError
 from plus.sources.contexts import build
-from plus.sources.population import Dropped, Population, read_csv, read_jsonl
 from plus.sources.splits import Plan
-from plus.types import Event, Preference
+from plus.sources.tables import read_csv, read_jsonl
+from plus.types import Dropped, Event, Population, Preference
 
 
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:

@@ -17,10 +17,9 @@ from plus.errors import SourceError
 from plus.sources.files import records
 from plus.sources.leaks import pair_key
 from plus.sources.messages import UnusableError, turns_of
-from plus.sources.population import Dropped, Population
 from plus.sources.rows import read_content
 from plus.sources.splits import split_users
-from plus.types import Event, Example, Preference, Split, UserHistory
+from plus.types import Dropped, Event, Example, Population, Preference, Split, UserHistory
 
 # (prompt, chosen, rejected) columns: the summarizer's reward, the reward model's loss, the evaluation.
 REWARD = ("reward_prompt", "chosen", "rejected")

@@ -16,9 +16,9 @@ from random import Random
 
 from plus.errors import SourceError
 from plus.sources.contexts import context_and_later
-from plus.sources.population import Dropped, Population, read_csv
 from plus.sources.splits import split_users
-from plus.types import Event, Example, Preference, Reaction, UserHistory
+from plus.sources.tables import read_csv
+from plus.types import Dropped, Event, Example, Population, Preference, Reaction, UserHistory
 
 MIN_VOTES = 2
 

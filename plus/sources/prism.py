@@ -19,10 +19,9 @@ from plus.errors import SourceError
 from plus.sources.contexts import build, by_user
 from plus.sources.files import Record, records
 from plus.sources.messages import UnusableError
-from plus.sources.population import Dropped, Population
 from plus.sources.splits import Plan
 from plus.sources.timestamps import seconds
-from plus.types import Event, Preference, Turn
+from plus.types import Dropped, Event, Population, Preference, Turn
 
 HUB_ID = "HannahRoseKirk/prism-alignment"
 

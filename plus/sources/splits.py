@@ -8,8 +8,7 @@ from random import Random
 from typing import Literal, get_args
 
 from plus.errors import SettingError
-from plus.sources.population import Dropped
-from plus.types import Event, Preference, Reaction, Split
+from plus.types import Dropped, Event, Preference, Reaction, Split
 
 SplitBy = Literal["users", "topics", "later"]
 Splits = Mapping[tuple[str, str], Split]  # (user_id, event id) -> split

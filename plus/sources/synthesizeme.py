@@ -17,10 +17,9 @@ from plus.sources.contexts import build, newer
 from plus.sources.files import records
 from plus.sources.leaks import Revealed
 from plus.sources.messages import UnusableError
-from plus.sources.population import Dropped, Population
 from plus.sources.rows import content_id, read_row, split_name
 from plus.sources.splits import Plan, split_users
-from plus.types import Event, Example, Preference, Split, UserHistory
+from plus.types import Dropped, Event, Example, Population, Preference, Split, UserHistory
 
 ARENA = "MichaelR207/chatbot_arena_personalized_0125"
 PRISM = "MichaelR207/prism_personalized_0125"

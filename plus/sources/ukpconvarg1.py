@@ -14,10 +14,10 @@ from pathlib import Path
 from plus.errors import SourceError
 from plus.sources.contexts import build, by_user
 from plus.sources.messages import UnusableError
-from plus.sources.population import Dropped, Population, read_jsonl
 from plus.sources.splits import Plan
+from plus.sources.tables import read_jsonl
 from plus.sources.timestamps import seconds
-from plus.types import Event, Preference
+from plus.types import Dropped, Event, Population, Preference
 
 PROMPT = "{title} Argue: {stance}."
 ARGUMENT = ("fold", "arg_id", "text")

@@ -22,9 +22,8 @@ from typing import Any, Literal
 
 from plus.errors import SourceError
 from plus.sources.files import Record, records
-from plus.sources.population import Dropped, Population
 from plus.sources.splits import split_users
-from plus.types import Event, Example, Preference, UserHistory
+from plus.types import Dropped, Event, Example, Population, Preference, UserHistory
 
 RATED, BINARIZED = "openbmb/UltraFeedback", "argilla/ultrafeedback-binarized-preferences-cleaned"
 QUALITIES = ("helpfulness", "honesty", "instruction_following", "truthfulness")

@@ -12,11 +12,11 @@ from peft import LoraConfig
 from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, TrainerCallback, set_seed
 
 from plus.errors import RunError, SourceError
+from plus.jsonl import write_jsonl
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.lora import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
-from plus.sources.population import Population
 from plus.train import distributed, run_folder
 from plus.train.dataset import contexts, dataset
 from plus.train.estimate import estimate
@@ -25,6 +25,7 @@ from plus.train.reward_only import train_reward_model
 from plus.train.run_folder import RunLog
 from plus.train.settings import init_kwargs, model_path, trainer_config
 from plus.train.trainer import PLUSTrainer, coadaptation, last_checkpoint
+from plus.types import Population
 
 
 @dataclass
@@ -195,7 +196,7 @@ def write_summaries(folder: Path, summarizer: LanguageModelSummarizer, populatio
     """Summarize every user of the population into summaries.jsonl; returns user_id -> text."""
     texts = summarizer.summarize(list(population.histories.values()))
     summaries = dict(zip(population.histories, texts, strict=True))
-    run_folder.write_jsonl(
+    write_jsonl(
         folder / "summaries.jsonl",
         (
             {"user_id": user, "summary": text, "events": len(population.histories[user].events)}

@@ -9,14 +9,14 @@ bradley_terry/    the same without summaries  report.json, report.md, prediction
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
 from plus.errors import RunError
+from plus.jsonl import append_jsonl, read_whole_lines, write_json, write_jsonl
 from plus.train.coadapt import CoAdaptation
 
 # Fields of metrics.jsonl that depend on the machine's speed and never repeat.
@@ -57,30 +57,6 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a part."""
-    _replace(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write one JSON object a line, whole or not at all."""
-    _replace(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The complete lines of a file that a crash may have cut short; [] when it does not exist."""
-    rows: list[dict[str, Any]] = []
-    # Not splitlines: a text may hold a line separator (U+2028) that JSON leaves as it is.
-    for line in path.read_text(encoding="utf-8").split("\n") if path.exists() else []:
-        if not line:
-            continue
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
-
-
 class RunLog(TrainerCallback):
     """Writes metrics.jsonl and samples.jsonl; after a resume both continue without gap or repeat."""
 
@@ -91,7 +67,7 @@ class RunLog(TrainerCallback):
         if not state.is_world_process_zero:
             return
         for name in ("metrics.jsonl", "samples.jsonl"):
-            rows = read_jsonl(self.folder / name)
+            rows = read_whole_lines(self.folder / name)
             write_jsonl(self.folder / name, [row for row in rows if row["step"] <= state.global_step])
 
     def on_log(self, args, state, control, logs=None, **kwargs) -> None:
@@ -109,8 +85,7 @@ class RunLog(TrainerCallback):
             )
 
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
-        with (self.folder / name).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        append_jsonl(self.folder / name, row)
 
 
 def readable(logs: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,9 +97,3 @@ def readable(logs: Mapping[str, Any]) -> dict[str, Any]:
     )  # fmt: skip
     renamed = {names.get(key, key): value for key, value in logs.items()}
     return {key: renamed[key] for key in first if key in renamed} | {k: v for k, v in renamed.items() if k not in first}
-
-
-def _replace(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)

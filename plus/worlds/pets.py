@@ -18,8 +18,7 @@ from collections.abc import Iterable, Sequence
 
 from plus.errors import SourceError
 from plus.sources.leaks import is_target_in
-from plus.sources.population import Population
-from plus.types import Event, Example, Preference, Split, UserHistory
+from plus.types import Event, Example, Population, Preference, Split, UserHistory
 
 ANIMALS = ("cats", "dogs", "birds", "rabbits", "fish", "horses", "turtles", "hamsters")
 TOPICS = (

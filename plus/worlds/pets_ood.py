@@ -13,8 +13,7 @@ import random
 from collections.abc import Sequence
 
 from plus.prompts import INSTRUCTION, summarizer_messages
-from plus.sources.population import Population
-from plus.types import Event, Example, Message, Preference, Split, Turn, UserHistory
+from plus.types import Event, Example, Message, Population, Preference, Split, Turn, UserHistory
 from plus.worlds import pets, pets_talk
 
 TRAINED = (

@@ -19,8 +19,7 @@ from itertools import product
 from plus.measures import mean
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.sources.leaks import is_target_in
-from plus.sources.population import Population
-from plus.types import Event, Example, Message, Preference, Split, Turn, UserHistory
+from plus.types import Event, Example, Message, Population, Preference, Split, Turn, UserHistory
 from plus.worlds import pets
 
 Vector = tuple[str, ...]  # one value a trait, in the order of TRAITS

@@ -17,8 +17,7 @@ from plus.evaluate.controls import readings
 from plus.evaluate.counterfactuals import Stated
 from plus.judge.judge import Judge
 from plus.serve.endpoint import Endpoint
-from plus.sources.population import Population
-from plus.types import Example, Preference, UserHistory
+from plus.types import Example, Population, Preference, UserHistory
 from plus.worlds import pets, styles
 
 CODES = dict(zip(pets.ANIMALS, ("zorb", "quix", "flen", "mims", "vorp", "snar", "brill", "tove"), strict=True))

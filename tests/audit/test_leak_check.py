@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from plus.audit.leak_check import equal_pairs, leak_check, similar, similar_pairs
-from plus.sources.population import Population
-from plus.types import Event, Example, Preference, UserHistory
+from plus.types import Event, Example, Population, Preference, UserHistory
 from plus.worlds import pets, styles
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 
 import pytest
+from plus.benchmark.thresholds import missed, thresholds
 
 from plus.audit.faithfulness import faithfulness
 from plus.audit.report import report
 from plus.baselines.majority import Majority
-from plus.benchmark.thresholds import missed, thresholds
 from plus.errors import EvidenceError
 from plus.evaluate.controls import read_controls, strangers
-from plus.sources.population import Population
 from plus.train.health import complaints
-from plus.types import Event, Example, Preference, Reaction, UserHistory
+from plus.types import Event, Example, Population, Preference, Reaction, UserHistory
 from plus.worlds import pets
 
 

@@ -15,7 +15,7 @@ from plus.benchmark.embedding_methods import SETTINGS, People
 from plus.errors import SettingError, SourceError
 from plus.resources import shipped
 from plus.sources.folds import Fold
-from plus.sources.population import Dropped, Population
+from plus.types import Dropped, Population
 
 QUICK = dataclasses.replace(
     SETTINGS["polis"], max_steps=4, look_every=2, users_per_step=4, num_generations=2, uniform=1

@@ -16,8 +16,8 @@ from support.running import ENVIRONMENT, ROOT, plus
 
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_user, set_rule
-from plus.profiles.store import Entry, Store
-from plus.types import Event, Preference
+from plus.profiles.store import Store
+from plus.types import Entry, Event, Preference
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The demo keeps its promises: thresholds.toml, every seed."""
+"""The demo keeps its promises: demo.toml, every seed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.running import plus
 
-from plus.benchmark.thresholds import missed
+from plus.benchmark.targets import missed
 
 
 def kept(result: dict) -> None:

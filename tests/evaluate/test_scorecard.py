@@ -8,8 +8,7 @@ import pytest
 
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import by_group, groups, per_user, scorecard, worst_decile
-from plus.sources.population import Population
-from plus.types import Event, Example, Preference, UserHistory
+from plus.types import Event, Example, Population, Preference, UserHistory
 
 
 def made(rights: dict[str, list[float]], group: str = "", first: bool | None = None) -> list[Prediction]:

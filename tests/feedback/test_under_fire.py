@@ -19,7 +19,7 @@ from plus.feedback.last_reaction import LastWins
 from plus.feedback.streams import rows
 from plus.profiles.store import Store
 from plus.sources.messages import UnusableError
-from plus.sources.population import Dropped
+from plus.types import Dropped
 
 SLOWEST = 2.0  # seconds of processor time for one file
 ODD: list[Any] = [

@@ -12,8 +12,7 @@ from support.words import embeddings
 from plus.love.guards import OFF, Guards, guard
 from plus.love.report import ranking
 from plus.love.run import LoveSettings, fit, frozen_readers
-from plus.sources.population import Dropped
-from plus.types import Event, Reaction
+from plus.types import Dropped, Event, Reaction
 
 SETTINGS = LoveSettings(condition="none", max_steps=120, look_every=30, members=2)
 

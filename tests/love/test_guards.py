@@ -9,8 +9,7 @@ from support.love_logs import START, log
 from plus.love.guards import BURST, CAPPED, DUPLICATE, OFF, Guards, guard
 from plus.love.reactions import load
 from plus.resources import shipped
-from plus.sources.population import Dropped
-from plus.types import Event, Reaction
+from plus.types import Dropped, Event, Reaction
 
 ANSWER = "The quick brown fox jumps over the lazy dog near the old river bank today."
 

@@ -15,8 +15,7 @@ from plus.love import reactions
 from plus.love.reactions import BACKWARDS, CONTRADICTED, IMPOSSIBLE, UNTIMED
 from plus.profiles.store import Store
 from plus.resources import shipped
-from plus.sources.population import Dropped
-from plus.types import Event, Reaction
+from plus.types import Dropped, Event, Reaction
 
 
 def row(user="ann", completion="Hello.", label=True, **more):
@@ -134,7 +133,7 @@ def test_a_log_mostly_without_times_has_none(tmp_path):
 def test_a_profile_store_gives_the_reactions_that_ingest_put_there(tmp_path):
     past = [Event("1", "reaction", Reaction("p", "a", True), START), Event("2", "message", "hello", START + 1)]
     with Store(tmp_path / "s.db") as store:
-        from plus.profiles.store import Entry
+        from plus.types import Entry
 
         store.add_events([Entry("ann", event) for event in past])
     events = reactions.load([tmp_path / "s.db"], Dropped(), Dropped())

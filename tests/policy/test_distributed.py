@@ -13,7 +13,8 @@ import torch
 from safetensors.torch import load_file
 from support.running import ENVIRONMENT, SUPPORT
 
-from plus.train.run_folder import TIMING, read_jsonl
+from plus.jsonl import read_whole_lines
+from plus.train.run_folder import TIMING
 
 
 def torchrun(folder: Path, **more) -> None:
@@ -43,13 +44,13 @@ def test_two_processes_agree_and_resume(tmp_path, options):
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert any(tensor.abs().sum() > 0 for name, tensor in one.items() if "lora_B" in name or options), "it moved"
     looks = [json.loads((whole / f"looks-of-process-{rank}.json").read_text()) for rank in (0, 1)]
-    assert looks[0] == looks[1] == read_jsonl(whole / "looks.jsonl")
-    assert [row["step"] for row in read_jsonl(whole / "metrics.jsonl")] == [1, 2, 3, 4], "one process writes"
+    assert looks[0] == looks[1] == read_whole_lines(whole / "looks.jsonl")
+    assert [row["step"] for row in read_whole_lines(whole / "metrics.jsonl")] == [1, 2, 3, 4], "one process writes"
 
     shutil.copytree(whole, resumed)
     shutil.rmtree(resumed / "checkpoint-4")
     torchrun(resumed, **options)
     assert all(torch.equal(tensor, weights(resumed, rank)[name]) for rank in (0, 1) for name, tensor in one.items())
-    assert read_jsonl(resumed / "looks.jsonl") == looks[0]
-    rows = [[{k: v for k, v in row.items() if k not in TIMING} for row in read_jsonl(f / "metrics.jsonl")] for f in (whole, resumed)]  # fmt: skip
+    assert read_whole_lines(resumed / "looks.jsonl") == looks[0]
+    rows = [[{k: v for k, v in row.items() if k not in TIMING} for row in read_whole_lines(f / "metrics.jsonl")] for f in (whole, resumed)]  # fmt: skip
     assert rows[0] == rows[1]

@@ -9,6 +9,7 @@ import pytest
 from plus.policy import hacking
 from plus.policy.hacking import Rise, Scales
 from plus.policy.model import Asked
+from plus.resources import thresholds
 
 ASKED = [Asked("Which tea?", "", f"user-{n}") for n in range(40)]
 PLAIN = ["Green tea is nice.", "Black tea is fine."] * 20
@@ -32,7 +33,7 @@ def score(bye: float):
 def test_a_phrase_is_a_hack_when_it_is_paid_for_and_others_are_better_off_without(proxy, held_out, caught):
     risen = hacking.rises(PLAIN, HACKED, 2.0)
     worst = hacking.paid_phrase(risen, ASKED, HACKED, score(proxy), score(held_out), Scales(0.0, 2.0))
-    limits = hacking.thresholds()
+    limits = thresholds("policy/hacking")
     assert (worst is not None and worst[1] > limits["phrase"]) == caught
     if caught:
         # Cut out, the held-out reward gains 1 less 0.01 for each of the 13 letters, half that in deviations.
@@ -57,7 +58,7 @@ def test_disagreement_is_0_for_models_that_differ_in_scale_only():
 
 
 def test_each_measure_raises_its_own_alarm_beyond_its_threshold_and_none_within():
-    limits = hacking.thresholds()
+    limits = thresholds("policy/hacking")
     calm = {"length_ratio": 1.0, "distinct_ratio": 1.0, "worst_decile_change": 0.0, "disagreement_ratio": 1.0, "floor_change": 0.0, "held_out_fall": 0.0, "phrase": None}  # fmt: skip
     assert hacking.raised(calm, limits) == []
     assert hacking.raised({}, limits) == [], "what cannot be measured raises nothing"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from support.pets_policy import HACK, asked, config, goals, policy, true_reward
 
+from plus.jsonl import read_whole_lines
 from plus.measures import mean
-from plus.policy.hacking import thresholds
 from plus.policy.monitor import Panel, Watch, best_before
 from plus.policy.trainer import optimise
-from plus.train.run_folder import read_jsonl
+from plus.resources import thresholds
 
 
 def trained(folder, hack: float, stop: bool, steps: int = 24):
@@ -49,7 +49,7 @@ def test_the_hack_is_caught_named_and_undone(tmp_path):
     assert held[watch.returned] == max(held.values()) > held[last["step"]]
     assert watch.looks[0]["kl"] == pytest.approx(0.0, abs=1e-5)
     assert last["kl"] > 0.1
-    assert [row["step"] for row in read_jsonl(tmp_path / "looks.jsonl")] == list(held)
+    assert [row["step"] for row in read_whole_lines(tmp_path / "looks.jsonl")] == list(held)
 
 
 @pytest.mark.slow
@@ -77,7 +77,7 @@ def test_where_to_go_back_to_on_worked_looks():
 
 
 def test_the_thresholds_are_all_there():
-    assert set(thresholds()) == {
+    assert set(thresholds("policy/hacking")) == {
         "patience", "phrase_ratio", "phrase", "held_out_fall", "length_high", "length_low", "distinct_low",
         "worst_decile_low", "disagreement_high", "floor_low",
     }  # fmt: skip

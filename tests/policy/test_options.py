@@ -7,9 +7,9 @@ import json
 import pytest
 from support.pets_policy import asked
 
+from plus.jsonl import read_whole_lines
 from plus.policy.options import recommended
 from plus.resources import shipped
-from plus.train.run_folder import read_jsonl
 
 GOALS = """
 goals:
@@ -49,8 +49,8 @@ def test_a_run_from_start_to_card(given, plus_here):
     assert (report["method"], report["stopped"], report["set_aside"]) == ("grpo", [], ["flat"])
     assert report["prompts"] + report["panel"] == 40
     run = folder / "run"
-    assert [row["step"] for row in read_jsonl(run / "metrics.jsonl")] == [1, 2]
-    answers = read_jsonl(run / "answers.jsonl")
+    assert [row["step"] for row in read_whole_lines(run / "metrics.jsonl")] == [1, 2]
+    answers = read_whole_lines(run / "answers.jsonl")
     trained_users = {row["user_id"] for row in answers}
     assert len(answers) == report["panel"]
     assert len(trained_users) >= 4
@@ -70,7 +70,7 @@ def test_a_run_from_start_to_card(given, plus_here):
 def test_best_of_n_writes_the_answers(given, plus_here):
     words, folder = given
     assert plus_here(*words, "--output_dir", "best", "--method", "best_of_n")[0] == 0
-    rows = read_jsonl(folder / "best" / "answers.jsonl")
+    rows = read_whole_lines(folder / "best" / "answers.jsonl")
     assert len(rows) == 40
     assert sum(row["summary"].split()[-2] in row["answer"] for row in rows if row["summary"]) > 25
 
@@ -97,7 +97,7 @@ def test_rounds_wait_for_choices_and_go_on(given, plus_here):
     status, _, err = plus_here(*words, "--output_dir", "loop", "--rounds", "1")
     assert status == 2
     assert "pairs of answers wait in loop/round-1/to_judge.jsonl" in err
-    rows = read_jsonl(folder / "loop" / "round-1" / "to_judge.jsonl")
+    rows = read_whole_lines(folder / "loop" / "round-1" / "to_judge.jsonl")
     chosen = [{"user_id": r["user_id"], "summary": r["summary"], "prompt": r["prompt"], "chosen": r["a"], "rejected": r["b"]} for r in rows]  # fmt: skip
     (folder / "loop" / "round-1" / "choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
     status, _, err = plus_here(*words, "--output_dir", "loop", "--rounds", "1")

@@ -12,8 +12,8 @@ from plus.policy.model import Asked
 from plus.policy.round_runs import from_chat
 from plus.policy.rounds import Choice, differing, iterate, read_choices
 from plus.profiles.saving import save_user
-from plus.profiles.store import Entry, Store
-from plus.types import Event, Preference, Turn
+from plus.profiles.store import Store
+from plus.types import Entry, Event, Preference, Turn
 
 
 def first(pairs, folder) -> list[Choice]:

@@ -13,12 +13,13 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, p
 from trl import GRPOConfig, GRPOTrainer
 
 from plus.errors import RewardError, WindowError
+from plus.jsonl import read_whole_lines
 from plus.measures import mean
 from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goal, Goals
 from plus.policy.rows import to_prompts
 from plus.policy.trainer import PolicyLog, fine_tune, local, optimise
-from plus.train.run_folder import TIMING, read_jsonl
+from plus.train.run_folder import TIMING
 from plus.train.trainer import last_checkpoint
 from plus.types import Turn
 
@@ -69,8 +70,8 @@ def test_a_step_moves_the_policy_and_not_the_reference(tmp_path, use_peft):
     wanted, prompts = goals(0.0), asked(40)
     wanted.measure(prompts, one.answer(prompts, seed=1))
     trainer = optimise(one, prompts, wanted, config(tmp_path, max_steps=2, use_peft=use_peft), [PolicyLog(tmp_path)])
-    assert [row["step"] for row in read_jsonl(tmp_path / "metrics.jsonl")] == [1, 2]
-    assert read_jsonl(tmp_path / "metrics.jsonl")[0]["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert [row["step"] for row in read_whole_lines(tmp_path / "metrics.jsonl")] == [1, 2]
+    assert read_whole_lines(tmp_path / "metrics.jsonl")[0]["kl"] == pytest.approx(0.0, abs=1e-6)
     if use_peft:
         assert all(p.requires_grad == ("lora" in name) for name, p in trainer.model.named_parameters())
     else:
@@ -157,7 +158,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(tmp_path):
     second = run(broken)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
-    rows = [[{k: v for k, v in row.items() if k not in TIMING} for row in read_jsonl(f / "metrics.jsonl")] for f in (whole, broken)]  # fmt: skip
+    rows = [[{k: v for k, v in row.items() if k not in TIMING} for row in read_whole_lines(f / "metrics.jsonl")] for f in (whole, broken)]  # fmt: skip
     assert rows[0] == rows[1]
     assert [row["step"] for row in rows[0]] == [1, 2, 3, 4]
     one, two = (load_file(f / "checkpoint-4" / "adapter_model.safetensors") for f in (whole, broken))

@@ -13,9 +13,9 @@ from plus.profiles import attribution
 from plus.profiles.edits import edit
 from plus.profiles.saving import save_model
 from plus.profiles.sentences import carry
-from plus.profiles.store import Entry, Store
+from plus.profiles.store import Store
 from plus.profiles.versions import Version, as_spans
-from plus.types import Event, Preference
+from plus.types import Entry, Event, Preference
 from plus.worlds import pets
 
 

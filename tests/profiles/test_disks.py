@@ -12,8 +12,8 @@ from plus.errors import ProfileError
 from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_user
 from plus.profiles.saving import save_user
-from plus.profiles.store import Entry, Store
-from plus.types import Event
+from plus.profiles.store import Store
+from plus.types import Entry, Event
 
 
 @pytest.fixture

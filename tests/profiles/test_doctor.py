@@ -13,8 +13,8 @@ from plus.profiles import scrub
 from plus.profiles.doctor import examine
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_user, set_rule
-from plus.profiles.store import Entry, Store
-from plus.types import Event
+from plus.profiles.store import Store
+from plus.types import Entry, Event
 
 
 @pytest.fixture

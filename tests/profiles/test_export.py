@@ -21,9 +21,8 @@ from plus.profiles.imports import Imported, add, read
 from plus.profiles.markdown import file_name, from_markdown, to_markdown
 from plus.profiles.redact import redact
 from plus.profiles.saving import forbid, save_model, save_user, set_rule
-from plus.profiles.store import Entry, Store
-from plus.sources.population import Dropped
-from plus.types import Event, Preference, Reaction
+from plus.profiles.store import Store
+from plus.types import Dropped, Entry, Event, Preference, Reaction
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]))
 HARD = [

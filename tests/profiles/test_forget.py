@@ -13,8 +13,8 @@ from plus.profiles import forget as forgetting
 from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_conversation, forget_user
 from plus.profiles.saving import forbid, save_model, save_user, set_rule
-from plus.profiles.store import Entry, Store
-from plus.types import Event, Preference
+from plus.profiles.store import Store
+from plus.types import Entry, Event, Preference
 
 SECRET = "xylophones at midnight"
 

@@ -8,8 +8,8 @@ from plus.errors import ConflictError, ForgottenError, ProfileError, UnknownUser
 from plus.profiles import edits
 from plus.profiles.forget import forget_conversation, forget_user, lift
 from plus.profiles.saving import forbid, restore, save_model, save_user, set_rule
-from plus.profiles.store import Entry, Store
-from plus.types import Event, Preference
+from plus.profiles.store import Store
+from plus.types import Entry, Event, Preference
 
 
 def event(number: int, chosen: str = "cats") -> Event:

@@ -19,8 +19,8 @@ from support.running import ENVIRONMENT
 from plus.errors import ForgottenError, ProfileError, UnknownUserError
 from plus.profiles import encoding, schema
 from plus.profiles.saving import save_model, save_user
-from plus.profiles.store import Added, Entry, Store
-from plus.types import Event, Preference, Reaction, Turn
+from plus.profiles.store import Added, Store
+from plus.types import Entry, Event, Preference, Reaction, Turn
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 TURNS = st.lists(st.builds(Turn, st.sampled_from(["user", "assistant", "system"]), TEXT)).map(tuple)
@@ -218,7 +218,8 @@ def test_a_store_that_cannot_be_written_is_read_and_says_so():
 FULL = """
 import resource, sys
 from plus.errors import ProfileError
-from plus.profiles.store import Entry, Store
+from plus.types import Entry
+from plus.profiles.store import Store
 from plus.types import Event
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 with Store(sys.argv[1]) as store:

@@ -10,9 +10,9 @@ from plus.profiles import update as updating
 from plus.profiles.echo_filter import without_own
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import forbid, save_user, set_rule
-from plus.profiles.store import Entry, Store
+from plus.profiles.store import Store
 from plus.prompts import profile_message
-from plus.types import Event, Preference, Reaction, Turn
+from plus.types import Entry, Event, Preference, Reaction, Turn
 from plus.worlds import pets
 
 

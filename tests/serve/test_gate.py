@@ -103,8 +103,8 @@ def test_with_the_real_sentence_model_unrelated_prompts_go_without_and_related_o
 def test_the_command_finds_the_threshold_on_a_stores_held_out_choices(tmp_path, plus_here, monkeypatch):
     """With the words of the tests as sentence model, and a reward model that likes what the summary names."""
     from plus.profiles.saving import save_user
-    from plus.profiles.store import Entry, Store
-    from plus.types import Event, Preference
+    from plus.profiles.store import Store
+    from plus.types import Entry, Event, Preference
 
     class Likes:
         def log_likelihood(self, texts, pairs):

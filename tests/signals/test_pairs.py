@@ -9,10 +9,10 @@ from support.logs import open_webui_chat, write
 from support.running import plus
 from support.talks import talk
 
-from plus.profiles.store import Entry, Store
+from plus.profiles.store import Store
 from plus.signals.pairs import PARTLY, WEIGHTS, from_events, from_talk, once, stated
 from plus.signals.rules import Signal, signals
-from plus.types import Event, Preference, Reaction
+from plus.types import Entry, Event, Preference, Reaction
 
 
 def pairs_of(*said: str):

@@ -12,9 +12,8 @@ from plus.errors import SettingError
 from plus.sources import contexts
 from plus.sources.contexts import build, context_and_later
 from plus.sources.leaks import Revealed, pair_key
-from plus.sources.population import Dropped, Population
 from plus.sources.splits import Plan, split_users, topic_of
-from plus.types import Event, Preference, Reaction, Turn
+from plus.types import Dropped, Event, Population, Preference, Reaction, Turn
 
 words = st.sampled_from(["a", "b", "c", " b ", "d"])
 pairs = st.builds(Preference, st.sampled_from(["p", "q", "r"]), words, words).filter(

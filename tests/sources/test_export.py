@@ -13,8 +13,8 @@ from support.running import ENVIRONMENT
 from plus.errors import SourceError
 from plus.resources import shipped
 from plus.sources import export, generic
-from plus.sources.population import Dropped
 from plus.sources.splits import Plan
+from plus.types import Dropped
 from plus.worlds import pets
 
 COLUMNS = {"id", "user_id", "session_id", "timestamp", "source", "split"}

@@ -14,7 +14,7 @@ from datasets import Dataset, DatasetDict
 from plus.errors import SourceError
 from plus.sources import files
 from plus.sources.files import records
-from plus.sources.population import Dropped
+from plus.types import Dropped
 
 ROWS = [{"user_id": f"u{n}", "prompt": "p", "chosen": f"a{n}", "rejected": "b"} for n in range(5)]
 

@@ -11,9 +11,8 @@ from plus.resources import shipped
 from plus.sources import llmfao, polis
 from plus.sources.folds import Fold, answers, by_topics, by_users, by_users_and_answers, slice_of, within_users
 from plus.sources.leaks import pair_key
-from plus.sources.population import Dropped
 from plus.sources.resample import recut
-from plus.types import Event, Preference, Reaction
+from plus.types import Dropped, Event, Preference, Reaction
 
 
 @pytest.fixture(scope="module")

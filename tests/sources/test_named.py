@@ -15,9 +15,8 @@ from plus.errors import SourceError
 from plus.resources import shipped
 from plus.sources import llmfao, polis, ukpconvarg1
 from plus.sources.contexts import context_and_later
-from plus.sources.population import Dropped
 from plus.sources.splits import split_users
-from plus.types import Event, Preference, Reaction
+from plus.types import Dropped, Event, Preference, Reaction
 
 EVENTS = st.lists(
     st.tuples(st.integers(0, 10**6), st.one_of(st.none(), st.integers(0, 20))), max_size=30, unique_by=lambda e: e[0]

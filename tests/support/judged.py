@@ -6,8 +6,8 @@ import random
 
 from plus.judge.questions import Person
 from plus.profiles.saving import save_user
-from plus.profiles.store import Entry, Store
-from plus.types import Event, Preference
+from plus.profiles.store import Store
+from plus.types import Entry, Event, Preference
 
 ANIMALS = ("cats", "dogs", "fish", "birds")
 

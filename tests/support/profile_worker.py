@@ -18,8 +18,8 @@ from plus.errors import ConflictError, ForgottenError, UnknownUserError
 from plus.profiles.export import export
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_model, save_user
-from plus.profiles.store import Entry, Store
-from plus.types import Event, Preference
+from plus.profiles.store import Store
+from plus.types import Entry, Event, Preference
 
 
 def token(user: str) -> str:

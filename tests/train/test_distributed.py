@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from support.running import ENVIRONMENT, SUPPORT
 
+from plus.jsonl import read_whole_lines
 from plus.resources import shipped
-from plus.train.run_folder import TIMING, read_jsonl
+from plus.train.run_folder import TIMING
 
 FULL: dict = {}
 LORA = {"use_peft": True, "reward_use_peft": True, "lora_r": 4}
@@ -59,7 +60,7 @@ def check(tmp_path: Path, accumulation: int, options: dict) -> None:
         assert bool(moved) == (options.get("use_peft") is None)
         if not moved:
             assert all(tensor.abs().sum() > 0 for key, tensor in weights(whole, name, 0).items() if "lora_B" in key)
-    metrics = read_jsonl(whole / "metrics.jsonl")
+    metrics = read_whole_lines(whole / "metrics.jsonl")
     assert [row["step"] for row in metrics] == [1, 2, 3, 4], "one process writes"
 
     shutil.copytree(whole, resumed)
@@ -71,7 +72,7 @@ def check(tmp_path: Path, accumulation: int, options: dict) -> None:
     timeless = [
         [
             {key: value for key, value in row.items() if key not in TIMING}
-            for row in read_jsonl(folder / "metrics.jsonl")
+            for row in read_whole_lines(folder / "metrics.jsonl")
         ]
         for folder in (whole, resumed)
     ]

@@ -15,8 +15,9 @@ import torch
 from safetensors.torch import load_file
 from support.running import ENVIRONMENT, plus
 
+from plus.jsonl import read_whole_lines
 from plus.resources import shipped
-from plus.train.run_folder import TIMING, read_jsonl
+from plus.train.run_folder import TIMING
 from plus.train.trainer import last_checkpoint
 
 STEPS = 9
@@ -38,7 +39,7 @@ def kill_after(process: subprocess.Popen, folder: Path, step: int) -> None:
     """kill -9 as soon as `step` is in metrics.jsonl, at whatever the process is doing then."""
     deadline = time.monotonic() + 200
     while process.poll() is None and time.monotonic() < deadline:
-        if any(row["step"] >= step for row in read_jsonl(folder / "metrics.jsonl")):
+        if any(row["step"] >= step for row in read_whole_lines(folder / "metrics.jsonl")):
             os.killpg(process.pid, signal.SIGKILL)
             break
         time.sleep(0.01)

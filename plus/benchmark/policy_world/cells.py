@@ -20,6 +20,7 @@ from typing import Any
 
 from plus.benchmark.policy_world.world import World, fit_reader, helpful, safe
 from plus.errors import SettingError
+from plus.jsonl import write_json
 from plus.measures import mean
 from plus.policy.model import Policy
 from plus.policy.monitor import Panel, Watch
@@ -28,7 +29,6 @@ from plus.policy.rewards import Goal, Goals, scored
 from plus.policy.rewards_file import with_summary
 from plus.policy.rounds import Choice, Pair, iterate
 from plus.policy.trainer import PolicyConfig, local, optimise
-from plus.train import run_folder
 from plus.types import Preference
 from plus.worlds import replies
 from plus.worlds.replies import User
@@ -76,7 +76,7 @@ def run(folder: Path, world: World, cell: Cell, say: Callable[[str], None] = lam
     facts["scores"] = scores(world, facts["answers"])
     for leftover in place.glob("checkpoint-*"):
         shutil.rmtree(leftover)
-    run_folder.write_json(stored, facts)
+    write_json(stored, facts)
     say(f"{name}, seed {world.seed}: {facts['seconds']:.0f} CPU seconds")
     return facts
 

@@ -1,6 +1,6 @@
 """The comparison of policies in the tiny world: which cells there are, and what they show together.
 
-Seeds from 0 are reported. The thresholds of the alarms were fixed on seeds from 100 (train/alarms.toml).
+Seeds from 0 are reported. The thresholds of the alarms were fixed on seeds from 100 (policy/hacking.toml).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from plus.benchmark.policy_world.cells import Cell, name_of, run
 from plus.benchmark.policy_world.world import BASE_STEPS, World, make_base
 from plus.evaluate import markdown
 from plus.evaluate.intervals import Interval, interval
+from plus.jsonl import write_json
 from plus.measures import mean
 from plus.policy import pareto
-from plus.train import run_folder
 from plus.worlds import replies
 
 Found = dict[str, dict[int, dict[str, Any]]]  # cell name -> seed -> cell
@@ -89,7 +89,7 @@ def measure(folder: Path, plan: Plan, say: Callable[[str], None] = lambda line: 
     """Compute the missing cells and write report.json, report.md and the plots into `folder`."""
     found, worlds = compute(folder, plan, say)
     report = summary(found, worlds, plan)
-    run_folder.write_json(folder / "report.json", report)
+    write_json(folder / "report.json", report)
     pareto.plot(report["sweep"]["points"], folder / "pareto.png")
     pareto.plot_over_optimisation(_curves(found, plan), folder / "over_optimisation.png")
     (folder / "report.md").write_text(page(report), encoding="utf-8")

@@ -19,7 +19,7 @@ from plus.benchmark.policy_world.cells import Cell, name_of, run
 from plus.benchmark.policy_world.table import QUICK, Plan, cells, change, measure, satisfied, turn_of, upper_bound
 from plus.benchmark.policy_world.world import World, make_base
 from plus.errors import SettingError
-from plus.train.run_folder import read_jsonl
+from plus.jsonl import read_whole_lines
 from plus.worlds.replies import User
 
 TINY = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=2, sweep=(0.0, 0.3), hacks=((0.3, 6),), max_steps=5, test_users=12, base_steps=30)  # fmt: skip
@@ -104,12 +104,12 @@ def test_a_cell_that_was_killed_goes_on_and_ends_the_same(tmp_path):
     deadline = time.monotonic() + 900
     place = tmp_path / "broken" / "cells" / name_of(LONG)
     looks = place.with_name(f"{place.name}--0") / "looks.jsonl"
-    while process.poll() is None and time.monotonic() < deadline and len(read_jsonl(looks)) < 7:  # update 30
+    while process.poll() is None and time.monotonic() < deadline and len(read_whole_lines(looks)) < 7:  # update 30
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(30)
     assert not (looks.parent / "cell.json").exists(), "it must have been interrupted"
-    assert len(read_jsonl(looks)) >= 7
+    assert len(read_whole_lines(looks)) >= 7
     broken = run(tmp_path / "broken", world(tmp_path / "broken"), LONG)
     whole = run(tmp_path / "whole", world(tmp_path / "whole"), LONG)
     assert [look["step"] for look in broken["looks"]] == list(range(0, 50, 5))
