@@ -63,3 +63,27 @@ class ForgottenError(ProfileError):
     """The user or conversation was forgotten; nothing of it may be written again."""
 
     status = 5
+
+
+class MissingExtraError(PlusError):
+    """A package is not installed; the message names the extra of plus-preferences that brings it."""
+
+
+# Package -> the extra that brings it. `embed` comes with torch too, so torch alone does not ask for `train`.
+EXTRAS = {
+    **dict.fromkeys(("openai", "httpx2", "starlette", "uvicorn", "anyio"), "api"),
+    **dict.fromkeys(("sentence_transformers",), "embed"),
+    **dict.fromkeys(("torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"), "train"),
+    **dict.fromkeys(("safetensors", "jinja2", "matplotlib", "sklearn", "scipy", "numpy", "pyarrow"), "train"),
+    "huggingface_hub": "train",
+}
+
+
+def missing_extra(verb: str, error: ModuleNotFoundError) -> MissingExtraError | None:
+    """Turn the import of a package that is not installed into one line; None when no extra brings it."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS:
+        return None
+    return MissingExtraError(
+        f"{verb} needs {package}, which is not installed; pip install 'plus-preferences[{EXTRAS[package]}]'"
+    )

@@ -61,9 +61,9 @@ def read_summaries(path: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for number, row in numbered(path):
         user, text = row.get("user_id"), row.get("summary")
-        if not isinstance(user, str) or not isinstance(text, str):
+        if not isinstance(user, str | int) or not isinstance(text, str):
             raise SourceError(f"{path} line {number} has no texts user_id and summary; give one {{user_id, summary}} a line, as a run's summaries.jsonl")  # fmt: skip
-        found[user] = text
+        found[str(user)] = text
     return found
 
 

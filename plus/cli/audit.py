@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -73,6 +72,7 @@ def audit(
         from plus.audit.report import write_audit
         from plus.evaluate.controls import PastedHistory
         from plus.evaluate.reward_function import RewardFunction
+        from plus.jsonl import read_summaries
         from plus.judge.judge import Judge
         from plus.models.reward_model import RewardModel
         from plus.models.run import load
@@ -101,7 +101,7 @@ def audit(
     elif reward_function:
         scorer = RewardFunction.named(reward_function)
     if summaries is not None:
-        texts, summarizer = _read(summaries), None
+        texts, summarizer = read_summaries(summaries), None
     elif not texts:
         summarizer = summarizer or PastedHistory(8)
         with notes.status("writing a text about every user"):
@@ -159,16 +159,6 @@ def _names(runs: list[Path]) -> dict[str, Path]:
     """Runs by the name of their folder, or by their path where two share one: a report should not say where things lie."""
     names = [run.resolve().name for run in runs]
     return {name if names.count(name) == 1 else str(run): run for name, run in zip(names, runs, strict=True)}
-
-
-def _read(path: Path) -> dict[str, str]:
-    from plus.errors import EvidenceError
-
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-        return {str(row["user_id"]): str(row["summary"]) for row in rows}
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise EvidenceError(f"{path} cannot be read ({error}); give one {{user_id, summary}} a line") from error
 
 
 def _persona_reader(settings: dict[str, Any], population, steps: int):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -91,14 +90,14 @@ def run(
             say(f"{title}: {line}")
     splits = deal.later(events, seed=seed) if split_by == "time" else deal.new_users(events, seed=seed)
     with loading("loading torch and the sentence model"):
-        from plus.jsonl import write_json
+        from plus.jsonl import read_summaries, write_json
         from plus.love import report as judging
         from plus.love import run as training
         from plus.love.batches import Texts
         from plus.train.run_folder import refuse_if_used
     if output_dir is not None:
         refuse_if_used(output_dir)
-    texts = Texts(condition, _summaries(summaries))
+    texts = Texts(condition, read_summaries(summaries) if summaries else {})
     frozen = model_name_or_path == "frozen"
     settings = replace(
         training.LoveSettings() if frozen else training.CLASSIFIER,
@@ -138,20 +137,6 @@ def run(
         write_json(output_dir / "report.json", report)
         say(f"the model and report.json are in {output_dir}")
     return report
-
-
-def _summaries(path: Path | None) -> dict[str, str]:
-    from plus.errors import SourceError
-
-    if path is None:
-        return {}
-    try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-        return {row["user_id"]: row["summary"] for row in lines}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SourceError(
-            f"{path} holds no lines of user_id and summary ({type(error).__name__}); give a run's summaries.jsonl"
-        ) from error
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ from plus.cli import (
     summarize,
     train,
 )
-from plus.errors import PlusError
+from plus.errors import PlusError, missing_extra
 
 app = typer.Typer(
     name="plus", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -82,6 +82,8 @@ def main() -> None:
         app(args=[word for word in arguments if word != "--debug"])
     except PlusError as error:
         _fail(error, debug, error.status, str(error))
+    except ModuleNotFoundError as error:
+        _fail(error, debug, *_missing(" ".join(["plus", *arguments[:1]]), error))
     except KeyboardInterrupt as error:
         _fail(error, debug, 130, "interrupted; a training run continues with --resume_from_checkpoint")
     except OSError as error:
@@ -93,6 +95,16 @@ def main() -> None:
             1,
             f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}; add --debug for the traceback",
         )
+
+
+def _missing(verb: str, error: ModuleNotFoundError) -> tuple[int, str]:
+    """Status and line for a package that is not installed: an extra's, or a fault of ours."""
+    known = missing_extra(verb, error)
+    return (
+        (known.status, str(known))
+        if known
+        else (1, f"unexpected {type(error).__name__}: {error}; add --debug for the traceback")
+    )
 
 
 def _fail(error: BaseException, debug: bool, status: int, line: str) -> None:

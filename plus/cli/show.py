@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -30,17 +31,22 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 @contextmanager
 def loading(what: str) -> Iterator[None]:
-    """A spinner around heavy imports, after which transformers keeps its bars and warnings to itself."""
+    """Show a spinner around heavy imports; transformers, where it was loaded, keeps its bars and warnings to itself."""
     with notes.status(what):
         yield
-        import warnings
+        if "transformers" in sys.modules:
+            _quiet_transformers()
 
-        from huggingface_hub.utils import enable_progress_bars
-        from transformers.utils import logging
 
-        logging.disable_progress_bar()
-        enable_progress_bars()  # Downloads still show theirs.
-        warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
+def _quiet_transformers() -> None:
+    import warnings
+
+    from huggingface_hub.utils import enable_progress_bars
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    enable_progress_bars()  # Downloads still show theirs.
+    warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 @contextmanager

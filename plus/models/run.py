@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import ModelError
+from plus.jsonl import read_summaries
 from plus.models.hub import fetch
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel
@@ -86,11 +87,7 @@ def load(run: str | Path) -> Run:
     summarizer = LanguageModelSummarizer.from_pretrained(folder / "summarizer", **windows)
     reward_model = RewardModel.from_pretrained(folder / "reward_model", config.get("reward_max_length", 2048))
     stored = folder / "summaries.jsonl"
-    # Not splitlines: a summary may hold a line separator (U+2028) that JSON leaves as it is.
-    lines = stored.read_text(encoding="utf-8").split("\n") if stored.exists() else []
-    return Run(
-        summarizer, reward_model, {row["user_id"]: row["summary"] for row in map(json.loads, filter(None, lines))}
-    )
+    return Run(summarizer, reward_model, read_summaries(stored) if stored.exists() else {})
 
 
 def last_text(turns: Any) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from plus.errors import SettingError, SourceError
 from plus.evaluate import markdown
-from plus.jsonl import write_json
+from plus.jsonl import read_jsonl, read_summaries, write_json
 from plus.policy import pareto, rewards_file
 from plus.policy import rows as policy_rows
 from plus.policy.model import Asked, Policy
@@ -68,8 +68,8 @@ class Request:
         """The prompts with their users' summaries; what has none is said."""
         known = {}
         if self.summaries:
-            known = {str(row.get("user_id")): str(row.get("summary") or "") for row in read_rows(self.summaries)}
-        asked, dropped = policy_rows.read(read_rows(self.prompts), known)
+            known = read_summaries(self.summaries)
+        asked, dropped = policy_rows.read(read_jsonl(self.prompts), known)
         for line in dropped.lines():
             say(line)
         return asked
@@ -78,7 +78,7 @@ class Request:
         """Answers to imitate first."""
         if self.sft is None:
             return []
-        rows = read_rows(self.sft)
+        rows = read_jsonl(self.sft)
         if missing := next((n for n, row in enumerate(rows, start=1) if not row.get("chosen")), None):
             raise SourceError(f"{self.sft} line {missing} has no 'chosen'; write prompt, chosen, and user_id or summary")  # fmt: skip
         asked, dropped = policy_rows.read(rows)
@@ -152,19 +152,3 @@ def sweep_page(report: Mapping[str, Any]) -> str:
     ]  # fmt: skip
     table = markdown.table([f"weight of {report['goal']}", *names, "held out", "above the floors", "KL", "stopped by"], rows)  # fmt: skip
     return f"# The dial\n\n{table}\n\nRecommended: {report['recommended']['weight']}. {report['recommended']['why']}\n\n![pareto](pareto.png)\n"
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """JSON lines. Raises SourceError naming the line."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}") from error
-    rows = []
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise SourceError(f"{path} line {number} is not JSON ({error.msg}); mend it") from error
-    return rows

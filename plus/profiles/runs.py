@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+from plus import jsonl
 from plus.errors import ForgottenError, ProfileError
 from plus.profiles.forget_runs import is_run, run_hash
 from plus.profiles.saving import save_model
@@ -45,9 +45,7 @@ def read_summaries(folder: Path) -> dict[str, str]:
         raise ProfileError(
             f"{folder} is no finished run (no summaries.jsonl); give the --output_dir of a plus train or plus demo"
         )
-    with path.open(encoding="utf-8", newline="\n") as file:
-        rows = [json.loads(line) for line in file if line.strip()]
-    return {row["user_id"]: row["summary"] for row in rows}
+    return jsonl.read_summaries(path)
 
 
 def events_read(folder: Path) -> int | None:
@@ -55,8 +53,7 @@ def events_read(folder: Path) -> int | None:
     path = folder / "summaries.jsonl"
     if not path.is_file():
         return None
-    with path.open(encoding="utf-8", newline="\n") as file:
-        counts = [json.loads(line).get("events") for line in file if line.strip()]
+    counts = [row.get("events") for _, row in jsonl.numbered(path)]
     return max((count for count in counts if isinstance(count, int)), default=0) or None
 
 
