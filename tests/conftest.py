@@ -14,6 +14,13 @@ from filelock import FileLock
 from support.running import plus
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with one test that needs the demo and end with the others, so that one worker runs it while the rest go on."""
+    waiting = [item for item in items if "demo" in getattr(item, "fixturenames", ())]
+    others = [item for item in items if item not in set(waiting)]
+    items[:] = [*waiting[:1], *others, *waiting[1:]]
+
+
 @pytest.fixture
 def plus_here(capsys, monkeypatch):
     """The same command line in this process, where torch is already loaded: (status, stdout, stderr)."""
