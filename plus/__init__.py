@@ -5,29 +5,43 @@
     p = plus.load("runs/demo")
     p.summarize(history), p.prefer(history, prompt, a, b), p.score(summary, prompt, answer)
 
-Importing plus loads no torch; `load` does.
+Importing plus loads no torch; `load` and `train` do.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
+from plus.doors import PUBLIC, MovedFinder, resolve
 from plus.types import Event, Example, Message, Preference, Reaction, Summary, UserHistory
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from plus.models.run import Run
+    from plus.models.run import load
 
 __version__ = "0.1.0"
 __all__ = ["Event", "Example", "Message", "Preference", "Reaction", "Summary", "UserHistory", "load"]
 
+if not any(isinstance(finder, MovedFinder) for finder in sys.meta_path):
+    sys.meta_path.append(MovedFinder())  # Last: asked only for what is not there.
 
-def load(run: str | Path) -> Run:
-    """Open a run folder, as `plus train` and `plus demo` write them, or OWNER/NAME on the Hub.
 
-    The models are loaded on this machine's CPU. Raises ModelError when there is no finished run.
-    """
-    from plus.models.run import load as load_run
+def __getattr__(name: str) -> Any:
+    """Import a public function or class when it is first used; a room of that name is a callable module."""
+    try:
+        return import_module(f"plus.{name}") if _is_room(name) else resolve(name)
+    except ModuleNotFoundError as error:
+        if error.name == f"plus.{name}":
+            raise AttributeError(f"module 'plus' has no attribute {name!r}") from None
+        raise
 
-    return load_run(run)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})
+
+
+def _is_room(name: str) -> bool:
+    from importlib.util import find_spec
+
+    return not name.startswith("_") and name in PUBLIC and find_spec(f"plus.{name}") is not None

@@ -1,0 +1,72 @@
+"""Doors into the package: rooms that can be called (`plus.train(...)`), and one line for each old module path."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+# Public name -> the module and the function or class behind it. `import plus` imports none of them.
+PUBLIC = {
+    "Love": "plus.love.run:Love",
+    "PersonalizedOpenAI": "plus.serve.client:PersonalizedOpenAI",
+    "Store": "plus.profiles.store:Store",
+    "load": "plus.models.run:load",
+    "personalize": "plus.serve.personalize:personalize",
+}
+# Module path of an earlier version -> today's.
+MOVED = {
+    "plus.evaluate.ablation": "plus.benchmark.ablation",
+    "plus.evaluate.offline": "plus.love.offline",
+    "plus.evaluate.policy_table": "plus.benchmark.policy_world.table",
+    "plus.feedback.rubrics": "plus.signals.rubrics",
+    "plus.models.decode": "plus.models.shared_prefix.decode",
+    "plus.models.prefix": "plus.models.shared_prefix.attention",
+    "plus.serve.checklist": "plus.judge.checklist",
+    "plus.serve.stand_in": "plus.serve.fake_server",
+    "plus.sources.named": "plus.datasets",
+    "plus.sources.population": "plus.types",
+    "plus.train.alarms": "plus.policy.hacking",
+    "plus.train.goals": "plus.policy.rewards",
+    "plus.train.love": "plus.love.run",
+    "plus.train.ranks": "plus.train.distributed",
+    "plus.train.upsampling": "plus.love.upsampling",
+}
+
+
+class CallableRoom(ModuleType):
+    """A package that is called like the function of its name: `plus.train(...)` beside `plus.train.loop`."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the public function of the room's name."""
+        return resolve(self.__name__.removeprefix("plus."))(*args, **kwargs)
+
+
+def resolve(name: str) -> Any:
+    """Import the function or class behind a public name. Raises AttributeError for an unknown one."""
+    if name not in PUBLIC:
+        raise AttributeError(f"module 'plus' has no attribute {name!r}")
+    module, _, attribute = PUBLIC[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def make_callable(room: str) -> None:
+    """Make the package `room` callable; its `__init__` says so."""
+    sys.modules[room].__class__ = CallableRoom
+
+
+class MovedFinder(MetaPathFinder):
+    """Import hook that names the new place of a module that moved."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Find nothing. Raises ImportError with the new place for a path of `MOVED`.
+
+        No ModuleNotFoundError: `from plus.train import love` would swallow that and say something else.
+        """
+        if name in MOVED:
+            raise ImportError(f"{name} is now {MOVED[name]}: import it from there", name=name)
+        return None
