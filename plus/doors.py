@@ -14,9 +14,12 @@ from typing import Any
 PUBLIC = {
     "Love": "plus.love.run:Love",
     "PersonalizedOpenAI": "plus.serve.client:PersonalizedOpenAI",
+    "Screen": "plus.recipes:Screen",
     "Store": "plus.profiles.store:Store",
+    "demo": "plus.recipes:demo",
     "load": "plus.models.run:load",
     "personalize": "plus.serve.personalize:personalize",
+    "train": "plus.recipes:train",
 }
 # Module path of an earlier version -> today's.
 MOVED = {

@@ -13,12 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import plus
 from plus import datasets
-from plus.cli.train import run as train
 from plus.evaluate.intervals import user_interval
 from plus.evaluate.predictions import Prediction
 from plus.jsonl import read_whole_lines
-from plus.train import settings as options
 
 VARIANTS = ("styles", "styles_unlabelled")
 
@@ -31,7 +30,7 @@ def predictions(out: Path, variant: str, seed: int, base: Path, max_steps: int) 
         "output_dir": str(folder), "resume_from_checkpoint": folder.exists() or None,
     }  # fmt: skip
     if not (folder / "report.json").exists():
-        train(options.resolve(flags))
+        plus.train(**flags)
     rows = [row for row in read_whole_lines(folder / "predictions.jsonl") if row["method"] == "own"]
     return [Prediction(**{**row, "seed": seed}) for row in rows]
 

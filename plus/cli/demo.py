@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from plus.cli.show import accuracy_table, bar, loading, notes, print_json, results, say
-
-NULL_STEPS = 15
-REAL = {"preset": "tiny", "dataset_name": "polis", "max_steps": 6, "per_device_train_batch_size": 32}  # 8 users
+from plus.cli.show import SCREEN, accuracy_table, print_json, results
 
 
 def demo(
@@ -32,120 +29,18 @@ def demo(
 
     Example: plus demo --seed 1
     """
-    started = time.monotonic()
-    result = run(seed, output_dir or _free(Path("runs") / f"demo-{seed}"), share_prefix)
-    result["seconds"] = round(time.monotonic() - started, 1)
+    from plus import recipes
+
+    done = recipes.demo(seed, output_dir, share_prefix, SCREEN)
     if as_json:
-        print_json(result)
+        print_json(done.report)
     else:
-        _print(result)
-    if result["missed"]:
+        _print(done.report)
+    if done.missed:
         raise typer.Exit(1)
 
 
-def run(seed: int, folder: Path, share_prefix: bool = True) -> dict[str, Any]:
-    """Everything the demo shows, as one dictionary; the run is left in `folder`."""
-    with loading("loading torch, transformers and trl"):
-        from plus.audit.faithfulness import faithfulness
-        from plus.audit.report import report as judge
-        from plus.audit.report import write_page
-        from plus.audit.run_card import write_card
-        from plus.baselines import bradley_terry, oracle, untrained
-        from plus.benchmark.targets import missed
-        from plus.evaluate.plots import plot_curves
-        from plus.jsonl import write_json
-        from plus.measures import accuracy
-        from plus.train import run as training
-        from plus.train import settings as options
-        from plus.train.run_log import Progress
-        from plus.worlds import pets
-    chosen = {"dataset_name": "pets", "seed": seed, "output_dir": str(folder), "share_prefix": share_prefix}
-    settings = options.resolve({"preset": "tiny", **chosen})
-    population = pets.load(seed)
-    test = population.split("test")
-    say(f"{population.name}: {len(population.histories):,} users, {len(test):,} test choices, each mirrored")
-    base, _ = training.start_models(settings)
-    before = untrained.summaries(population, base, seed)
-    shown = [example.history for example in test[:5]]
-    before_greedy = base.summarize(shown)
-
-    with bar("plus") as show:
-        trained = training.train(settings, population, say, [Progress(show)])
-    with notes.status("summarizing every user"):
-        summaries = training.write_summaries(folder, trained.summarizer, population)
-
-    def baseline(name: str, texts: dict[str, str]):
-        with bar(name) as show:
-            model = training.train_baseline(
-                settings, population, texts, lambda step, loss: show(step, settings["max_steps"], {"loss": loss})
-            )
-        own = [texts[example.history.user_id] for example in test]
-        return model, accuracy(model.log_likelihood(own, [example.target for example in test]))
-
-    plain, _ = baseline("bradley_terry", bradley_terry.summaries(population.histories))
-    _, untrained_accuracy = baseline("untrained", before)
-    persona_reader, oracle_accuracy = baseline("oracle", oracle.summaries(population))
-    plain.save_pretrained(folder / "bradley_terry")
-    with notes.status("judging on users never met"):
-        readers = {"a reward model trained on true personas": persona_reader}
-        result, predictions = judge(population, trained.reward_model, summaries, plain, trained.summarizer, readers)
-        result["accuracy"] |= {"untrained": untrained_accuracy, "oracle": oracle_accuracy}
-        said = faithfulness(summaries, [e.history for e in test], pets.claims, pets.traits, pets.favourite_of)
-        result["faithfulness"] = {"precision": said.precision, "recall": said.recall}
-
-    null = pets.permuted(population, seed)
-    with bar("null run") as show:
-        null_settings = {**settings, "output_dir": str(folder / "null"), "max_steps": NULL_STEPS}
-        permuted = training.train(null_settings, null, lambda line: None, [Progress(show)])
-    null_test = null.split("test")
-    texts = dict(zip(null.users("test"), permuted.summarizer.summarize([e.history for e in null_test]), strict=True))
-    result["null"] = {
-        "accuracy": accuracy(
-            permuted.reward_model.log_likelihood(
-                [texts[e.history.user_id] for e in null_test], [e.target for e in null_test]
-            )
-        ),
-        "steps": NULL_STEPS,
-    }
-    result["real"] = _real_people(folder, seed)
-    result["examples"] = [
-        {"user_id": h.user_id, "before": old, "after": summaries[h.user_id], "truth": population.personas[h.user_id]}
-        for h, old in zip(shown, before_greedy, strict=True)
-    ]
-    result |= {"seed": seed, "run": str(folder), "missed": missed(result)}
-    write_json(folder / "report.json", result)
-    write_page(folder, result["audit"], predictions, folder)
-    plot_curves(folder)
-    write_card(folder, settings, result)
-    return result
-
-
-def _real_people(folder: Path, seed: int) -> dict[str, Any]:
-    """A few updates on the shipped votes: it runs on real rows; what it predicts says little."""
-    from plus.cli.train import run as train_run
-    from plus.resources import shipped
-    from plus.train import settings as options
-
-    report = train_run(
-        options.resolve(
-            {**REAL, "data_dir": str(shipped("polis_sample")), "seed": seed, "output_dir": str(folder / "polis")}
-        )
-    )
-    return {key: report[key] for key in ("dataset", "accuracy", "controls", "test", "verdict")} | {
-        "steps": REAL["max_steps"]
-    }
-
-
-def _free(folder: Path) -> Path:
-    """`folder`, or the first of folder-2, folder-3, ... that does not exist."""
-    number, found = 1, folder
-    while found.exists():
-        number += 1
-        found = folder.with_name(f"{folder.name}-{number}")
-    return found
-
-
-def _print(result: dict[str, Any]) -> None:
+def _print(result: Mapping[str, Any]) -> None:
     from rich.table import Table
 
     results.print(accuracy_table(result))

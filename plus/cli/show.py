@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from plus.recipes import Screen
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -112,3 +114,6 @@ def accuracy_table(report: Mapping[str, Any]) -> Table:
             table.add_row(name, "-" if value is None else f"{value:.3f}", meaning.get(name, ""))
         table.add_section()
     return table
+
+
+SCREEN = Screen(say, notes.status, loading, bar)

@@ -12,6 +12,7 @@ import yaml
 
 from plus.datasets import OPTIONS
 from plus.errors import SettingError
+from plus.jsonl import read_json
 from plus.resources import shipped
 
 # What a run needs beside the trainer's own options (`PLUSConfig`).
@@ -73,6 +74,27 @@ def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[s
                 + ("; for a first run on a CPU add --preset tiny" if key.startswith("model") else "")
             )
     return settings
+
+
+def continued(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """Take the run's own options where flags say --resume_from_checkpoint; raises SettingError when one would change."""
+    if not flags.get("resume_from_checkpoint") or flags.get("output_dir") is None:
+        return dict(flags)
+    stored = Path(flags["output_dir"]) / "config.json"
+    if not stored.exists():
+        return dict(flags)
+    config = read_json(stored)
+    free = ("output_dir", "resume_from_checkpoint")
+    changed = [
+        key for key, value in flags.items() if value is not None and key not in free and config.get(key) != value
+    ]
+    if changed:
+        now, then = flags[changed[0]], config.get(changed[0])
+        raise SettingError(
+            f"--{changed[0]} is {now!r} and the run was started with {then!r}; "
+            "leave it out to continue, or start a new --output_dir"
+        )
+    return {**config, **{key: flags[key] for key in free}}
 
 
 def model_path(name: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from plus.benchmark.thresholds import missed, thresholds
 
 from plus.audit.faithfulness import faithfulness
 from plus.audit.report import report
 from plus.baselines.majority import Majority
+from plus.benchmark.targets import missed, promised
 from plus.errors import EvidenceError
 from plus.evaluate.controls import read_controls, strangers
 from plus.train.health import complaints
@@ -112,7 +112,7 @@ def test_a_missed_promise_is_named_and_nan_is_a_miss():
     }
     good |= {"faithfulness": {"precision": 1.0, "recall": 1.0}, "null": {"accuracy": 0.5}}
     assert missed(good) == []
-    assert set(thresholds()) >= {"accuracy.plus", "null.accuracy"}
+    assert set(promised()) >= {"accuracy.plus", "null.accuracy"}
     assert missed(good | {"null": {"accuracy": math.nan}}) == ["null.accuracy is nan, promised 0.45 to 0.55"]
 
 

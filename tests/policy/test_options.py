@@ -13,10 +13,10 @@ from plus.resources import shipped
 
 GOALS = """
 goals:
-  suits: {function: "pets_policy:suits"}
+  suits: {function: "support.pets_policy:suits"}
   brief: {words: 4, weight: 0.2}
   flat: {words: 500, weight: 0.2}
-held_out: {function: "pets_policy:true_reward"}
+held_out: {function: "support.pets_policy:true_reward"}
 """
 SMALL = [
     "--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--max_completion_length", "16",

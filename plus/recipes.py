@@ -1,0 +1,269 @@
+"""Whole jobs, from plain arguments to a typed result: what the verbs of the command line call.
+
+result = plus.train(dataset_name="pets", preset="tiny", max_steps=3, output_dir="runs/pets")
+result.report["accuracy"]["plus"], result.summaries["ann"]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from plus.models.reward_model import RewardModel
+    from plus.train.run import Trained
+    from plus.types import Example, Population
+
+Show = Callable[[int, int, Mapping[str, Any]], None]  # step, total, metrics
+
+NULL_STEPS = 15
+REAL_STEPS = 6
+# A few updates on the shipped votes, eight users each.
+REAL_PEOPLE = {"preset": "tiny", "dataset_name": "polis", "max_steps": REAL_STEPS, "per_device_train_batch_size": 32}
+
+
+@contextmanager
+def _silent_bar(name: str) -> Iterator[Show]:
+    yield lambda step, total, metrics: None
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Outputs of a job while it runs: lines, spinners and progress bars. Silent by default."""
+
+    say: Callable[[str], None] = lambda line: None
+    status: Callable[[str], AbstractContextManager[Any]] = lambda what: nullcontext()
+    loading: Callable[[str], AbstractContextManager[Any]] = lambda what: nullcontext()
+    bar: Callable[[str], AbstractContextManager[Show]] = _silent_bar
+
+
+SILENT = Screen()
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Result of a training run.
+
+    report: what report.json holds: accuracy, controls, the audit and its verdict.
+    summaries: user_id -> summary, of every user of the data set.
+    bradley_terry: the reward model trained on the same rows without summaries.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    report: Mapping[str, Any]
+    summaries: Mapping[str, str]
+    trained: Trained
+    bradley_terry: RewardModel
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """Result of the demo: the run folder, what report.json holds, and the promises that were missed."""
+
+    folder: Path
+    report: Mapping[str, Any]
+    missed: tuple[str, ...]
+
+
+def train(config: str | Path | None = None, screen: Screen = SILENT, **options: Any) -> TrainResult | None:
+    """Train a summarizer and its reward model, judge both on new users, and fill a run folder.
+
+    config: YAML file of options; `options` win over it. They are those of `plus train`: `dataset_name`, `output_dir`,
+    `preset` or `model_name_or_path`, and any of TRL's GRPOConfig. Under torchrun only the first process has a result,
+    the others return None. Raises SettingError, SourceError and RunError before anything is written.
+    """
+    with screen.loading("loading torch, transformers and trl"):
+        from plus.train import settings as train_settings
+    given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
+    resolved = train_settings.resolve(train_settings.continued(given), Path(config) if config else None)
+    return train_run(resolved, screen)
+
+
+def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResult | None:
+    """Train with resolved settings, judge on new users, and leave everything in the run folder."""
+    with screen.loading("loading torch, transformers and trl"):
+        from plus import datasets
+        from plus.baselines import bradley_terry
+        from plus.train import run as training
+        from plus.train.run_log import Progress
+    # 1. The data.
+    population = datasets.from_settings(settings)
+    describe(population, screen)
+    # 2. The method, and the baseline on the same rows.
+    with screen.bar("plus") as show:
+        trained = training.train(settings, population, screen.say, [Progress(show)])
+    if not trained.main:  # Of several processes the first does the rest.
+        return None
+    plain = _baseline("bradley_terry", settings, population, bradley_terry.summaries(population.histories), screen)
+    plain.save_pretrained(trained.folder / "bradley_terry")
+    # 3. Summaries of every user, and the verdict on new ones.
+    with screen.status("summarizing every user and judging on new ones"):
+        summaries = training.write_summaries(trained.folder, trained.summarizer, population)
+        report = _judge(population, trained, summaries, plain)
+        _write(settings, report)
+    return TrainResult(trained.folder, settings, report, summaries, trained, plain)
+
+
+def describe(population: Population, screen: Screen) -> None:
+    """Say what was read and what was left out."""
+    for line in population.dropped.lines():
+        screen.say(f"left out: {line}")
+    users, choices = len(population.histories), len(population.examples)
+    screen.say(f"{population.name}: {users:,} users, {choices:,} choices to predict")
+    if population.best_possible is not None:
+        best = f"{population.best_possible:.3f} of the test choices"
+        screen.say(f"a model that draws from each context all that is in it predicts {best}")
+
+
+def demo(
+    seed: int = 0, output_dir: str | Path | None = None, share_prefix: bool = True, screen: Screen = SILENT
+) -> DemoResult:
+    """Run the method on synthetic users with all its controls, then shortly on real people.
+
+    output_dir: default runs/demo-SEED, or the next free name. share_prefix: read each history once for all its
+    summaries. Takes two to four minutes on two cores. Raises RunError when the folder is in use.
+    """
+    started = monotonic()
+    with screen.loading("loading torch, transformers and trl"):
+        from plus.benchmark.targets import missed
+        from plus.train import settings as train_settings
+        from plus.worlds import pets
+    folder = Path(output_dir) if output_dir else _free(Path("runs") / f"demo-{seed}")
+    chosen = {"dataset_name": "pets", "seed": seed, "output_dir": str(folder), "share_prefix": share_prefix}
+    settings = train_settings.resolve({"preset": "tiny", **chosen})
+    population = pets.load(seed)
+    test = population.split("test")
+    screen.say(f"{population.name}: {len(population.histories):,} users, {len(test):,} test choices, each mirrored")
+    result = _synthetic(settings, population, screen)
+    result["null"] = _null(settings, pets.permuted(population, seed), screen)
+    result["real"] = _real_people(folder, seed, screen)
+    result |= {"seed": seed, "run": str(folder), "missed": missed(result)}
+    _write(settings, result)
+    result["seconds"] = round(monotonic() - started, 1)
+    return DemoResult(folder, result, tuple(result["missed"]))
+
+
+def _synthetic(settings: Mapping[str, Any], population: Population, screen: Screen) -> dict[str, Any]:
+    """Train on users whose taste is known; report accuracy, controls, faithfulness and five examples."""
+    from plus.audit.faithfulness import faithfulness
+    from plus.baselines import bradley_terry, oracle, untrained
+    from plus.train import run as training
+    from plus.train.run_log import Progress
+    from plus.worlds import pets
+
+    folder, test, seed = Path(settings["output_dir"]), population.split("test"), int(settings["seed"])
+    # 1. Before: what the language model writes as it came.
+    base, _ = training.start_models(settings)
+    before = untrained.summaries(population, base, seed)
+    shown = [example.history for example in test[:5]]
+    before_greedy = base.summarize(shown)
+    # 2. The method.
+    with screen.bar("plus") as show:
+        trained = training.train(settings, population, screen.say, [Progress(show)])
+    with screen.status("summarizing every user"):
+        summaries = training.write_summaries(folder, trained.summarizer, population)
+    # 3. Baselines: the same reward model trained on other texts.
+    texts = {"bradley_terry": bradley_terry.summaries(population.histories), "untrained": before}
+    texts["oracle"] = oracle.summaries(population)
+    models = {name: _baseline(name, settings, population, of_user, screen) for name, of_user in texts.items()}
+    models["bradley_terry"].save_pretrained(folder / "bradley_terry")
+    # 4. The verdict on users never met.
+    with screen.status("judging on users never met"):
+        others = {"a reward model trained on true personas": models["oracle"]}
+        result = _judge(population, trained, summaries, models["bradley_terry"], others)
+        result["accuracy"] |= {name: _accuracy(models[name], texts[name], test) for name in ("untrained", "oracle")}
+        found = faithfulness(summaries, [e.history for e in test], pets.claims, pets.traits, pets.favourite_of)
+        result["faithfulness"] = {"precision": found.precision, "recall": found.recall}
+    result["examples"] = [
+        {"user_id": h.user_id, "before": old, "after": summaries[h.user_id], "truth": population.personas[h.user_id]}
+        for h, old in zip(shown, before_greedy, strict=True)
+    ]
+    return result
+
+
+def _baseline(
+    name: str, settings: Mapping[str, Any], population: Population, texts: Mapping[str, str], screen: Screen
+) -> RewardModel:
+    """Train the run's reward model anew on `texts[user_id]`: same rows, budget and optimizer."""
+    from plus.train import run as training
+
+    total = training.steps(settings, population)
+    with screen.bar(name) as show:
+        return training.train_baseline(
+            settings, population, texts, lambda step, loss: show(step, total, {"loss": loss})
+        )
+
+
+def _accuracy(model: RewardModel, texts: Mapping[str, str], test: Sequence[Example]) -> float:
+    from plus.measures import accuracy
+
+    own = [texts[example.history.user_id] for example in test]
+    return accuracy(model.log_likelihood(own, [example.target for example in test]))
+
+
+def _null(settings: Mapping[str, Any], null: Population, screen: Screen) -> dict[str, Any]:
+    """Train on choices permuted across users: the accuracy, which must be chance."""
+    from plus.train import run as training
+    from plus.train.run_log import Progress
+
+    folder = Path(settings["output_dir"]) / "null"
+    with screen.bar("null run") as show:
+        changed = {**settings, "output_dir": str(folder), "max_steps": NULL_STEPS}
+        permuted = training.train(changed, null, lambda line: None, [Progress(show)])
+    test: list[Example] = null.split("test")
+    written = permuted.summarizer.summarize([example.history for example in test])
+    texts = dict(zip(null.users("test"), written, strict=True))
+    return {"accuracy": _accuracy(permuted.reward_model, texts, test), "steps": NULL_STEPS}
+
+
+def _real_people(folder: Path, seed: int, screen: Screen) -> dict[str, Any]:
+    """Take a few updates on the shipped votes: it runs on real rows; the accuracy says little."""
+    from plus.resources import shipped
+    from plus.train import settings as train_settings
+
+    place = {"data_dir": str(shipped("polis_sample")), "seed": seed, "output_dir": str(folder / "polis")}
+    done = train_run(train_settings.resolve({**REAL_PEOPLE, **place}), screen)
+    assert done is not None, "the demo is one process"
+    kept = {key: done.report[key] for key in ("dataset", "accuracy", "controls", "test", "verdict")}
+    return kept | {"steps": REAL_STEPS}
+
+
+def _judge(
+    population: Population,
+    trained: Trained,
+    summaries: Mapping[str, str],
+    plain: RewardModel,
+    others: Mapping[str, RewardModel] | None = None,
+) -> dict[str, Any]:
+    """Judge a trained run on its test users; write its page and predictions."""
+    from plus.audit.report import report, write_page
+
+    result, predictions = report(population, trained.reward_model, summaries, plain, trained.summarizer, others)
+    write_page(trained.folder, result["audit"], predictions, trained.folder)
+    return result
+
+
+def _write(settings: Mapping[str, Any], result: Mapping[str, Any]) -> None:
+    """Write report.json, the curves and the model card."""
+    from plus.audit.run_card import write_card
+    from plus.evaluate.plots import plot_curves
+    from plus.jsonl import write_json
+
+    folder = Path(settings["output_dir"])
+    write_json(folder / "report.json", result)
+    plot_curves(folder)
+    write_card(folder, settings, result)
+
+
+def _free(folder: Path) -> Path:
+    """Name the folder, or the first of folder-2, folder-3, ... that does not exist."""
+    number, found = 1, folder
+    while found.exists():
+        number += 1
+        found = folder.with_name(f"{folder.name}-{number}")
+    return found
