@@ -33,7 +33,6 @@ def test_the_demo_keeps_its_promises_and_leaves_a_run_folder(demo):
     assert all(logged <= row.keys() for row in metrics)
     summaries = [json.loads(line) for line in (run / "summaries.jsonl").read_text().splitlines()]
     assert len({row["user_id"] for row in summaries}) == len(summaries) == 2048 + 2000
-    assert demo["seconds"] <= 240
 
 
 @pytest.mark.slow

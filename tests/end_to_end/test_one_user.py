@@ -23,7 +23,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert not any(cell.get("outputs") for cell in notebook.cells), (
         "kept without output: what it prints is not a result"
     )
-    NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=800, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     assert "The user likes cats best." in shown and "nothing was sent" in shown
     assert "| stand-in, prefer | summary | 1.000" in shown
@@ -42,7 +42,7 @@ def test_the_stand_in_follows_its_rules():
         assert fake_server.reply(judge_messages("", "Hi", "I saw dogs.", "I saw cats.", instruction)) == "TIE"
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(600)
 def test_anyone_can_start_it():
     command = [sys.executable, "-u", "-m", "plus.serve.fake_server", "0"]
     with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:

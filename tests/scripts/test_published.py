@@ -165,7 +165,7 @@ def test_the_notebook_draws_every_kind_of_result(evidence, tmp_path, monkeypatch
     (folder / "tiny-evidence.json").write_text(published.compact(published.condensed([evidence])))
     notebook = nbformat.read(ROOT / "notebooks" / "02_results.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "kept without output, which would go stale"
-    NotebookClient(notebook, timeout=250, resources={"metadata": {"path": str(folder.parent)}}).execute()
+    NotebookClient(notebook, timeout=800, resources={"metadata": {"path": str(folder.parent)}}).execute()
     data = [output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", [])]
     shown = "".join(part.get("text/markdown", "") for part in data)
     for path in folder.glob("*.json"):

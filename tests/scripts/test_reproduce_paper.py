@@ -20,7 +20,7 @@ SCRIPT = ROOT / "scripts" / "reproduce_paper.sh"
 def script(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """The script itself, where no GPU can be seen."""
     return subprocess.run(
-        ["bash", SCRIPT, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=200,
+        ["bash", SCRIPT, *arguments], capture_output=True, text=True, cwd=ROOT, timeout=600,
         env={**ENVIRONMENT, "PYTHON": sys.executable, "CUDA_VISIBLE_DEVICES": "", **environment},
     )  # fmt: skip
 

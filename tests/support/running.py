@@ -20,7 +20,7 @@ ENVIRONMENT = {
 }  # fmt: skip
 
 
-def plus(*arguments: str | Path, cwd: Path | None = None, timeout: float = 280) -> subprocess.CompletedProcess[str]:
+def plus(*arguments: str | Path, cwd: Path | None = None, timeout: float = 900) -> subprocess.CompletedProcess[str]:
     """Run the real command line in a process of its own."""
     command = [sys.executable, "-m", "plus", *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=timeout)
