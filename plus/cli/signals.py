@@ -169,20 +169,20 @@ def _print(found: list[dict[str, Any]], engine: str) -> None:
 def _talks(file: Path, dropped: Dropped) -> Iterator[tuple[str, Any, list[Turn]]]:
     """(where, id, turns) of each conversation; tools' and empty messages keep their number, so that `turn` counts
     the messages as they stand."""
-    from plus.feedback.conversation import Place, said_of
+    from plus.feedback.log_row import ParseState, parse_message
     from plus.feedback.streams import rows
     from plus.sources.messages import UnusableError
     from plus.types import Turn
 
     for where, row in rows(file, dropped):
-        place = Place(where, dropped=dropped)
+        state = ParseState(where, dropped=dropped)
         talk = next((row[name] for name in ("conversation", "messages", "conversations") if name in row), None)
         try:
             if not isinstance(talk, list):
                 raise UnusableError("rows without a conversation")
-            said = [said_of(message, place) for message in talk]
+            said = [parse_message(message, state) for message in talk]
         except UnusableError as error:
-            place.drop(str(error))
+            state.drop(str(error))
             continue
         yield where, row.get("id"), [Turn(one.role, one.content) if one else Turn("system", "") for one in said]
 

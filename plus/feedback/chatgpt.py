@@ -1,7 +1,7 @@
 """ChatGPT's export: `conversations.json` (or `conversations-000.json`, ...), each conversation a tree.
 
-The path to `current_node` is what the user saw last; hidden messages, tools' and the model's thoughts are
-left out. The export does not say whose it is: `user.json` beside it does, or --user_id.
+The path to `current_node` is what the user saw last. Hidden messages, tool messages and the model's thoughts are left
+out. The export does not state its user: `user.json` beside it does, or --user_id.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.conversation import Place, Said, label, visible
-from plus.feedback.tree import Node, read_tree
+from plus.feedback.conversation import Node, Origin, read_tree
+from plus.feedback.log_row import LogMessage, ParseState, id_text, message_text
 from plus.sources.messages import UnusableError
 from plus.types import Entry
 
@@ -19,28 +19,28 @@ _SHOWN = ("text", "multimodal_text", "code", None)
 
 
 def is_mine(row: Mapping[str, Any]) -> bool:
-    """Whether a row is of this format."""
+    """Tell whether a row is a ChatGPT conversation."""
     return isinstance(row.get("mapping"), dict)
 
 
-def read(row: Mapping[str, Any], place: Place) -> Iterator[Entry]:
-    """The events of one conversation. Raises UnusableError."""
-    user_id = place.whose(row.get("user_id"))
-    nodes = {str(name): _node(node, place) for name, node in row["mapping"].items() if isinstance(node, dict)}
-    if not any(node.said for node in nodes.values()):
+def read(row: Mapping[str, Any], state: ParseState) -> Iterator[Entry]:
+    """Read the events of one conversation. Raises UnusableError."""
+    user_id = state.user(row.get("user_id"))
+    nodes = {str(name): _node(node, state) for name, node in row["mapping"].items() if isinstance(node, dict)}
+    if not any(node.message for node in nodes.values()):
         raise UnusableError("rows with an empty conversation")
-    session = label(row.get("conversation_id")) or label(row.get("id"))
-    yield from read_tree(nodes, label(row.get("current_node")), user_id, "chatgpt", session, place)
+    session = id_text(row.get("conversation_id")) or id_text(row.get("id"))
+    yield from read_tree(nodes, id_text(row.get("current_node")), Origin(user_id, "chatgpt", session), state)
 
 
-def _node(node: Mapping[str, Any], place: Place) -> Node:
+def _node(node: Mapping[str, Any], state: ParseState) -> Node:
     children = node.get("children")
-    names = tuple(label(child) for child in children) if isinstance(children, list) else ()
-    return Node(label(node.get("parent")), names, _said(node.get("message"), place))
+    names = tuple(id_text(child) for child in children) if isinstance(children, list) else ()
+    return Node(id_text(node.get("parent")), names, _message(node.get("message"), state))
 
 
-def _said(message: Any, place: Place) -> Said | None:
-    """What a reader of the conversation sees of a message."""
+def _message(message: Any, state: ParseState) -> LogMessage | None:
+    """Parse a message; None where the user sees nothing of it."""
     if not isinstance(message, dict):
         return None
     author, content, about = message.get("author"), message.get("content"), message.get("metadata")
@@ -51,5 +51,7 @@ def _said(message: Any, place: Place) -> Said | None:
         return None
     if isinstance(content, dict) and content.get("content_type") not in _SHOWN:
         return None
-    text = visible(content, place)
-    return Said(role, text, label(message.get("id")), place.time(message.get("create_time"))) if text.strip() else None
+    text = message_text(content, state)
+    if not text.strip():
+        return None
+    return LogMessage(role, text, id_text(message.get("id")), state.time(message.get("create_time")))

@@ -1,194 +1,123 @@
-"""A conversation as events: one for each thing that the user said with its answer, each reaction, each remark.
+"""Events of a conversation, which is a list of messages or a tree: exchanges, reactions, remarks and weak pairs.
 
-A log repeats what came before with every call and every export; each exchange carries an id of its own
-(the log's, or a hash of the conversation up to it), so whatever is repeated is the same event again.
+A log repeats what came before with every call and every export. Each exchange carries an id of its own (the log's, or
+a hash of the conversation up to it), so a repeated exchange is the same event again.
+
+In a tree, regenerating an answer or editing a question starts a branch. The answer of the branch that was kept against
+the answer of an abandoned one is a weak pair. Weak pairs are never held out: they train, they do not judge.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from plus.sources.messages import UnusableError, text_of
-from plus.sources.timestamps import seconds
-from plus.types import Dropped, Entry, Event, Preference, Reaction, Turn
+from plus.feedback.log_row import LogMessage, ParseState
+from plus.sources.messages import text_of
+from plus.types import Entry, Event, Preference, Reaction, Turn
 
 EARLIER = 20  # turns before a prompt that a pair or a reaction keeps, the latest
-_ROLES = {
-    **dict.fromkeys(("user", "human", "prompter", "customer"), "user"),
-    **dict.fromkeys(("assistant", "gpt", "model", "bot", "chatbot", "ai", "chatgpt"), "assistant"),
-}  # fmt: skip
 
 
-class Said(NamedTuple):
-    """One visible message; `rating` is the user's thumb on it and `comment` what they wrote beside it."""
+class Origin(NamedTuple):
+    """User, log format and conversation id that the events of one conversation share."""
 
-    role: str
-    content: str
-    id: str = ""
-    time: float | None = None
-    rating: bool | None = None
-    comment: str = ""
+    user_id: str
+    source: str
+    session: str
 
 
-@dataclass
-class Place:
-    """Where a row stands and who it belongs to where it does not say, and what is counted on the way."""
+class Node(NamedTuple):
+    """Node of a conversation tree; `message` is None where the user sees nothing of it."""
 
-    where: str = ""
-    user_id: str = ""
-    dropped: Dropped = field(default_factory=Dropped)
-    mended: Dropped = field(default_factory=Dropped)
-
-    def drop(self, reason: str) -> None:
-        """Count a part of the row that is left out."""
-        self.dropped.add(reason, self.where)
-
-    def mend(self, reason: str) -> None:
-        """Count what is used, but not as it stood."""
-        self.mended.add(reason, self.where)
-
-    def whose(self, *candidates: Any) -> str:
-        """The first candidate that is an id, else the file's user. Raises UnusableError."""
-        for value in candidates:
-            if isinstance(value, float) and value.is_integer():
-                value = int(value)
-            if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-                return text_of(str(value)[:1000], "user")
-        if not self.user_id:
-            raise UnusableError("rows without a user (say whose they are with --user_id)")
-        return self.user_id
-
-    def time(self, value: Any) -> float | None:
-        """Seconds since 1970; a time that cannot be read is none, and counted."""
-        try:
-            return seconds(value)[0]
-        except UnusableError:
-            self.mend("times that cannot be read")
-            return None
+    parent: str
+    children: tuple[str, ...]
+    message: LogMessage | None
 
 
-def label(value: Any) -> str:
-    """An id as text; anything that is no id is none."""
-    if isinstance(value, str | int) and not isinstance(value, bool):
-        return str(value)[:1000].encode("utf-8", "replace").decode()
-    return ""
+def entries(talk: Sequence[LogMessage], origin: Origin, state: ParseState) -> Iterator[Entry]:
+    """Convert a conversation to events, oldest first: an event per exchange, reaction and remark.
 
-
-def said_of(message: Any, place: Place, time: float | None = None) -> Said | None:
-    """What {role, content} or {from, value} says to a reader, or None: a tool's, a system's or an empty message.
-
-    Raises UnusableError for what is no message.
+    A conversation without an id that has several exchanges is named by a hash of the first two.
     """
-    if not isinstance(message, dict):
-        raise UnusableError("rows with a message that is no object")
-    role = message.get("role", message.get("from"))
-    if not isinstance(role, str):
-        raise UnusableError("rows with a message without a role")
-    if role.lower() not in _ROLES:
-        return None
-    text = visible(message.get("content", message.get("value")), place)
-    if not text.strip():
-        return None
-    stated = next((message[c] for c in ("timestamp", "created_at", "create_time") if message.get(c) is not None), None)
-    return Said(
-        _ROLES[role.lower()], text, label(message.get("id")), time if stated is None else place.time(stated)
-    )  # fmt: skip
-
-
-def visible(content: Any, place: Place) -> str:
-    """The text of a message: as it stands, or the text parts of a list; other parts are counted. Raises UnusableError."""
-    if content is None:
-        return ""
-    if isinstance(content, dict):
-        content = content.get("parts") or [content]
-    if not isinstance(content, list):
-        return text_of(content, "content")
-    texts = []
-    for part in content:
-        text = part.get("text") if isinstance(part, dict) else part
-        if isinstance(text, str):
-            texts.append(text_of(text, "content"))
-        else:
-            place.drop("parts of messages that are no text")
-    return "\n".join(text for text in texts if text)
-
-
-def forward_in_time(talk: Sequence[Said], place: Place) -> list[Said]:
-    """The same messages with times that never run backwards: an earlier one becomes its predecessor's."""
-    latest: float | None = None
-    ordered = []
-    for said in talk:
-        if said.time is not None and latest is not None and said.time < latest:
-            place.mend("times that run backwards")
-            said = said._replace(time=latest)
-        latest = latest if said.time is None else said.time
-        ordered.append(said)
-    return ordered
-
-
-def entries(talk: Sequence[Said], user_id: str, source: str, session: str, place: Place) -> Iterator[Entry]:
-    """The events of one conversation, in order. One that has no name, but several exchanges, is named by how it begins."""
-    talk = forward_in_time(talk, place)
-    seen = hashlib.sha256(f"{source}\0{user_id}\0{session}".encode())
-    session = session or _named(talk, user_id, source)
+    talk = _in_time_order(talk, state)
+    seen = hashlib.sha256("\0".join((origin.source, origin.user_id, origin.session)).encode())
+    origin = origin._replace(session=origin.session or _derived_session(talk, origin))
     start = 0
     while start < len(talk):
+        # An exchange is one message and the answers that follow it.
         end = start + 1
         while end < len(talk) and talk[end].role == "assistant":
             end += 1
-        part = talk[start:end]
-        for said in part:
-            seen.update(f"\0{said.role}\0{said.content}".encode())
-        if part[0].role == "user":
-            name = part[0].id or seen.copy().hexdigest()[:24]
-            turns = (Turn("user", part[0].content), *_answer(part[1:]))
-            yield Entry(user_id, Event(f"said-{name}", "message", turns, part[0].time, source), session)
-        for number, said in enumerate(part):
-            if said.role == "assistant" and (said.rating is not None or said.comment):
-                before = talk[: start + number]
-                yield from reactions(said, before, user_id, source, session, seen.copy().hexdigest()[:24], place)
+        exchange = talk[start:end]
+        for message in exchange:
+            seen.update(f"\0{message.role}\0{message.content}".encode())
+        if exchange[0].role == "user":
+            name = exchange[0].id or seen.copy().hexdigest()[:24]
+            turns = (Turn("user", exchange[0].content), *_answer(exchange[1:]))
+            event = Event(f"said-{name}", "message", turns, exchange[0].time, origin.source)
+            yield Entry(origin.user_id, event, origin.session)
+        # Thumbs and comments come after the exchange in which they were given.
+        for number, message in enumerate(exchange):
+            if message.role == "assistant" and (message.rating is not None or message.comment):
+                name = seen.copy().hexdigest()[:24]
+                yield from reactions(message, talk[: start + number], origin, name, state)
         start = end
 
 
-def _named(talk: Sequence[Said], user_id: str, source: str) -> str:
-    """A name made of the first two exchanges; "" where there is one only, since many begin with the same greeting."""
-    asked = [number for number, said in enumerate(talk) if said.role == "user"]
+def _in_time_order(talk: Sequence[LogMessage], state: ParseState) -> list[LogMessage]:
+    """Give a message whose time is before its predecessor's the predecessor's time, and count it."""
+    latest: float | None = None
+    ordered = []
+    for message in talk:
+        if message.time is not None and latest is not None and message.time < latest:
+            state.repair("times that run backwards")
+            message = message._replace(time=latest)
+        latest = latest if message.time is None else message.time
+        ordered.append(message)
+    return ordered
+
+
+def _derived_session(talk: Sequence[LogMessage], origin: Origin) -> str:
+    """Hash the first two exchanges; "" for a single one, since many conversations begin with the same greeting."""
+    asked = [number for number, message in enumerate(talk) if message.role == "user"]
     if len(asked) < 2:
         return ""
-    first = [source, user_id, *(said.content for said in talk[asked[0] : asked[1] + 1])]
+    first = [origin.source, origin.user_id, *(message.content for message in talk[asked[0] : asked[1] + 1])]
     return f"talk-{hashlib.sha256(chr(0).join(first).encode()).hexdigest()[:24]}"
 
 
-def _answer(said: Sequence[Said]) -> tuple[Turn, ...]:
-    """Messages in a row are one answer."""
-    return (Turn("assistant", "\n\n".join(one.content for one in said)),) if said else ()
+def _answer(messages: Sequence[LogMessage]) -> tuple[Turn, ...]:
+    """Join consecutive messages of the assistant to one turn."""
+    return (Turn("assistant", "\n\n".join(message.content for message in messages)),) if messages else ()
 
 
 def reactions(
-    said: Said, before: Sequence[Said], user_id: str, source: str, session: str, name: str, place: Place
+    message: LogMessage, before: Sequence[LogMessage], origin: Origin, name: str, state: ParseState
 ) -> Iterator[Entry]:
-    """The thumb on one answer and the remark beside it; `before` is what led to it."""
-    asked, earlier = asked_in(before)
+    """Convert the thumb and the comment on one answer to events; `name` is their id where the message has none.
+
+    `before` holds the messages before the answer. Without a question among them the reaction is counted as dropped.
+    """
+    asked, earlier = last_question(before)
     if asked is None:
-        place.drop("reactions to an answer that nothing was asked before")
+        state.drop("reactions to an answer that nothing was asked before")
         return
-    name = said.id or name
-    if said.rating is not None:
-        thumb = Event(f"thumb-{name}-{int(said.rating)}", "reaction",
-                      Reaction(asked.content, said.content, said.rating, earlier), said.time, source)  # fmt: skip
-        yield Entry(user_id, thumb, session)
-    if said.comment.strip():
-        digest = hashlib.sha256(said.comment.encode()).hexdigest()[:8]
-        yield Entry(
-            user_id, Event(f"comment-{name}-{digest}", "remark", text_of(said.comment, "comment"), said.time, source), session
-        )  # fmt: skip
+    name = message.id or name
+    if message.rating is not None:
+        reaction = Reaction(asked.content, message.content, message.rating, earlier)
+        thumb = Event(f"thumb-{name}-{int(message.rating)}", "reaction", reaction, message.time, origin.source)
+        yield Entry(origin.user_id, thumb, origin.session)
+    if message.comment.strip():
+        digest = hashlib.sha256(message.comment.encode()).hexdigest()[:8]
+        text = text_of(message.comment, "comment")
+        remark = Event(f"comment-{name}-{digest}", "remark", text, message.time, origin.source)
+        yield Entry(origin.user_id, remark, origin.session)
 
 
-def asked_in(before: Sequence[Said]) -> tuple[Said | None, tuple[Turn, ...]]:
-    """(the last thing that the user said, the turns before it)."""
+def last_question(before: Sequence[LogMessage]) -> tuple[LogMessage | None, tuple[Turn, ...]]:
+    """Find the user's last message; returns it with the turns before it, at most `EARLIER`."""
     for number in range(len(before) - 1, -1, -1):
         if before[number].role == "user":
             first = max(0, number - EARLIER)
@@ -196,50 +125,101 @@ def asked_in(before: Sequence[Said]) -> tuple[Said | None, tuple[Turn, ...]]:
     return None, ()
 
 
-def weak_pair(
-    before: Sequence[Said], kept: Sequence[Said], left: Sequence[Said], source: str, kind: str, name: str, place: Place
-) -> Event | None:
-    """The answer that the talk went on with against one that the user left: evidence, but weak (`source` says so)."""
-    asked, earlier = asked_in([*before, *(said for said in kept[:1] if said.role == "user")])
-    chosen, rejected = first_answer(kept), first_answer(left)
-    if asked is None or not chosen or not rejected or chosen == rejected:
-        place.drop("abandoned branches without another answer")
-        return None
-    time = next((said.time for said in kept if said.role == "assistant"), None)
-    return Event(
-        f"{kind}-{name}", "choice", Preference(asked.content, chosen, rejected, earlier), time, f"{source}:{kind}"
-    )
-
-
-def first_answer(talk: Sequence[Said]) -> str:
-    """The first answer of a stretch that begins with an answer, or with what the user said."""
+def first_answer(talk: Sequence[LogMessage]) -> str:
+    """Join the messages of the first answer in a stretch that begins with an answer or with the user's message."""
     texts: list[str] = []
-    for number, said in enumerate(talk):
-        if said.role == "user" and number:
+    for number, message in enumerate(talk):
+        if message.role == "user" and number:
             break
-        if said.role == "assistant":
-            texts.append(said.content)
+        if message.role == "assistant":
+            texts.append(message.content)
     return "\n\n".join(texts)
 
 
-def stated_user(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Where rows of the plain formats keep whose they are."""
-    extra = row.get("metadata")
-    inside = extra if isinstance(extra, dict) else {}
-    return (
-        row.get("user_id"),
-        row.get("user"),
-        row.get("safety_identifier"),
-        inside.get("user_id"),
-        inside.get("user"),
-    )
+def read_tree(nodes: Mapping[str, Node], current: str, origin: Origin, state: ParseState) -> Iterator[Entry]:
+    """Convert a conversation tree to events: the path to `current`, then pairs and thumbs of the abandoned branches."""
+    if current not in nodes:
+        state.repair("conversations whose current message is unknown, read to their newest")
+        current = _newest(nodes)
+    path = path_to(nodes, current)
+    yield from entries([message for name in path if (message := nodes[name].message) is not None], origin, state)
+    # Walk the path again; each sibling that is not on it starts an abandoned branch.
+    seen = set(path)
+    before: list[LogMessage] = []
+    for number, name in enumerate(path):
+        parent = path[number - 1] if number else nodes[name].parent
+        for other in nodes[parent].children if parent in nodes else ():
+            if other in nodes and other not in seen:
+                left = _branch(nodes, other, seen)
+                kept = _next_exchange(nodes, path, number)
+                yield from _weak_pair(before, kept, left, other, origin, state)
+                yield from _branch_reactions(before, left, origin, state)
+        if (message := nodes[name].message) is not None:
+            before.append(message)
 
 
-def stated_time(row: Mapping[str, Any]) -> Any:
-    """Where rows of the plain formats keep their time."""
-    return next((row[c] for c in ("timestamp", "created_at", "created", "time") if row.get(c) is not None), None)
+def path_to(nodes: Mapping[str, Node], current: str) -> list[str]:
+    """List the nodes from the root to `current`; a circle is cut where it closes."""
+    path: dict[str, None] = {}
+    while current in nodes and current not in path:
+        path[current] = None
+        current = nodes[current].parent
+    return list(path)[::-1]
 
 
-def stated_session(row: Mapping[str, Any]) -> str:
-    """Where rows of the plain formats keep which conversation they are of; not `id`, which is one call's."""
-    return label(next((row[c] for c in ("session_id", "conversation_id", "thread_id") if row.get(c) is not None), None))
+def _weak_pair(
+    before: Sequence[LogMessage], kept: Sequence[LogMessage], left: Sequence[LogMessage],
+    name: str, origin: Origin, state: ParseState,
+) -> Iterator[Entry]:  # fmt: skip
+    """Pair the answer that was kept with the one of an abandoned branch; the event's source says how it arose."""
+    if not kept or not left or kept[0].role != left[0].role:
+        state.drop("abandoned branches without another answer")
+        return
+    kind = "edited" if left[0].role == "user" else "regenerated"
+    asked, earlier = last_question([*before, *(message for message in kept[:1] if message.role == "user")])
+    chosen, rejected = first_answer(kept), first_answer(left)
+    if asked is None or not chosen or not rejected or chosen == rejected:
+        state.drop("abandoned branches without another answer")
+        return
+    time = next((message.time for message in kept if message.role == "assistant"), None)
+    pair = Preference(asked.content, chosen, rejected, earlier)
+    event = Event(f"{kind}-{name}", "choice", pair, time, f"{origin.source}:{kind}")
+    yield Entry(origin.user_id, event, origin.session, held_out=False)
+
+
+def _branch_reactions(
+    before: Sequence[LogMessage], left: Sequence[LogMessage], origin: Origin, state: ParseState
+) -> Iterator[Entry]:
+    """Convert the thumbs on the answers of an abandoned branch to events."""
+    for number, message in enumerate(left):
+        if message.role == "assistant" and (message.rating is not None or message.comment):
+            yield from reactions(message, [*before, *left[:number]], origin, message.id, state)
+
+
+def _next_exchange(nodes: Mapping[str, Node], path: Sequence[str], start: int) -> list[LogMessage]:
+    """List the messages of the path from `start` to the end of the first answer, so that no branch walks all of it."""
+    talk: list[LogMessage] = []
+    for number in range(start, len(path)):
+        message = nodes[path[number]].message
+        if message is not None and message.role == "user" and talk:
+            break
+        if message is not None:
+            talk.append(message)
+    return talk
+
+
+def _branch(nodes: Mapping[str, Node], name: str, seen: set[str]) -> list[LogMessage]:
+    """List the messages from `name` on, along the newest child; nodes are added to `seen` and walked once."""
+    talk = []
+    while name in nodes and name not in seen:
+        seen.add(name)
+        if (message := nodes[name].message) is not None:
+            talk.append(message)
+        name = nodes[name].children[-1] if nodes[name].children else ""
+    return talk
+
+
+def _newest(nodes: Mapping[str, Node]) -> str:
+    """Find the last node without a child."""
+    leaves = [name for name, node in nodes.items() if not any(child in nodes for child in node.children)]
+    return (leaves or list(nodes) or [""])[-1]

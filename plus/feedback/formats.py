@@ -1,4 +1,4 @@
-"""Which format a row is of, by what it holds; and for a row of none, the nearest and what it lacks."""
+"""Log formats: recognition of a row's format, and the nearest formats for a row of none."""
 
 from __future__ import annotations
 
@@ -16,32 +16,33 @@ from plus.feedback import (
     wildchat,
     wildfeedback,
 )
-from plus.feedback.conversation import Place
-from plus.feedback.last_reaction import Given, LastWins
+from plus.feedback.log_row import DetachedReaction, LastReactions, ParseState
 from plus.types import Entry
 
 Row = Mapping[str, Any]
 
 
 class Format(NamedTuple):
-    """`columns` are what a row of it must hold; `given` reads a reaction that stands apart from its message."""
+    """Log format: the columns a row must hold, its test and its reader, and a reader of detached reactions."""
 
     columns: tuple[str, ...]
     is_mine: Callable[[Row], bool]
-    read: Callable[[Row, Place, LastWins], Iterator[Entry]]
-    given: Callable[[Row, Place], Given | None] | None = None
+    read: Callable[[Row, ParseState, LastReactions], Iterator[Entry]]
+    detached: Callable[[Row, ParseState], DetachedReaction | None] | None = None
 
 
-def _plain(read: Callable[[Row, Place], Iterator[Entry]]) -> Callable[[Row, Place, LastWins], Iterator[Entry]]:
-    return lambda row, place, last: read(row, place)
+def _plain(
+    read: Callable[[Row, ParseState], Iterator[Entry]],
+) -> Callable[[Row, ParseState, LastReactions], Iterator[Entry]]:
+    return lambda row, state, last: read(row, state)  # Most formats have no detached reactions.
 
 
-# In this order: the first that knows a row has it.
+# The first format that recognises a row reads it, so the more specific ones come first.
 FORMATS = {
     "chatgpt": Format(chatgpt.COLUMNS, chatgpt.is_mine, _plain(chatgpt.read)),
     "open_webui": Format(open_webui.COLUMNS, open_webui.is_mine, _plain(open_webui.read)),
     "open_webui_feedback": Format(
-        open_webui.FEEDBACK_COLUMNS, open_webui.is_feedback, open_webui.read_feedback, open_webui.given
+        open_webui.FEEDBACK_COLUMNS, open_webui.is_feedback, open_webui.read_feedback, open_webui.detached_reaction
     ),
     "openai_preference": Format(
         openai_preference.COLUMNS, openai_preference.is_mine, _plain(openai_preference.read)
@@ -50,7 +51,7 @@ FORMATS = {
     "wildchat": Format(wildchat.COLUMNS, wildchat.is_mine, _plain(wildchat.read)),
     "langfuse": Format(langfuse.COLUMNS, langfuse.is_mine, langfuse.read),
     "langfuse_scores": Format(
-        langfuse.SCORE_COLUMNS, langfuse.is_score, lambda row, place, last: iter(()), langfuse.given
+        langfuse.SCORE_COLUMNS, langfuse.is_score, lambda row, state, last: iter(()), langfuse.detached_reaction
     ),
     "rows": Format(own_rows.COLUMNS, own_rows.is_mine, _plain(own_rows.read)),
     "openai_chat": Format(openai_chat.COLUMNS, openai_chat.is_mine, _plain(openai_chat.read)),
@@ -59,14 +60,15 @@ FORMATS = {
 
 
 def recognise(row: Row, before: str = "") -> str:
-    """The name of the format of a row, "" of none; `before` is the last row's, which is likely this one's too."""
+    """Find the name of a row's format, or ""; `before` is the format of the row before, which is tried first."""
+    # Rows of the three plain formats could also be of a more specific one.
     if before not in ("", "rows", "openai_chat", "sharegpt") and FORMATS[before].is_mine(row):
         return before
     return next((name for name, kind in FORMATS.items() if kind.is_mine(row)), "")
 
 
 def nearest(row: Row, count: int = 2) -> str:
-    """The formats that a row comes closest to, each with the columns that it lacks or holds in another shape."""
+    """Describe the `count` nearest formats of a row, each with the columns that it lacks or holds in another shape."""
 
     def share(name: str) -> float:
         columns = FORMATS[name].columns

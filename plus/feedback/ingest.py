@@ -1,72 +1,131 @@
-"""Logs in, events out: every file's format is known before the first event is handed over.
+"""Ingest: the job of `plus ingest`, from log files to events in a store.
 
-Reading twice is how a reaction that stands apart finds its message, so only formats that have such are.
+The format of every file is known before the first event is read, so an unknown one leaves the store unchanged.
+Files whose reactions may lie apart from their messages are read twice: once for the reactions, once for the events.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from plus.errors import SourceError
-from plus.feedback.conversation import Place
+from plus.feedback import streams
 from plus.feedback.formats import FORMATS, nearest, recognise
-from plus.feedback.last_reaction import UNKNOWN, LastWins
-from plus.feedback.streams import rows as lines_of
-from plus.feedback.wildfeedback import conversations
+from plus.feedback.log_row import UNKNOWN, LastReactions, ParseState
+from plus.feedback.wildfeedback import join_utterances
+from plus.jsonl import read_json
+from plus.profiles.store import Added, Store
 from plus.sources.counter import Tally
 from plus.sources.messages import UnusableError
 from plus.types import Dropped, Entry, Reaction
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".jsonl.gz", ".json.gz")
-_APART = ("langfuse", "open_webui")  # formats whose reactions may stand apart from their messages
-_LOOK = 100  # objects of a file that are looked at to know its format
+_DETACHED = ("langfuse", "open_webui")  # formats whose reactions may lie apart from their messages
+_SAMPLE = 100  # objects of a file that are read to recognise its format
 
 
-class Listed(Dropped):
-    """Counts what is left out and tells each one with its place."""
+class DropLog(Dropped):
+    """Drop counter that also reports each drop: `tell(reason, location)`."""
 
     def __init__(self, tell: Callable[[str, str], None] = lambda reason, where: None) -> None:
         super().__init__()
         self.tell = tell
 
     def add(self, reason: str, where: str = "", count: int = 1) -> None:
-        """Count it and tell it."""
+        """Count a drop and report it."""
         super().add(reason, where, count)
         self.tell(reason, where)
 
 
 @dataclass
-class Read:
-    """What was found. `mended` counts what is used, but not as it stood; `ups` the reactions that like."""
+class LogCounts:
+    """Counts of what logs hold, by format, user and kind; `likes` counts the reactions that are up.
+
+    `repaired` counts values that are used, but not as the log has them.
+    """
 
     formats: dict[str, int] = field(default_factory=dict)
     events: int = 0
     users: Tally = field(default_factory=Tally)
     kinds: Counter[str] = field(default_factory=Counter)
-    dropped: Dropped = field(default_factory=Listed)
-    mended: Dropped = field(default_factory=Dropped)
-    ups: int = 0
+    dropped: Dropped = field(default_factory=DropLog)
+    repaired: Dropped = field(default_factory=Dropped)
+    likes: int = 0
 
     def count(self, entry: Entry) -> None:
         """Count one event."""
         self.events += 1
         self.users.add(entry.user_id)
         self.kinds[entry.event.kind] += 1
-        self.ups += isinstance(entry.event.content, Reaction) and entry.event.content.label
+        self.likes += isinstance(entry.event.content, Reaction) and entry.event.content.label
 
 
-def rows(path: Path, dropped: Dropped) -> Iterator[tuple[str, dict]]:
-    """(where, row) of a file; utterances that stand apart are joined to conversations first."""
-    return conversations(lines_of(path, dropped))
+@dataclass(frozen=True)
+class IngestReport:
+    """Result of an ingest: what the logs held, and how many of their events were new to the store."""
+
+    logs: LogCounts
+    added: Added
+
+    @property
+    def one_sided(self) -> str:
+        """ "up" or "down" when all reactions are, which tells nothing about what is better; else ""."""
+        reactions = self.logs.kinds["reaction"]
+        if not reactions or self.logs.likes not in (0, reactions):
+            return ""
+        return "up" if self.logs.likes else "down"
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert the report to the JSON object that `plus ingest --json` prints."""
+        logs, added = self.logs, self.added
+        return {
+            "format": ", ".join(logs.formats), "users": len(logs.users), "events": logs.events,
+            "kinds": dict(logs.kinds), "dropped": dict(logs.dropped), "mended": dict(logs.repaired),
+            "added": added.added, "known": added.known, "refused": added.refused,
+        }  # fmt: skip
 
 
-def files_of(sources: Iterable[Path]) -> dict[Path, str]:
-    """Each file with its format; in a folder, files of none are passed over. Raises SourceError."""
+def ingest(
+    files: Iterable[str | Path],
+    store: Store | Callable[[], Store],
+    user_id: str = "",
+    dropped_to: Path | None = None,
+    on_step: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> IngestReport:
+    """Add the events of logs to a store; events that it has already change nothing.
+
+    files: logs, or folders of them.
+    store: the store, or a function that opens it; it is called once all formats are known, and what it opens is closed.
+    user_id: the user of rows that state none.
+    dropped_to: a new JSONL file that gets the location and reason of each thing left out.
+    on_step: opens the display of a step, by its name.
+    Raises SourceError for a log of no known format, or when no log holds an event.
+    """
+    if dropped_to is not None and dropped_to.exists():
+        raise SourceError(f"{dropped_to} is there already and is not overwritten; give another --dropped_to")
+    known = find_logs(map(Path, files))
+    with ExitStack() as stack:
+        counts = LogCounts()
+        if dropped_to is not None:
+            file = stack.enter_context(dropped_to.open("w", encoding="utf-8"))
+            counts.dropped = DropLog(
+                lambda reason, where: print(json.dumps({"where": where, "reason": reason}), file=file)
+            )
+        opened = store if isinstance(store, Store) else stack.enter_context(store())
+        with on_step("reading"):
+            added = opened.add_events(entries(known, counts, user_id))
+    return IngestReport(counts, added)
+
+
+def find_logs(sources: Iterable[Path]) -> dict[Path, str]:
+    """Map each log to its format. In folders, files of no known format are skipped; a named one raises SourceError."""
     known: dict[Path, str] = {}
     for source in sources:
         if source.is_dir():
@@ -85,10 +144,40 @@ def files_of(sources: Iterable[Path]) -> dict[Path, str]:
     return known
 
 
+def entries(files: Mapping[Path, str], counts: LogCounts, user_id: str = "") -> Iterator[Entry]:
+    """Yield the events of files in order and count them; `user_id` is the user of rows that state none.
+
+    Raises SourceError at the end when there was no event.
+    """
+    # First the reactions that lie apart from their messages.
+    last = LastReactions(counts.dropped)
+    for path, name in files.items():
+        if name.startswith(_DETACHED):
+            _collect_reactions(path, last, counts)
+    # Then the events; a row is likely of the format of the row before it.
+    for path in files:
+        state = ParseState("", user_id or _account(path), counts.dropped, counts.repaired)
+        name = ""
+        for state.where, row in _rows(path, counts.dropped):
+            name = recognise(row, name)
+            for entry in _read(name, row, state, last, counts):
+                counts.count(entry)
+                yield entry
+    for where in last.unused():
+        counts.dropped.add(UNKNOWN, where)
+    if not counts.events:
+        raise SourceError(_nothing_usable(files, counts))
+
+
+def _rows(path: Path, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (location, row) of a file, with utterances joined to conversations."""
+    return join_utterances(streams.rows(path, dropped))
+
+
 def _format(path: Path) -> tuple[str, str]:
-    """(format, "") by the first objects of a file, or ("", why there is none)."""
+    """Recognise a file by its first objects; returns (format, "") or ("", the reason why it is of none)."""
     first, dropped = None, Dropped()
-    for _, row in islice(rows(path, dropped), _LOOK):
+    for _, row in islice(_rows(path, dropped), _SAMPLE):
         if name := recognise(row):
             return name, ""
         first = first or row
@@ -99,73 +188,54 @@ def _format(path: Path) -> tuple[str, str]:
     return "", f"{path} is of no known format (columns: {columns}); nearest: {nearest(first)}"
 
 
-def entries(files: dict[Path, str], read: Read, user_id: str = "") -> Iterator[Entry]:
-    """The events of files, in order; `user_id` is whose the rows are that do not say. Raises SourceError when there is none."""
-    last = LastWins(read.dropped)
-    for path, name in files.items():
-        if name.startswith(_APART):
-            _gather(path, last, read)
-    for path in files:
-        place = Place("", user_id or _account(path), read.dropped, read.mended)
-        before = ""
-        for place.where, row in rows(path, read.dropped):
-            before = recognise(row, before)
-            for entry in _read(before, row, place, last, read):
-                read.count(entry)
-                yield entry
-    for where in last.unused():
-        read.dropped.add(UNKNOWN, where)
-    _refuse_nothing(files, read)
-
-
-def _read(name: str, row: dict, place: Place, last: LastWins, read: Read) -> list[Entry]:
-    """The events of one row: all of them, or none and a count."""
+def _read(name: str, row: dict[str, Any], state: ParseState, last: LastReactions, counts: LogCounts) -> list[Entry]:
+    """Read all events of one row; [] with a drop counted when the row cannot be used."""
     if not name:
-        place.drop("rows of no known format")
+        state.drop("rows of no known format")
         return []
-    read.formats[name] = read.formats.get(name, 0) + 1
+    counts.formats[name] = counts.formats.get(name, 0) + 1
     try:
-        found = list(FORMATS[name].read(row, place, last))
+        found = list(FORMATS[name].read(row, state, last))
     except UnusableError as error:
-        place.drop(str(error))
+        state.drop(str(error))
         return []
-    if not found and FORMATS[name].given is None:
-        place.drop("rows in which no user does anything")
+    if not found and FORMATS[name].detached is None:
+        state.drop("rows in which no user does anything")
     return found
 
 
-def _gather(path: Path, last: LastWins, read: Read) -> None:
-    """Remember the reactions of a file that stand apart from their messages."""
-    place, before = Place(), ""  # What is broken is counted when the file is read for its events.
-    for place.where, row in rows(path, Dropped()):
-        before = recognise(row, before)
-        reader = FORMATS[before].given if before else None
+def _collect_reactions(path: Path, last: LastReactions, counts: LogCounts) -> None:
+    """Store the reactions of a file that lie apart from their messages."""
+    state, name = ParseState(), ""  # Broken rows are counted when the file is read for its events.
+    for state.where, row in _rows(path, Dropped()):
+        name = recognise(row, name)
+        reader = FORMATS[name].detached if name else None
         if reader is None:
             continue
         try:
-            given = reader(row, place)
+            reaction = reader(row, state)
         except UnusableError:
-            given = None
-        if given is not None:
-            last.add(given, place.where)
-        elif before == "langfuse_scores":
-            read.dropped.add("scores that are an evaluator's, or neither yes nor no", place.where)
+            reaction = None
+        if reaction is not None:
+            last.add(reaction, state.where)
+        elif name == "langfuse_scores":
+            counts.dropped.add("scores that are an evaluator's, or neither yes nor no", state.where)
 
 
 def _account(path: Path) -> str:
-    """The account that a ChatGPT export belongs to, by the user.json beside it."""
+    """Read the account of a ChatGPT export from the user.json beside it; "" when there is none."""
     try:
-        account = json.loads((path.parent / "user.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        account = read_json(path.parent / "user.json")
+    except (SourceError, RecursionError):
         return ""
     name = account.get("id") if isinstance(account, dict) else None
     return name if isinstance(name, str) else ""
 
 
-def _refuse_nothing(files: dict[Path, str], read: Read) -> None:
-    if read.events:
-        return
+def _nothing_usable(files: Mapping[Path, str], counts: LogCounts) -> str:
+    """Write the message for logs without an event: their names and the most common reason."""
     names = ", ".join(path.name for path in files)
-    reason, count = read.dropped.most_common(1)[0] if read.dropped else ("nothing that a user said", 0)
-    first = f" (first: {read.dropped.first[reason]})" if read.dropped.first.get(reason) else ""
-    raise SourceError(f"{names}: nothing can be used; {count:,} x {reason}{first}")
+    dropped = counts.dropped
+    reason, count = dropped.most_common(1)[0] if dropped else ("nothing that a user said", 0)
+    first = f" (first: {dropped.first[reason]})" if dropped.first.get(reason) else ""
+    return f"{names}: nothing can be used; {count:,} x {reason}{first}"

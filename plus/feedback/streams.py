@@ -1,7 +1,7 @@
-"""JSON as people export it, a row at a time: lines, one list of any size, or objects one after another.
+"""JSON rows of a file, one at a time: JSON lines, one list of any size, or objects one after another.
 
-A list of many gigabytes (`conversations.json`) needs no more memory than its largest item. Broken items are
-counted with their line, and reading goes on at the next one.
+A list of many gigabytes (`conversations.json`) needs no more memory than its largest item. Broken items are counted
+with their line, and reading goes on at the next one.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from plus.types import Dropped
 
 MAX_ITEM = 16 * 2**20  # characters: a larger item of a list is dropped, and never whole in memory
 _CHUNK = 2**18
-_START = 2**16  # bytes of a line that are looked at
+_START = 2**16  # bytes of a line that are read to recognise the layout
 _BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
 _NEAR_END = 16  # characters: a fault this close to what has been read so far may only be the end of a chunk
 _decode = json.JSONDecoder().raw_decode
 
 
 def rows(path: Path, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
-    """("file line 7", row) for each object in the file. Raises SourceError for a file that cannot be read."""
+    """Yield (location, row) for each object in a file; a location reads "file line 7".
+
+    Things that are no object are counted in `dropped`. Raises SourceError for a file that cannot be read.
+    """
     if path.name.endswith((".csv", ".parquet")):
         yield from ((record.where, record.row) for record in records(path, dropped))
         return
@@ -41,13 +44,14 @@ def rows(path: Path, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _is_by_line(file: BinaryIO | gzip.GzipFile) -> bool:
-    """Whether each line is a row of its own, by the first two that say something."""
+    """Tell whether each line is a row of its own, by the first two lines that are not blank."""
     found: list[bytes] = []
     while len(found) < 2 and (line := file.readline(_START)):
-        if said := line.strip(b"\xef\xbb\xbf \t\r\n"):
-            found.append(said)
+        if text := line.strip(b"\xef\xbb\xbf \t\r\n"):
+            found.append(text)
     if not found or found[0].startswith(b"["):
         return False
+    # An object that is spread over lines ends its first line without a bracket.
     whole = not found[0].startswith(b"{") or found[0].endswith(b"}") or len(found[0]) >= _START - 4
     return whole or found[-1].startswith(b"{")
 
@@ -60,23 +64,24 @@ def _by_line(file: BinaryIO | gzip.GzipFile, name: str, dropped: Dropped) -> Ite
 
 
 class _Window:
-    """The part of a file that is being read: its text from `at` on, and the line that `at` is in."""
+    """Part of a file that is being read: `text`, of which `at` is the current position, in line `line` of the file."""
 
     def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
         self.file, self.text, self.at, self.line, self.ended = file, "", 0, 1, False
-        # Bytes that are no UTF-8 become surrogates, so that they cost the row that they are in.
+        # Bytes that are no UTF-8 become surrogates, so that only their own row is lost.
         self.decoder = getincrementaldecoder("utf-8")("surrogateescape")
 
     def forward(self, at: int) -> None:
+        """Move to the position `at` and count the lines on the way."""
         self.line += self.text.count("\n", self.at, at)
         self.at = at
 
     def grow(self) -> bool:
-        """Read on, as much again as is waiting; False at the end or when an item is too large."""
-        waiting = len(self.text) - self.at
-        if self.ended or waiting >= MAX_ITEM:
+        """Read as much again as is unread; False at the end of the file or when an item is too large."""
+        unread = len(self.text) - self.at
+        if self.ended or unread >= MAX_ITEM:
             return False
-        data = self.file.read(max(_CHUNK, waiting))
+        data = self.file.read(max(_CHUNK, unread))
         self.ended = not data
         self.text, self.at = self.text[self.at :] + self.decoder.decode(data, final=self.ended), 0
         return True
@@ -90,7 +95,8 @@ def _items(file: BinaryIO | gzip.GzipFile, name: str, dropped: Dropped) -> Itera
         where = f"{name} line {window.line} item {number}"
         item, end = _item(window)
         if isinstance(item, dict):
-            if item and next_item.pattern.endswith(r"\{)"):  # Items begin alike: so the next is found after a fault.
+            # Items begin with the same key, by which the next one is found after a broken one.
+            if item and next_item.pattern.endswith(r"\{)"):
                 next_item = re.compile(r"\}\s*,?\s*(?=\{\s*" + re.escape(json.dumps(next(iter(item)))) + r"\s*:)")
             window.forward(end)
             yield where, item
@@ -100,7 +106,7 @@ def _items(file: BinaryIO | gzip.GzipFile, name: str, dropped: Dropped) -> Itera
 
 
 def _to_item(window: _Window) -> bool:
-    """Go to where the next item begins; False where there is none."""
+    """Move to the beginning of the next item; False when there is none."""
     while True:
         found = _BETWEEN.match(window.text, window.at)
         window.forward(found.end() if found else window.at)
@@ -111,7 +117,7 @@ def _to_item(window: _Window) -> bool:
 
 
 def _item(window: _Window) -> tuple[Any, int]:
-    """(the item at the window, its end), or (None, 0) where it is broken."""
+    """Decode the item at the current position; returns it with its end, or (None, 0) when it is broken."""
     while True:
         try:
             return _decode(window.text, window.at)
@@ -124,15 +130,15 @@ def _item(window: _Window) -> tuple[Any, int]:
 
 
 def _skip(window: _Window, next_item: re.Pattern[str]) -> None:
-    """Go on to the next item, or to the end."""
+    """Move past a broken item to the beginning of the next one, or to the end of the file."""
     start = window.at + 1
     while True:
         if found := next_item.search(window.text, start):
             window.forward(found.end())
             return
-        window.forward(max(window.at, len(window.text) - 4096))  # An item's beginning may be half read.
-        waiting, start = len(window.text) - window.at, window.at
+        window.forward(max(window.at, len(window.text) - 4096))  # Part of an item's beginning may have been read.
+        unread, start = len(window.text) - window.at, window.at
         if not window.grow():
             window.forward(len(window.text))
             return
-        start = window.at if waiting else 0
+        start = window.at if unread else 0

@@ -31,15 +31,15 @@ from support.logs import (
 from support.running import ENVIRONMENT, plus
 
 from plus.errors import SourceError
-from plus.feedback.ingest import Read, entries, files_of
+from plus.feedback.ingest import LogCounts, entries, find_logs
 from plus.profiles.store import Store
 from plus.types import Preference, Reaction, Turn
 
 
 def ingest(*paths, user_id="me", store=None):
     """(what was read, the entries); into `store` where one is given."""
-    read = Read()
-    found = list(entries(files_of(paths), read, user_id))
+    read = LogCounts()
+    found = list(entries(find_logs(paths), read, user_id))
     return read, found if store is None else store.add_events(found)
 
 
@@ -115,7 +115,7 @@ def test_a_circle_and_an_unknown_current_node_are_read_as_far_as_they_go(tmp_pat
     row["mapping"]["c1-root"]["parent"] = "c1-a2"
     write(tmp_path / "c.json", [row])
     read, found = ingest(tmp_path / "c.json")
-    assert read.mended and len(contents(found, "message")) == 2
+    assert read.repaired and len(contents(found, "message")) == 2
 
 
 def test_thumbs_of_open_webui_are_reactions(tmp_path):
@@ -178,7 +178,7 @@ def test_clocks_that_run_backwards_are_set_right_and_counted(tmp_path):
     )
     read, found = ingest(tmp_path / "c.jsonl")
     assert [entry.event.time for entry in found] == [2e9, 2e9, None]
-    assert dict(read.mended) == {"times that run backwards": 1, "times that cannot be read": 1}
+    assert dict(read.repaired) == {"times that run backwards": 1, "times that cannot be read": 1}
 
 
 def test_users_without_ids_need_a_name(tmp_path):

@@ -13,9 +13,8 @@ from support.logs import LOGS, langfuse_observation, langfuse_score, write
 
 from plus.errors import PlusError, SourceError
 from plus.feedback import formats
-from plus.feedback.conversation import Place
-from plus.feedback.ingest import Listed, Read, entries, files_of
-from plus.feedback.last_reaction import LastWins
+from plus.feedback.ingest import DropLog, LogCounts, entries, find_logs
+from plus.feedback.log_row import LastReactions, ParseState
 from plus.feedback.streams import rows
 from plus.profiles.store import Store
 from plus.sources.messages import UnusableError
@@ -90,10 +89,10 @@ def mutated(rng: random.Random, path) -> str:
 def survive(path, store: Store, what: str) -> None:
     """Read a damaged file into a store and check the accounts."""
     places: list[tuple[str, str]] = []
-    read = Read(dropped=Listed(lambda reason, where: places.append((reason, where))))
+    read = LogCounts(dropped=DropLog(lambda reason, where: places.append((reason, where))))
     before, refused = time.process_time(), ""
     try:
-        store.add_events(entries(files_of([path]), read, "me"))
+        store.add_events(entries(find_logs([path]), read, "me"))
     except SourceError as error:
         refused = str(error)
     spent = time.process_time() - before
@@ -105,15 +104,15 @@ def survive(path, store: Store, what: str) -> None:
         return
     # Every row of the file gives an event or is on the list with its line; none is lost between.
     listed = {where for _, where in places}
-    last, format_name = LastWins(Dropped()), ""
+    last, format_name = LastReactions(Dropped()), ""
     for where, row in rows(path, Dropped()):
         format_name = formats.recognise(row, format_name)
-        place = Place(where, "me")
+        state = ParseState(where, "me")
         try:
-            found = format_name and list(formats.FORMATS[format_name].read(row, place, last))
+            found = format_name and list(formats.FORMATS[format_name].read(row, state, last))
         except UnusableError:
             found = []
-        apart = format_name and formats.FORMATS[format_name].given
+        apart = format_name and formats.FORMATS[format_name].detached
         assert found or apart or where in listed, (what, where)
 
 
@@ -156,6 +155,6 @@ def test_a_row_that_is_lost_without_a_count_would_be_noticed(tmp_path, monkeypat
     write(tmp_path / "log.jsonl", [*LOGS["openai_chat"][0], {"user": "x"}])
     with Store(tmp_path / "s.db") as store:
         survive(tmp_path / "log.jsonl", store, "sound")
-        monkeypatch.setattr("plus.feedback.conversation.Place.drop", lambda self, reason: None)
+        monkeypatch.setattr("plus.feedback.log_row.ParseState.drop", lambda self, reason: None)
         with pytest.raises(AssertionError, match=r"log.jsonl line 3"):
             survive(tmp_path / "log.jsonl", store, "lost")
