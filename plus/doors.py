@@ -17,6 +17,7 @@ PUBLIC = {
     "Screen": "plus.recipes:Screen",
     "Store": "plus.profiles.store:Store",
     "demo": "plus.recipes:demo",
+    "ingest": "plus.feedback.ingest:ingest",
     "load": "plus.models.run:load",
     "personalize": "plus.serve.personalize:personalize",
     "train": "plus.recipes:train",

@@ -30,6 +30,7 @@ from support.logs import (
 )
 from support.running import ENVIRONMENT, plus
 
+from plus.doors import resolve
 from plus.errors import SourceError
 from plus.feedback.ingest import LogCounts, entries, find_logs
 from plus.profiles.store import Store
@@ -228,6 +229,15 @@ def test_the_receipt_and_the_list_of_what_was_dropped(tmp_path):
     assert again.returncode == 2 and "not overwritten" in again.stderr and "nope" in (tmp_path / "c.jsonl").read_text()
     write(tmp_path / "ups.jsonl", LOGS["rows"][0])
     assert "all 1 reactions are up" in plus("ingest", tmp_path / "ups.jsonl", "--store", tmp_path / "s.db").stderr
+
+
+def test_the_python_door_gives_the_receipt_of_the_command(tmp_path):
+    write(tmp_path / "ups.jsonl", LOGS["rows"][0])
+    with Store(tmp_path / "s.db") as store:
+        report = resolve("ingest")([str(tmp_path / "ups.jsonl")], store, dropped_to=tmp_path / "d.jsonl")
+        assert (report.one_sided, report.added.added, list(store.users())) == ("up", 2, ["ann"])
+    done = plus("ingest", tmp_path / "ups.jsonl", "--store", tmp_path / "t.db", "--json")
+    assert json.loads(done.stdout) == report.to_json() and (tmp_path / "d.jsonl").read_text() == ""
 
 
 def test_killed_midway_and_begun_again_equals_one_go(tmp_path):
