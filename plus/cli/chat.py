@@ -73,16 +73,13 @@ def chat(
 
 
 def _client(base_url: str, path: Path, settings: dict[str, Any], http: httpx2.Client | None) -> PersonalizedOpenAI:
+    import openai
+
     from plus.errors import EndpointError
+    from plus.serve.client import PersonalizedOpenAI
+    from plus.serve.endpoint import checked_url
+    from plus.serve.requests import StoreFile as Threaded
 
-    try:
-        import openai
-
-        from plus.serve.client import PersonalizedOpenAI
-        from plus.serve.endpoint import checked_url
-        from plus.serve.requests import StoreFile as Threaded
-    except ImportError as error:
-        raise EndpointError("a chat needs the openai client; pip install 'plus-preferences[api]'") from error
     key = os.environ.get("OPENAI_API_KEY") or ("none" if http else "")
     if not key:
         raise EndpointError("no key for the endpoint; set OPENAI_API_KEY (any text where none is needed)")

@@ -21,13 +21,9 @@ DryRun = Annotated[
 
 
 def catcher() -> Caught:
-    """What requests go into instead of a network. Raises EndpointError where the `api` extra is missing."""
-    from plus.errors import EndpointError
+    """Make the transport that takes requests in the place of a network. Needs the `api` extra."""
+    from plus.serve.capture import Caught
 
-    try:
-        from plus.serve.capture import Caught
-    except ImportError as error:
-        raise EndpointError("a request needs the openai client; pip install 'plus-preferences[api]'") from error
     return Caught()
 
 

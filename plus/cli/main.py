@@ -83,7 +83,7 @@ def main() -> None:
     except PlusError as error:
         _fail(error, debug, error.status, str(error))
     except ModuleNotFoundError as error:
-        _fail(error, debug, *_missing(" ".join(["plus", *arguments[:1]]), error))
+        _fail(error, debug, *_missing(_verb(arguments), error))
     except KeyboardInterrupt as error:
         _fail(error, debug, 130, "interrupted; a training run continues with --resume_from_checkpoint")
     except OSError as error:
@@ -95,6 +95,11 @@ def main() -> None:
             1,
             f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}; add --debug for the traceback",
         )
+
+
+def _verb(arguments: list[str]) -> str:
+    """Name the verb of a command line, such as "plus judge" or "plus profile score"."""
+    return " ".join(["plus", *arguments[: 2 if arguments[:1] in (["data"], ["profile"]) else 1]])
 
 
 def _missing(verb: str, error: ModuleNotFoundError) -> tuple[int, str]:

@@ -35,12 +35,7 @@ def prompt(
 
     Example: plus prompt ann "Which tea?" --show
     """
-    from plus.errors import EndpointError
-
-    try:
-        from plus.serve.capture import outgoing
-    except ImportError as error:
-        raise EndpointError("a request needs the openai client; pip install 'plus-preferences[api]'") from error
+    from plus.serve.capture import outgoing
 
     with open_store(store) as opened:
         opened.user(user)  # Whoever is unknown is named, with the nearest ids.

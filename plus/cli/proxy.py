@@ -66,17 +66,13 @@ def proxy(
 
     Example: plus proxy --port 8787
     """  # fmt: skip
+    import uvicorn
+
     from plus.errors import EndpointError, SettingError
-
-    try:
-        import uvicorn
-
-        from plus.serve.endpoint import checked_url
-        from plus.serve.proxy import LOOPBACK, Proxy
-        from plus.serve.requests import Personalizer, salt_of
-        from plus.serve.requests import StoreFile as Threaded
-    except ImportError as error:
-        raise EndpointError("the proxy needs its server; pip install 'plus-preferences[api]'") from error
+    from plus.serve.endpoint import checked_url
+    from plus.serve.proxy import LOOPBACK, Proxy
+    from plus.serve.requests import Personalizer, salt_of
+    from plus.serve.requests import StoreFile as Threaded
 
     apps = _apps(tokens) if tokens else {}
     if not apps and host not in LOOPBACK:

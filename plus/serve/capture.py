@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx2
 import openai
 
 from plus.profiles.redact import redact
 from plus.serve.client import PersonalizedOpenAI
 from plus.serve.personalize import estimate_tokens
 from plus.serve.requests import Kind, Profiles
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,15 @@ class Caught:
     is answered with an empty object."""
 
     def __init__(self) -> None:
+        import httpx2
+
         self.requests: list[httpx2.Request] = []
         self.transport = httpx2.MockTransport(self._keep)
         self.client = httpx2.Client(transport=self.transport)
 
     def _keep(self, request: httpx2.Request) -> httpx2.Response:
+        import httpx2
+
         self.requests.append(request)
         headers = {"content-type": "application/json"}
         return httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(b"{}"))

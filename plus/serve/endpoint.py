@@ -37,10 +37,8 @@ class Endpoint:
         self, base_url: str, model: str, api_key: str | None = None, max_tokens: int = 16, timeout: float = 60.0,
         http_client: httpx2.Client | None = None,
     ) -> None:  # fmt: skip
-        try:
-            import openai
-        except ImportError as error:
-            raise EndpointError("an endpoint needs the openai client; pip install 'plus-preferences[api]'") from error
+        import openai
+
         self.base_url, self.model, self.max_tokens = checked_url(base_url), model, max_tokens
         self._failure = openai.OpenAIError
         self._options: dict[str, Any] = {"temperature": 0, "max_tokens": max_tokens}
