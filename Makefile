@@ -1,31 +1,42 @@
-# Everything from a fresh clone: `make demo`, `make test`. Each sets up .venv by itself.
+# Everything from a fresh clone: `make demo`, `make test`. Each sets up .venv by itself; `make help` lists all.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint format setup clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow lint format setup wheel measure clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
 
 demo: $(READY)  ## the method on synthetic users, with its controls: a few minutes on two cores
 	$(BIN)/plus demo
 
-test: $(READY)  ## the fast tests, at most ten minutes on two cores
+test: $(READY)  ## the fast tests in two workers, at most ten minutes on two cores
 	$(BIN)/python -m pytest -n 2
 
 test-slow: $(READY)  ## the rest: learning over seeds, crashes, full runs
-	$(BIN)/python -m pytest -m slow -n 2
+	$(BIN)/python -m pytest -m slow
 
-lint: $(READY)  ## style and types
+lint: $(READY)  ## style, types and the size of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python scripts/measure_code.py --check
 
-format: $(READY)
+format: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-setup: $(READY)
+setup: $(READY)  ## .venv with everything, once: about two minutes of a fast network
+
+wheel: $(READY)  ## build the wheel, install it into a clean environment, run one verb of each extra there
+	bash scripts/check_wheel.sh
+
+measure: $(READY)  ## modules, functions, comments: the figures of the code
+	$(BIN)/python scripts/measure_code.py
 
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "plus needs Python 3.11 or newer, found $$($(PYTHON) --version); run make PYTHON=/path/to/python3.11 demo"; exit 1; }
@@ -34,5 +45,5 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[train,embed-offline,test,dev]"
 	@touch $@
 
-clean:
+clean:  ## remove the environment and what was built
 	rm -rf $(VENV) build dist *.egg-info
