@@ -17,11 +17,32 @@ from typing import TYPE_CHECKING, Any
 from plus.doors import PUBLIC, MovedFinder, resolve
 from plus.types import Event, Example, Message, Preference, Reaction, Summary, UserHistory
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` imports them.
+    from plus.love.run import Love
     from plus.models.run import load
+    from plus.profiles.store import Store
+    from plus.recipes import Screen, demo, train
+    from plus.serve.client import PersonalizedOpenAI
+    from plus.serve.personalize import personalize
 
 __version__ = "0.1.0"
-__all__ = ["Event", "Example", "Message", "Preference", "Reaction", "Summary", "UserHistory", "load"]
+__all__ = [
+    "Event",
+    "Example",
+    "Love",
+    "Message",
+    "PersonalizedOpenAI",
+    "Preference",
+    "Reaction",
+    "Screen",
+    "Store",
+    "Summary",
+    "UserHistory",
+    "demo",
+    "load",
+    "personalize",
+    "train",
+]
 
 if not any(isinstance(finder, MovedFinder) for finder in sys.meta_path):
     sys.meta_path.append(MovedFinder())  # Last: asked only for what is not there.

@@ -1,4 +1,4 @@
-"""What a person sees: results on stdout, everything else (progress, warnings) on stderr."""
+"""Terminal output: results on stdout, everything else (progress, warnings) on stderr."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ notes = Console(stderr=True, highlight=False, quiet=_OTHER)
 
 
 def say(line: str) -> None:
-    """A note or a warning."""
+    """Print a note or a warning on stderr."""
     notes.print(line, markup=False, soft_wrap=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on stdout and nothing else."""
+    """Print one JSON object on stdout and nothing else."""
     print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
@@ -43,17 +43,17 @@ def loading(what: str) -> Iterator[None]:
 def _quiet_transformers() -> None:
     import warnings
 
-    from huggingface_hub.utils import enable_progress_bars
-    from transformers.utils import logging
+    from huggingface_hub.utils.tqdm import enable_progress_bars
+    from transformers.utils.logging import disable_progress_bar
 
-    logging.disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     enable_progress_bars()  # Downloads still show theirs.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
 
 @contextmanager
 def bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, Any]], None]]:
-    """A progress bar that shows the method's three numbers; yields `show(step, total, metrics)`."""
+    """Show a progress bar with reward, accuracy and control; yields `show(step, total, metrics)`."""
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -47,3 +48,17 @@ def test_public_names_are_listed_and_importing_plus_loads_none_of_them():
 @pytest.mark.parametrize("name", sorted(doors.PUBLIC))
 def test_each_public_name_opens(name):
     assert callable(getattr(plus, name))
+
+
+def test_type_checkers_see_every_public_name():
+    """`plus/__init__.py` imports each under TYPE_CHECKING, from the module that opens it at run time."""
+    tree = ast.parse((ROOT / "plus" / "__init__.py").read_text())
+    (block,) = [
+        node for node in tree.body if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+    ]
+    seen = {
+        alias.asname or alias.name: f"{node.module}:{alias.name}"
+        for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }  # fmt: skip
+    assert seen == doors.PUBLIC
+    assert set(doors.PUBLIC) <= set(plus.__all__)
