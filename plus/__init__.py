@@ -18,6 +18,7 @@ from plus.doors import PUBLIC, MovedFinder, resolve
 from plus.types import Event, Example, Message, Preference, Reaction, Summary, UserHistory
 
 if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` imports them.
+    from plus.feedback.ingest import ingest
     from plus.love.run import Love
     from plus.models.run import load
     from plus.profiles.store import Store
@@ -39,6 +40,7 @@ __all__ = [
     "Summary",
     "UserHistory",
     "demo",
+    "ingest",
     "load",
     "personalize",
     "train",
