@@ -12,9 +12,11 @@ from typing import Any
 
 # Public name -> the module and the function or class behind it. `import plus` imports none of them.
 PUBLIC = {
+    "audit": "plus.audit.run:audit",
+    "evaluate": "plus.audit.report:evaluate",
     "Love": "plus.love.run:Love",
     "PersonalizedOpenAI": "plus.serve.client:PersonalizedOpenAI",
-    "Screen": "plus.recipes:Screen",
+    "Screen": "plus.progress:Screen",
     "Store": "plus.profiles.store:Store",
     "demo": "plus.recipes:demo",
     "ingest": "plus.feedback.ingest:ingest",

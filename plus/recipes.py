@@ -6,42 +6,23 @@ result.report["accuracy"]["plus"], result.summaries["ann"]
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from plus.progress import SILENT, Screen
 
 if TYPE_CHECKING:
     from plus.models.reward_model import RewardModel
     from plus.train.run import Trained
     from plus.types import Example, Population
 
-Show = Callable[[int, int, Mapping[str, Any]], None]  # step, total, metrics
-
 NULL_STEPS = 15
 REAL_STEPS = 6
 # A few updates on the shipped votes, eight users each.
 REAL_PEOPLE = {"preset": "tiny", "dataset_name": "polis", "max_steps": REAL_STEPS, "per_device_train_batch_size": 32}
-
-
-@contextmanager
-def _silent_bar(name: str) -> Iterator[Show]:
-    yield lambda step, total, metrics: None
-
-
-@dataclass(frozen=True)
-class Screen:
-    """Outputs of a job while it runs: lines, spinners and progress bars. Silent by default."""
-
-    say: Callable[[str], None] = lambda line: None
-    status: Callable[[str], AbstractContextManager[Any]] = lambda what: nullcontext()
-    loading: Callable[[str], AbstractContextManager[Any]] = lambda what: nullcontext()
-    bar: Callable[[str], AbstractContextManager[Show]] = _silent_bar
-
-
-SILENT = Screen()
 
 
 @dataclass(frozen=True)
@@ -150,7 +131,7 @@ def demo(
 
 def _synthetic(settings: Mapping[str, Any], population: Population, screen: Screen) -> dict[str, Any]:
     """Train on users whose taste is known; report accuracy, controls, faithfulness and five examples."""
-    from plus.audit.faithfulness import faithfulness
+    from plus.audit.text_checks import faithfulness
     from plus.baselines import bradley_terry, oracle, untrained
     from plus.train import run as training
     from plus.train.run_log import Progress
@@ -241,17 +222,18 @@ def _judge(
     others: Mapping[str, RewardModel] | None = None,
 ) -> dict[str, Any]:
     """Judge a trained run on its test users; write its page and predictions."""
-    from plus.audit.report import report, write_page
+    from plus.audit.report import evaluate_models, write_page
 
-    result, predictions = report(population, trained.reward_model, summaries, plain, trained.summarizer, others)
-    write_page(trained.folder, result["audit"], predictions, trained.folder)
+    found = evaluate_models(population, trained.reward_model, summaries, plain, trained.summarizer, others)
+    result = found.to_json()
+    write_page(trained.folder, result["audit"], found.predictions, trained.folder)
     return result
 
 
 def _write(settings: Mapping[str, Any], result: Mapping[str, Any]) -> None:
     """Write report.json, the curves and the model card."""
-    from plus.audit.run_card import write_card
-    from plus.evaluate.plots import plot_curves
+    from plus.audit.report import write_card
+    from plus.evaluate.figures import plot_curves
     from plus.jsonl import write_json
 
     folder = Path(settings["output_dir"])

@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "plus"
 # Lowest first. A room imports rooms of lower layers, and of its own layer where that makes no circle.
 LAYERS = (
-    {"types", "errors", "measures", "prompts", "resources", "jsonl"},
+    {"types", "errors", "measures", "prompts", "resources", "jsonl", "progress"},
     {"sources"},
     {"worlds", "profiles"},
     {"feedback", "serve", "datasets", "models"},

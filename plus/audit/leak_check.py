@@ -1,8 +1,8 @@
-"""Do test choices stand where they must not? Read this before any other number.
+"""Leak check: test choices that stand in contexts or in training rows. Read it before any other number.
 
 A leak makes every control look excellent: the right user's summary gives the answer away and
 another user's does not. Templates make nearly equal sentences everywhere, so on synthetic users
-only the very same comparison counts; among real texts near-duplicates of both answers do too.
+only the same comparison counts; among real texts near-duplicates of both answers count too.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from plus.audit.faithfulness import KNOWN
+from plus.audit.text_checks import KNOWN
 from plus.sources.leaks import pair_key
 from plus.types import Event, Example, Population, Preference
 
@@ -21,8 +22,11 @@ PIECE = 5
 
 @dataclass(frozen=True)
 class Leaks:
-    """Test choices that stand in their own context, that the same user was trained on, and that a
-    training user with the same past made (one person under two names); `targets` were checked."""
+    """Counts of leaking test choices; `targets` were checked, and `first` names one that leaks.
+
+    in_context: the choice stands in its own context. trained_on: the same user was trained on it.
+    same_past: a training user with the same past made it (one person under two names).
+    """
 
     in_context: int
     trained_on: int
@@ -32,21 +36,25 @@ class Leaks:
 
     @property
     def total(self) -> int:
-        """Choices that leak in at least one way, counted once for each."""
+        """Leaks of all three kinds; a choice that leaks in two ways counts twice."""
         return self.in_context + self.trained_on + self.same_past
 
 
 def leak_check(population: Population, near: bool | None = None) -> Leaks:
-    """Check every test choice. `near` counts near-duplicates too; the default is to do so for all but
-    synthetic users."""
+    """Check every test choice.
+
+    `near` counts near-duplicates too; by default it is on for real users and off for synthetic ones.
+    """
     near = population.name not in KNOWN if near is None else near
     same = similar_pairs if near else equal_pairs
+    # What was trained on: by user, and by past.
     trained: dict[str, list[Preference]] = defaultdict(list)
-    pasts: dict[tuple, set] = defaultdict(set)
+    pasts: dict[tuple[Any, ...], set[Any]] = defaultdict(set)
     for example in population.split("train"):
         trained[example.history.user_id].append(example.target)
         if example.history.events:
             pasts[_past(example)].add(pair_key(example.target))
+    # Each test choice against its context, its user's training choices, and those of users with the same past.
     found, first = {"in_context": 0, "trained_on": 0, "same_past": 0}, ""
     test = population.split("test")
     for example in test:
@@ -64,12 +72,12 @@ def leak_check(population: Population, near: bool | None = None) -> Leaks:
 
 
 def equal_pairs(one: Preference, other: Preference) -> bool:
-    """The same prompt and answers in either order, spaces aside."""
+    """Compare prompt and answers in either order, spaces aside."""
     return pair_key(one) == pair_key(other)
 
 
 def similar_pairs(one: Preference, other: Preference) -> bool:
-    """Both answers are near-duplicates, in either order; the prompt may differ."""
+    """Tell whether both answers are near-duplicates, in either order; the prompt may differ."""
     return equal_pairs(one, other) or any(
         similar(one.chosen, a) and similar(one.rejected, b)
         for a, b in ((other.chosen, other.rejected), (other.rejected, other.chosen))
@@ -77,7 +85,7 @@ def similar_pairs(one: Preference, other: Preference) -> bool:
 
 
 def similar(one: str, other: str) -> bool:
-    """Jaccard similarity of the texts' five-letter pieces, case and spaces aside."""
+    """Tell near-duplicates by the Jaccard similarity of five-letter pieces, case and spaces aside."""
     a, b = _pieces(one), _pieces(other)
     return len(a & b) >= SIMILAR * len(a | b)
 
@@ -95,5 +103,5 @@ def _pairs(events: Iterable[Event]) -> list[Preference]:
     return [event.content for event in events if isinstance(event.content, Preference)]
 
 
-def _past(example: Example) -> tuple:
+def _past(example: Example) -> tuple[Any, ...]:
     return tuple(event.content for event in example.history.events)

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from plus.audit.faithfulness import KNOWN, faithfulness
+from plus.audit.text_checks import KNOWN, faithfulness
 from plus.errors import EvidenceError, SettingError
 from plus.evaluate import markdown
 from plus.evaluate.comparison import write_comparison

@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from plus.benchmark import targets
 from plus.benchmark.cells import Results
 from plus.evaluate.intervals import paired_difference, user_interval
-from plus.evaluate.markdown import missing, said_below, values
+from plus.evaluate.markdown import missing, notes_below, values
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import notes, plain
 from plus.sources.folds import CONTROVERSIAL
@@ -142,7 +142,7 @@ def markdown(report: Mapping[str, Any]) -> str:
             if where in next(iter(rows.values()), {})
         }
         lines += ["", *(f"{where}: {users:,} users, {targets:,} predictions over folds and seeds" for where, (users, targets) in sizes.items())]  # fmt: skip
-        lines += ["", *said_below(rows)]
+        lines += ["", *notes_below(rows)]
         if group == "new prompts":
             lines += ["", "| accuracy per worker, then folds | all workers | with more than 50 choices in the other folds |", "|---|---|---|"]  # fmt: skip
             lines += [

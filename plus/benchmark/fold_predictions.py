@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from plus.errors import SourceError
-from plus.evaluate.controls import strangers
+from plus.evaluate.controls import other_users
 from plus.evaluate.predictions import Prediction
 from plus.sources.folds import Fold, slice_of
 from plus.types import Preference, UserHistory
@@ -24,7 +24,7 @@ def judged(name: str, fold: Fold, seed: int, margins: Margins, shuffled: bool = 
     found = _predictions(name, fold, seed, margins(own, pairs))
     if shuffled and len({history.user_id for history in own}) > 1:
         of_user = {example.history.user_id: example.history for example in examples}
-        other = [of_user[user] for user in strangers(examples)]
+        other = [of_user[user] for user in other_users(examples)]
         found += _predictions(f"{name}, shuffled", fold, seed, margins(other, pairs))
     return found
 

@@ -11,8 +11,8 @@ from plus.benchmark.cells import Results
 from plus.benchmark.language_models import CURVE
 from plus.evaluate import figures, markdown
 from plus.evaluate.comparison import compare
+from plus.evaluate.counterfactuals import curve
 from plus.evaluate.intervals import interval, paired_difference, user_interval
-from plus.evaluate.learning_curve import curve
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import plain
 from plus.jsonl import read_whole_lines, write_json
@@ -90,7 +90,7 @@ def page(report: Mapping[str, Any], made: Sequence[str] = ()) -> str:
         "Intervals hold 95 % of repeats over users and seeds. Ties count one half.",
         "\n".join(f"- {note}" for note in [*report["notes"], *([f"best possible: {best:.3f}"] if best else [])]),
         markdown.table(columns, rows),
-        "\n".join([*markdown.said_below(report["methods"]), *(f"- {name}: {why}" for name, why in report["missing"].items())]),
+        "\n".join([*markdown.notes_below(report["methods"]), *(f"- {name}: {why}" for name, why in report["missing"].items())]),
         *_section("Paired differences", ["difference", "accuracy", "users", "choices"], [[name, *markdown.shown(at, "+.3f")] for name, at in report["differences"].items()]),
         *_section("By seed", ["method", *(f"seed {seed}" for seed in seeds)], by_seed),
         *_section("By number of past events", ["method", "past events", "accuracy", "users", "choices"], [[name, count, *markdown.shown(at)] for name, curve in report["learning_curve"].items() for count, at in curve.items()]),

@@ -28,7 +28,7 @@ from plus.benchmark.cells import Method, Results, run, timed
 from plus.benchmark.fold_predictions import Margins, judged
 from plus.errors import SourceError
 from plus.evaluate.controls import PastedHistory
-from plus.evaluate.learning_curve import learning_curve
+from plus.evaluate.counterfactuals import learning_curve
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin
 from plus.models.embeddings import Embeddings, backbone

@@ -13,7 +13,6 @@ from plus.cli import (
     chat,
     data,
     demo,
-    evaluate,
     export,
     forget,
     gate,
@@ -43,7 +42,7 @@ EITHER = {"token_normalize_func": lambda name: name.replace("_", "-")}
 app.command(context_settings=EITHER)(demo.demo)
 app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.command(context_settings=EITHER)(summarize.summarize)
-app.command(context_settings=EITHER)(evaluate.evaluate)
+app.command(context_settings=EITHER)(audit.evaluate)
 app.command(context_settings=EITHER)(audit.audit)
 app.command(context_settings=EITHER)(benchmark.benchmark)
 app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(policy.policy)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from plus.recipes import Screen
+from plus.progress import Screen
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -1,4 +1,4 @@
-"""Are the probabilities right? Of 100 choices predicted at 0.8, about 80 should come true.
+"""Calibration of predicted probabilities: of 100 choices predicted at 0.8, about 80 should come true.
 
 A prediction has no order of its own, so it is read as the answer it favours: `confidence` is that
 answer's probability, from 0.5 to 1, and `right` whether the user chose it.
@@ -38,7 +38,7 @@ class CalibrationError(NamedTuple):
 
 
 def reliability(predictions: Sequence[Prediction], bins: int = BINS) -> list[Bin]:
-    """Bins of equal width over 0.5..1, empty ones left out."""
+    """Sort predictions into bins of equal width over 0.5..1, empty ones left out."""
     confidence_N, right_N = _confidence(predictions)
     where_N = _bins(confidence_N, bins)
     return [
@@ -48,7 +48,7 @@ def reliability(predictions: Sequence[Prediction], bins: int = BINS) -> list[Bin
 
 
 def calibration_error(predictions: Sequence[Prediction], bins: int = BINS) -> CalibrationError:
-    """Expected calibration error: |confidence - share right| averaged over choices, by bins.
+    """Compute the expected calibration error: |confidence - share right| averaged over choices, by bins.
 
     Few choices make it positive even for a perfect model, so its value under perfect calibration is
     simulated: each outcome is drawn with the probability that was predicted. (Naeini et al., AAAI
@@ -69,18 +69,21 @@ def calibration_error(predictions: Sequence[Prediction], bins: int = BINS) -> Ca
 
 
 def calibration_slope(predictions: Sequence[Prediction]) -> Interval:
-    """b in P(chosen) = sigmoid(b * margin), fitted by maximum likelihood: 1 is calibrated, below 1
-    over-confident, above 1 too shy (Cox, Biometrika 45, 1958). No intercept: the order of a pair is
-    arbitrary. The interval's error is clustered by user (the sandwich estimate). NaN where every
-    decided choice is right, or every one wrong: no finite slope is the likeliest then.
+    """Fit b in P(chosen) = sigmoid(b * margin) by maximum likelihood.
+
+    1 is calibrated, below 1 over-confident, above 1 under-confident (Cox, Biometrika 45, 1958). There is
+    no intercept, since the order of a pair is arbitrary. The interval's error is clustered by user (the
+    sandwich estimate). NaN where every decided choice is right, or every one wrong: no finite slope is
+    the likeliest then.
     """
     users = list(dict.fromkeys(p.user_id for p in predictions))
     margin_N = np.array([p.margin for p in predictions], dtype=float).clip(-700, 700)
     none = Interval(math.nan, math.nan, math.nan, len(users), len(predictions))
     if not ((margin_N > 0).any() and (margin_N < 0).any()):
         return none
+    # The slope by Newton steps: the log-likelihood is concave.
     slope = 0.0
-    for _ in range(100):  # Newton; the log-likelihood is concave.
+    for _ in range(100):
         chance_N = _sigmoid(slope * margin_N)
         gradient = ((1 - chance_N) * margin_N).sum()
         curvature = (chance_N * (1 - chance_N) * margin_N**2).sum()
@@ -90,6 +93,7 @@ def calibration_slope(predictions: Sequence[Prediction]) -> Interval:
             break
     if len(users) < 2:
         return none._replace(mean=slope)
+    # Its error: scores summed by user, since the choices of one user resemble each other.
     number = {user: place for place, user in enumerate(users)}
     score_U = np.bincount([number[p.user_id] for p in predictions], (1 - _sigmoid(slope * margin_N)) * margin_N)
     error = math.sqrt((score_U**2).sum() * len(users) / (len(users) - 1)) / max(curvature, 1e-12)
@@ -98,7 +102,7 @@ def calibration_slope(predictions: Sequence[Prediction]) -> Interval:
 
 
 def auroc(predictions: Sequence[Prediction]) -> float:
-    """The chance that a pair whose first answer was chosen scores higher than one whose second was.
+    """Compute the area under the ROC curve of "the first answer is chosen".
 
     Where the rows do not say which stood first, every pair is read in both orders. NaN where only
     one order was ever chosen (one class).
@@ -115,7 +119,7 @@ def auroc(predictions: Sequence[Prediction]) -> float:
 
 
 def calibration(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Everything above as plain values, for report.json."""
+    """Compute all measures of calibration as plain values, for report.json."""
     error, slope = calibration_error(predictions), calibration_slope(predictions)
     return {
         **error._asdict(),
@@ -128,14 +132,16 @@ def calibration(predictions: Sequence[Prediction]) -> dict[str, Any]:
 
 
 def _confidence(predictions: Sequence[Prediction]) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) both: probability of the favoured answer, and 1, 0 or one half for whether it was chosen."""
+    """Compute, (N,) both, the favoured answer's probability and whether it was chosen (1, 0 or one half)."""
     confidence_N = _sigmoid(np.abs(np.array([p.margin for p in predictions], dtype=float)))
     return confidence_N, np.array([p.right for p in predictions], dtype=float)
 
 
 def _bins(confidence_N: np.ndarray, bins: int) -> np.ndarray:
-    return np.minimum(((confidence_N - 0.5) * 2 * bins).astype(int), bins - 1)
+    where_N: np.ndarray = np.minimum(((confidence_N - 0.5) * 2 * bins).astype(int), bins - 1)
+    return where_N
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-values.clip(-700, 700)))
+    chance: np.ndarray = 1 / (1 + np.exp(-values.clip(-700, 700)))
+    return chance

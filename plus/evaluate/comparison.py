@@ -1,4 +1,4 @@
-"""Methods side by side, from their predictions alone: the page of `plus benchmark` and of an ablation."""
+"""Comparison of methods from their predictions alone: the page of `plus benchmark` and of an ablation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plus.jsonl import write_json
 
 
 def compare(predictions: Sequence[Prediction], reference: str | None = None) -> dict[str, Any]:
-    """Each method's measures, and its difference to `reference` over the same choices (`minus`).
+    """Measure each method, and its difference to `reference` over the same choices (`minus`).
 
     A method that was not judged on the reference's choices gets no difference, and `notes` says why.
     """
@@ -27,7 +27,8 @@ def compare(predictions: Sequence[Prediction], reference: str | None = None) -> 
             try:
                 card["minus"] = plain(paired_difference(rows, methods[reference])._asdict())
             except (EvidenceError, KeyError) as error:
-                card["notes"].append(f"no difference to {reference}: {error if isinstance(error, EvidenceError) else 'it was not run'}")  # fmt: skip
+                why = error if isinstance(error, EvidenceError) else "it was not run"
+                card["notes"].append(f"no difference to {reference}: {why}")
         result["methods"][name] = card
     return result
 
@@ -40,11 +41,14 @@ def write_comparison(
     missing: Mapping[str, str] | None = None,
     runs: Mapping[str, figures.Metrics] | None = None,
 ) -> dict[str, Any]:
-    """report.json, report.md and plots in `folder`. `missing` names the methods that could not be
-    run, with the reason; `runs` the metrics of training runs, by name."""
+    """Write report.json, report.md and plots into `folder`; returns the report.
+
+    `missing` maps each method that could not be run to the reason; `runs` maps a training run's name to its metrics.
+    """
     result = compare(predictions, reference) | {"title": title, "missing": dict(missing or {})}
     drawn = {name: rows for name, rows in by_method(predictions).items() if rows}
     folder.mkdir(parents=True, exist_ok=True)
+    # Figures: of the methods, and over training where there are runs.
     made = []
     if drawn:
         figures.accuracy_figure(drawn, folder / "accuracy.png")
@@ -60,18 +64,27 @@ def write_comparison(
 
 
 def page(result: Mapping[str, Any], made: Sequence[str] = ()) -> str:
-    """One table of all methods, with what is not in it and why below."""
+    """Render one table of all methods, with missing methods and their reasons below."""
     reference = result["reference"]
-    columns = ["method", "accuracy", *([f"minus {reference}"] if reference else []), "log-likelihood", "ECE (if calibrated)", "worst decile", "users", "choices", "seeds"]  # fmt: skip
+    difference = [f"minus {reference}"] if reference else []
+    columns = [
+        *("method", "accuracy", *difference, "log-likelihood", "ECE (if calibrated)", "worst decile"),
+        *("users", "choices", "seeds"),
+    ]
     rows = [_row(name, card, reference) for name, card in result["methods"].items()]
     rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in result["missing"]]
+    # Notes: each line once, with the methods that it is about.
     said: dict[str, list[str]] = {}
     for name, card in result["methods"].items():
         for note in card["notes"]:
             said.setdefault(note, []).append(name)
     notes = [f"- {', '.join(names)}: {note}" for note, names in said.items()]
     notes += [f"- {name}: {why}" for name, why in result["missing"].items()]
-    slices = [[name, slice_name, *markdown.shown(found)] for name, card in result["methods"].items() for slice_name, found in card["slices"].items()]  # fmt: skip
+    slices = [
+        [name, slice_name, *markdown.shown(found)]
+        for name, card in result["methods"].items()
+        for slice_name, found in card["slices"].items()
+    ]
     parts = [
         f"# {result['title']}",
         "Intervals hold 95 % of repeats over users and seeds; differences are paired by choice.",
@@ -84,7 +97,7 @@ def page(result: Mapping[str, Any], made: Sequence[str] = ()) -> str:
 
 
 def by_method(predictions: Iterable[Prediction]) -> dict[str, list[Prediction]]:
-    """Method -> its predictions, in order of appearance."""
+    """Group predictions by method, in order of appearance."""
     found: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         found.setdefault(prediction.method, []).append(prediction)

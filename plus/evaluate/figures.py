@@ -1,4 +1,4 @@
-"""The report's pictures, each from predictions or from the metrics of runs; colours that all can tell apart."""
+"""Figures of predictions and of training runs, in colours that colour-blind readers tell apart."""
 
 from __future__ import annotations
 
@@ -10,28 +10,32 @@ from typing import Any
 from plus.evaluate.calibration import calibration
 from plus.evaluate.intervals import Interval, user_interval
 from plus.evaluate.predictions import Prediction
+from plus.jsonl import read_whole_lines
 
 # Okabe and Ito, without the yellow that vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKS = "osD^vPX"
+# Of a run's curves: the user's own summary in a strong colour, its controls in weaker ones.
+CONTROL_COLOURS = {"accuracy": "#0072B2", "accuracy_other": "#E69F00", "accuracy_empty": "#999999"}
 Metrics = Sequence[Mapping[str, Any]]  # the lines of a run's metrics.jsonl
 
 
 def accuracy_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> None:
-    """Each method's accuracy with its interval, in the order given; the dotted line is a coin."""
+    """Draw each method's accuracy with its interval, in the order given; the dotted line is chance."""
     interval_figure({name: user_interval(rows) for name, rows in methods.items() if rows}, path)
 
 
 def interval_figure(found: Mapping[str, Interval], path: Path) -> None:
-    """The same from accuracies that were computed before."""
+    """Draw accuracies that were computed before, as `accuracy_figure` does."""
     with _figure(path, 5.0 + 0.085 * max((len(name) for name in found), default=0), 0.9 + 0.34 * len(found)) as axes:
         for row, (_name, at) in enumerate(reversed(list(found.items()))):
             axes.errorbar(at.mean, row, xerr=_reach(at), fmt="o", color=COLOURS[0], capsize=3)
-            # Beside the mark where there is room for it, else on its other side.
+            # The number stands right of the mark, or left of it where there is no room.
             left = at.mean > 0.8
+            end = (at.low if at.low == at.low else at.mean) if left else max(at.high, at.mean)
             axes.annotate(
-                f"{at.mean:.3f}", (at.low if left and at.low == at.low else at.mean if left else max(at.high, at.mean), row), textcoords="offset points",
-                xytext=(-6 if left else 6, 0), ha="right" if left else "left", va="center", fontsize=8,
+                f"{at.mean:.3f}", (end, row), textcoords="offset points", xytext=(-6 if left else 6, 0),
+                ha="right" if left else "left", va="center", fontsize=8,
             )  # fmt: skip
         axes.set_yticks(
             range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(list(found.items()))]
@@ -45,7 +49,7 @@ def interval_figure(found: Mapping[str, Interval], path: Path) -> None:
 
 
 def learning_curve_figure(curves: Mapping[str, Mapping[int, Interval]], path: Path) -> None:
-    """Accuracy by the number of past events that were read."""
+    """Draw accuracy by the number of past events that were read."""
     with _figure(path, 5.5, 3.6) as axes:
         for number, (name, curve) in enumerate(curves.items()):
             reach = [_reach(at) for at in curve.values()]
@@ -64,7 +68,7 @@ def learning_curve_figure(curves: Mapping[str, Mapping[int, Interval]], path: Pa
 
 
 def gain_figure(runs: Mapping[str, Metrics], path: Path) -> None:
-    """Own minus another user's summary over training: faint by update, strong as the mean of five."""
+    """Draw own minus another user's summary over training: thin by update, thick as the mean of five."""
     with _figure(path, 5.5, 3.6) as axes:
         _over_training(axes, runs, "summary_gain")
         axes.axhline(0, color="black", linewidth=0.6, linestyle=":")
@@ -72,19 +76,19 @@ def gain_figure(runs: Mapping[str, Metrics], path: Path) -> None:
 
 
 def length_figure(runs: Mapping[str, Metrics], path: Path) -> None:
-    """Tokens a summary over training: a text that only grows, or shrinks to one word, is worth a look."""
+    """Draw tokens a summary over training: a text that only grows, or shrinks to one word, is a warning."""
     with _figure(path, 5.5, 3.6) as axes:
         _over_training(axes, runs, "summary_length")
         axes.set(xlabel="update", ylabel="tokens a summary", ylim=(0, 1.15 * axes.get_ylim()[1]))
 
 
 def reliability_figure(methods: Mapping[str, Sequence[Prediction]], path: Path) -> None:
-    """Share right by confidence; marks grow with the number of choices, and calibrated is the diagonal."""
+    """Draw the share right by confidence: marks grow with the number of choices; calibrated is the diagonal."""
     calibration_figure({name: calibration(rows) for name, rows in methods.items() if rows}, path)
 
 
 def calibration_figure(cards: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """The same from what `calibration` found before."""
+    """Draw what `calibration` computed before, as `reliability_figure` does."""
     with _figure(path, 5.2, 4.4) as axes:
         for number, (name, card) in enumerate(cards.items()):
             bins = card["reliability"]
@@ -100,6 +104,38 @@ def calibration_figure(cards: Mapping[str, Mapping[str, Any]], path: Path) -> No
         axes.legend(frameon=False, fontsize=8, loc="lower right")
 
 
+def plot_curves(folder: Path) -> Path:
+    """Draw a run's metrics.jsonl into curves.png: accuracy with its controls, loss, KL and summary length."""
+    pyplot = _pyplot()
+    rows = read_whole_lines(folder / "metrics.jsonl")
+    steps = [row["step"] for row in rows]
+    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
+    # Left: what is predicted right, with each control.
+    names = {"accuracy": "own summary", "accuracy_other": "another user's", "accuracy_empty": "no summary"}
+    for key, label in names.items():
+        left.plot(steps, [row.get(key) for row in rows], color=CONTROL_COLOURS[key], label=label, linewidth=2)
+    left.axhline(0.5, color="black", linewidth=0.6, linestyle=":")
+    left.set(title="Training choices predicted right", xlabel="update", ylim=(0, 1.03))
+    left.legend(loc="lower right", frameon=False)
+    # Middle: the reward model's loss, beside that of a coin.
+    middle.plot(steps, [row.get("reward_model_loss") for row in rows], color="#0072B2", linewidth=2)
+    middle.axhline(0.6931, color="black", linewidth=0.6, linestyle=":")
+    middle.annotate("chance", (0, 0.6931), textcoords="offset points", xytext=(2, 3), fontsize=8)
+    middle.set(title="Reward model: Bradley-Terry loss", xlabel="update", ylim=(0, None))
+    # Right: KL and length, on an axis each.
+    right.plot(steps, [row.get("kl") for row in rows], color="#D55E00", linewidth=2)
+    right.set(title="KL to the base, and summary length", xlabel="update", ylabel="KL (nats a token)")
+    right.yaxis.label.set_color("#D55E00")
+    lengths = right.twinx()
+    lengths.plot(steps, [row.get("summary_length") for row in rows], color="#009E73", linewidth=2)
+    lengths.set(ylabel="tokens a summary", ylim=(0, None))
+    lengths.yaxis.label.set_color("#009E73")
+    path = folder / "curves.png"
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return path
+
+
 def _over_training(axes: Any, runs: Mapping[str, Metrics], key: str) -> None:
     for number, (name, rows) in enumerate(runs.items()):
         points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
@@ -112,23 +148,19 @@ def _over_training(axes: Any, runs: Mapping[str, Metrics], key: str) -> None:
 
 
 def _floor(shown: Iterable[Interval]) -> float:
-    """Where an axis of accuracies begins: below every interval, and below a coin's 0.5 anyway."""
+    """Find the lower end of an axis of accuracies: below every interval, and below chance."""
     return min(0.4, *(at.mean - _reach(at)[0][0] - 0.02 for at in shown))
 
 
 def _reach(at: Interval) -> tuple[list[float], list[float]]:
-    """What matplotlib draws from a mean to each end; nothing where there is no interval."""
+    """Compute the error bar from a mean to each end; of length 0 where there is no interval."""
     known = at.low == at.low
     return ([max(0.0, at.mean - at.low)], [max(0.0, at.high - at.mean)]) if known else ([0.0], [0.0])
 
 
 @contextmanager
 def _figure(path: Path, width: float, height: float) -> Iterator[Any]:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = _pyplot()
     figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
     axes.spines[["top", "right"]].set_visible(False)
     try:
@@ -136,3 +168,13 @@ def _figure(path: Path, width: float, height: float) -> Iterator[Any]:
         figure.savefig(path, dpi=120)
     finally:
         pyplot.close(figure)
+
+
+def _pyplot() -> Any:
+    """Import matplotlib's pyplot, with the backend that needs no screen."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot

@@ -1,4 +1,4 @@
-"""How sure is a number? 95 % intervals over users and seeds, for lists of `Prediction`.
+"""Intervals: 95 % of repeats over users and seeds, for lists of `Prediction`.
 
 The estimand is the share of choices predicted right (a user with more choices counts for more).
 Choices of one user resemble each other, and users are what a new population brings, so users are
@@ -48,12 +48,12 @@ class Interval(NamedTuple):
 
 
 def right(prediction: Prediction) -> float:
-    """1 right, 0 wrong, one half undecided: what accuracy averages."""
+    """Return 1 for right, 0 for wrong, one half for undecided: what accuracy averages."""
     return prediction.right
 
 
 def user_interval(predictions: Sequence[Prediction], value: Callable[[Prediction], float] = right) -> Interval:
-    """Accuracy, or the mean of another `value` of a prediction, over users and seeds."""
+    """Average accuracy, or another `value` of a prediction, with its interval over users and seeds."""
     found = interval((p.seed, p.user_id, value(p)) for p in predictions)
     if value is right and found.users > 1 and found.mean in (0.0, 1.0):
         # Nobody differs, so nothing can be drawn: the exact bound for no failure among so many users.
@@ -67,7 +67,7 @@ def user_interval(predictions: Sequence[Prediction], value: Callable[[Prediction
 def paired_difference(
     a: Sequence[Prediction], b: Sequence[Prediction], value: Callable[[Prediction], float] = right
 ) -> Interval:
-    """Mean of a's value minus b's over the same choices, matched by (seed, user, example).
+    """Average a's value minus b's over the same choices, matched by (seed, user, example).
 
     Raises EvidenceError where the two were not judged on the same choices.
     """
@@ -75,13 +75,17 @@ def paired_difference(
     if odd := ours.keys() ^ theirs.keys():
         seed, user, example = min(odd)
         raise EvidenceError(
-            f"{len(odd):,} choices were judged by one of {_name(a)} and {_name(b)} only (seed {seed}, user {user}, example {example}); judge both on the same rows"
+            f"{len(odd):,} choices were judged by one of {_name(a)} and {_name(b)} only "
+            f"(seed {seed}, user {user}, example {example}); judge both on the same rows"
         )
     return interval((p.seed, p.user_id, value(p) - value(theirs[key])) for key, p in ours.items())
 
 
 def interval(values: Iterable[Value]) -> Interval:
-    """The mean of all values with its interval over users and seeds."""
+    """Average all values, with the interval over users and seeds.
+
+    NaN bounds for one user; a NaN mean for no value at all.
+    """
     sums_SU, counts_SU = _table(values)
     targets, users = int(counts_SU.sum()), counts_SU.shape[1]
     if not targets:
@@ -89,12 +93,14 @@ def interval(values: Iterable[Value]) -> Interval:
     mean = sums_SU.sum() / targets
     if users < 2:
         return Interval(mean, math.nan, math.nan, users, targets)
+    # Over users: bootstrap quantiles, or Student's t where there are few users.
     means_B, seeds_BS = _drawn(sums_SU, counts_SU)
     low, high = np.quantile(means_B, (0.025, 0.975))
     if users < FEW_USERS:
         half = student.ppf(0.975, users - 1) * _standard_error(sums_SU.sum(0), counts_SU.sum(0))
         low, high = mean - half, mean + half
     below, above = mean - low, high - mean
+    # Over seeds too: the same shape, as wide as users and seeds together make it.
     if len(sums_SU) > 1:
         half = _over_seeds(sums_SU, counts_SU, means_B, seeds_BS)
         spread = (below + above) / 2
@@ -149,19 +155,20 @@ def _over_seeds(sums_SU: np.ndarray, counts_SU: np.ndarray, means_B: np.ndarray,
     larger = users / (users - 1)  # a bootstrap's variance is smaller than the truth by this
     apart = max(0.0, seeds_BS.var(axis=1, ddof=1).mean() / seeds - between) * larger
     shared = max(0.0, means_B.var() * larger - apart)
-    if between + shared == 0:
+    total = float(between + shared)
+    if total == 0:
         return 0.0
-    quantile = (between * float(student.ppf(0.975, seeds - 1)) + shared * float(student.ppf(0.975, users - 1))) / (
-        between + shared
-    )
-    return quantile * math.sqrt(between + shared)
+    # The quantile: that of each part's Student t, weighted by the parts' variances.
+    of_seeds, of_users = float(student.ppf(0.975, seeds - 1)), float(student.ppf(0.975, users - 1))
+    return float((between * of_seeds + shared * of_users) / total) * math.sqrt(total)
 
 
 def _by_choice(predictions: Sequence[Prediction]) -> dict[tuple[int, str, str], Prediction]:
     found = {(p.seed, p.user_id, p.example): p for p in predictions}
     if len(found) < len(predictions):
         raise EvidenceError(
-            f"{len(predictions) - len(found):,} predictions of {_name(predictions)} name a choice twice; give every example of a user a name of its own"
+            f"{len(predictions) - len(found):,} predictions of {_name(predictions)} name a choice twice; "
+            "give every example of a user a name of its own"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""What a method said of each test choice: the rows that every measure is computed from."""
+"""Predictions of test choices: the rows that every measure is computed from."""
 
 from __future__ import annotations
 
@@ -39,14 +39,17 @@ class Prediction:
         return -math.log1p(math.exp(-abs(self.margin))) + min(self.margin, 0.0)
 
     def of(self, method: str, margin: float) -> Prediction:
-        """What another method said of the same choice."""
+        """Copy this prediction for another method's margin on the same choice."""
         return replace(self, method=method, margin=margin)
 
 
 def predict(
     method: str, seed: int, scorer: Scorer, texts: Sequence[str], examples: Sequence[Example]
 ) -> list[Prediction]:
-    """The scorer's word on every example, given one text for each."""
+    """Predict every example, given one text for each.
+
+    Returns one `Prediction` an example, in order; its `example` is the place in the list.
+    """
     values = scorer.log_likelihood(texts, [example.target for example in examples])
     return [
         Prediction(method, seed, example.history.user_id, str(number), margin(value))
@@ -55,5 +58,5 @@ def predict(
 
 
 def to_rows(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
-    """Plain rows, as they are written to predictions.jsonl."""
+    """Turn predictions into plain rows, as they are written to predictions.jsonl."""
     return [asdict(prediction) for prediction in predictions]

@@ -28,7 +28,7 @@ class RewardFunction:
 
     @classmethod
     def named(cls, name: str) -> RewardFunction:
-        """`package.module:function`, also from the working directory. Raises EvidenceError."""
+        """Import `package.module:function`, also from the working directory. Raises EvidenceError."""
         module, _, attribute = name.partition(":")
         if not attribute:
             raise EvidenceError(f"--reward_function is {name!r}; write module:function, as my_rewards:polite")
@@ -43,7 +43,7 @@ class RewardFunction:
             sys.path.remove(str(Path.cwd()))
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
-        """log sigmoid(r(chosen) - r(rejected)). Raises EvidenceError where a reward is None or no number."""
+        """Compute log sigmoid(r(chosen) - r(rejected)). Raises EvidenceError where a reward is None or no number."""
         rewards = self._rewards(
             [*texts, *texts], [*((p, p.chosen) for p in pairs), *((p, p.rejected) for p in pairs)]
         )  # (2N,)
@@ -51,17 +51,24 @@ class RewardFunction:
         return [_log_sigmoid(a - b) for a, b in zip(chosen, rejected, strict=True)]
 
     def _rewards(self, texts: Sequence[str], answers: Sequence[tuple[Preference, str]]) -> list[float]:
-        said = [
+        # One conversation an answer; its last message is the answer itself.
+        conversations = [
             scorer_messages("" if self.takes_summary else text, pair.conversation, answer)
             for text, (pair, answer) in zip(texts, answers, strict=True)
         ]
         columns = {"summary": list(texts)} if self.takes_summary else {}
-        found = self.function(prompts=[m[:-1] for m in said], completions=[m[-1:] for m in said], **columns)
-        if len(found) != len(said):
-            raise EvidenceError(f"the reward function returned {len(found)} rewards for {len(said)} completions; one for each is needed")  # fmt: skip
+        prompts, completions = [m[:-1] for m in conversations], [m[-1:] for m in conversations]
+        found = self.function(prompts=prompts, completions=completions, **columns)
+        if len(found) != len(completions):
+            raise EvidenceError(
+                f"the reward function returned {len(found)} rewards for {len(completions)} completions; "
+                "one for each is needed"
+            )
         for value in found:
             if value is None or not math.isfinite(value):
-                raise EvidenceError(f"the reward function returned {value} for a completion; every one needs a finite number")  # fmt: skip
+                raise EvidenceError(
+                    f"the reward function returned {value} for a completion; every one needs a finite number"
+                )
         return [float(value) for value in found if value is not None]
 
 

@@ -1,10 +1,11 @@
-"""Everything that is measured of one method, from its predictions; every number with its denominator."""
+"""Scorecard of one method: all measures of its predictions, every number with its denominator."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, NamedTuple
 
 from plus.evaluate.calibration import calibration
@@ -25,42 +26,44 @@ class UserAccuracy(NamedTuple):
 
 
 def per_user(predictions: Sequence[Prediction]) -> list[UserAccuracy]:
-    """Users from the worst predicted to the best. The interval (Wilson, JASA 22, 1927) says how
-    little one user's handful of choices tells; ties count one half."""
+    """Compute each user's accuracy, the worst predicted first.
+
+    Ties count one half. The interval (Wilson, JASA 22, 1927) is wide, since one user has few choices.
+    """
     grouped = _grouped(predictions, lambda p: p.user_id)
     return sorted((_of_user(user, rows) for user, rows in grouped.items()), key=lambda u: (u.mean, u.user_id))
 
 
 def worst_decile(predictions: Sequence[Prediction]) -> Interval:
-    """Accuracy on the tenth of users that it serves worst (at least one user), of users with two
-    choices or more: with one choice the worst are simply the wrong ones. Choosing the worst *by the
-    same choices* makes it look worse than these users' true rate."""
+    """Compute accuracy on the tenth of users with the lowest accuracy (at least one user).
+
+    Users with one choice are left out: their accuracy is 0 or 1. The worst are selected by the same
+    choices that are averaged, so the result lies below these users' true rate.
+    """
     counted = [user for user in per_user(predictions) if user.targets > 1]
     worst = {user.user_id for user in counted[: math.ceil(len(counted) / 10)]}
     return user_interval([p for p in predictions if p.user_id in worst])
 
 
 def by_group(predictions: Sequence[Prediction]) -> dict[str, Interval]:
-    """Accuracy of each slice that the predictions name."""
+    """Compute the accuracy of each slice that the predictions name."""
     return {name: user_interval(rows) for name, rows in _grouped(predictions, lambda p: p.group).items() if name}
 
 
 def groups(population: Population, examples: Iterable[Example]) -> list[str]:
-    """Which slice each test example belongs to: users and topics (prompts) of training, or new ones."""
+    """Name each test example's slice: users and topics (prompts) known from training, or new ones."""
     training = population.split("train")
     users, prompts = {e.history.user_id for e in training}, {e.target.prompt for e in training}
-    return [
-        f"{'known' if e.history.user_id in users else 'new'} users, {'known' if e.target.prompt in prompts else 'new'} topics"
-        for e in examples
-    ]
+    known = [(e.history.user_id in users, e.target.prompt in prompts) for e in examples]
+    return [f"{'known' if user else 'new'} users, {'known' if topic else 'new'} topics" for user, topic in known]
 
 
 def scorecard(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """One method's measures as plain values. What cannot be computed is None, and `notes` says why."""
+    """Compute one method's measures as plain values; None for what cannot be computed, with the reason in `notes`."""
     accuracy = user_interval(predictions)
     likelihood = user_interval(predictions, lambda p: p.log_likelihood)
     worst = worst_decile(predictions)
-    card = {
+    card: dict[str, Any] = {
         "accuracy": accuracy._asdict(),
         "log_likelihood": likelihood._asdict(),
         "calibration": calibration(predictions),
@@ -71,20 +74,25 @@ def scorecard(predictions: Sequence[Prediction]) -> dict[str, Any]:
         "seeds": len({p.seed for p in predictions}),
         "notes": notes(predictions),
     }
-    return plain(card)
+    found: dict[str, Any] = plain(card)
+    return found
 
 
 def plain(value: Any) -> Any:
-    """The value as JSON can hold it: NaN, which it has not, becomes None."""
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
+    """Turn a value into what JSON can hold: dataclasses and named tuples become objects, NaN becomes None."""
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return plain(value._asdict())
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain({each.name: getattr(value, each.name) for each in fields(value)})
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [plain(inner) for inner in value]
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def notes(predictions: Sequence[Prediction]) -> list[str]:
-    """What the numbers cannot say, in plain words."""
+    """Name what cannot be measured from these predictions, one line each."""
     users = Counter(p.user_id for p in predictions)
     singles = sum(count < 2 for count in users.values())
     said = []

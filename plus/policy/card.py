@@ -8,14 +8,10 @@ from typing import Any
 
 import yaml
 
-CARD = """---
-library_name: transformers
-pipeline_tag: text-generation
-tags: [plus, rlhf, personalization, trl]
-base_model: {base}
----
+from plus.evaluate import markdown
 
-# A response policy from {base}
+TAGS = ("plus", "rlhf", "personalization", "trl")
+CARD = """# A response policy from {base}
 
 Trained with plus by {method}. `policy/` is a plain model folder: adapters are merged, the chat template is inside.
 
@@ -45,7 +41,6 @@ What a reward model likes is not what people like. Judge it on people before you
 
 def write_card(folder: Path, settings: Mapping[str, Any], report: Mapping[str, Any]) -> Path:
     """Write README.md into the run folder."""
-    path = folder / "README.md"
     goals = yaml.safe_dump(settings["goals"], sort_keys=False, allow_unicode=True).rstrip()
     text = CARD.format(
         base=settings["model_name_or_path"], method=report["method"].replace("_", " "), folder=folder,
@@ -53,8 +48,7 @@ def write_card(folder: Path, settings: Mapping[str, Any], report: Mapping[str, A
         aside=f"Set aside, since they gave every answer the same number: {', '.join(report['set_aside'])}." if report["set_aside"] else "",
         seen=_seen(report), verdict=_verdict(report),
     )  # fmt: skip
-    path.write_text(text, encoding="utf-8")
-    return path
+    return markdown.write_card(folder, settings["model_name_or_path"], text, TAGS, "text-generation")
 
 
 def _seen(report: Mapping[str, Any]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from plus.benchmark import embedding_tables, targets
@@ -57,3 +59,14 @@ def test_every_goal_is_a_difference_that_the_report_has():
     known = {f"{a} - {b}" for a, b in embedding_tables.DIFFERENCES}
     names = {row["difference"] for data in (TAXES, BOWLING, "llmfao") for row in targets.judged(report(data, {}))}
     assert names <= known
+
+
+def test_a_missed_promise_is_named_and_nan_is_a_miss():
+    good = {
+        "accuracy": {"plus": 0.99, "bradley_terry": 0.5, "untrained": 0.6, "oracle": 1.0},
+        "controls": {"shuffled": 0.5, "empty": 0.5},
+    }
+    good |= {"faithfulness": {"precision": 1.0, "recall": 1.0}, "null": {"accuracy": 0.5}}
+    assert targets.missed(good) == []
+    assert set(targets.promised()) >= {"accuracy.plus", "null.accuracy"}
+    assert targets.missed(good | {"null": {"accuracy": math.nan}}) == ["null.accuracy is nan, promised 0.45 to 0.55"]

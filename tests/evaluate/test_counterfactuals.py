@@ -1,10 +1,12 @@
-"""Flipped pasts, and the share of predictions that turn, on worked rows."""
+"""Flipped pasts and shorter ones, on worked rows."""
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from plus.evaluate.counterfactuals import Stated, flipped, label_flip, texts_of, turned
+from plus.evaluate.counterfactuals import Stated, curve, flipped, label_flip, learning_curve, texts_of, turned
 from plus.evaluate.predictions import Prediction
 from plus.types import Event, Example, Preference, Reaction, UserHistory
 
@@ -46,3 +48,30 @@ def test_a_past_without_labels_is_left_out():
     found = label_flip(newest, Chosen(), examples, before)
     assert (found.mean, found.targets) == (1.0, 2)
     assert texts_of(newest, [examples[0], examples[0], examples[2]]) == ["a", "a", "a"]
+
+
+class Knows:
+    """A scorer that is right where the text says that the user is known."""
+
+    def log_likelihood(self, texts, pairs):
+        return [math.log(0.9 if text == "known" else 0.5) for text in texts]
+
+
+def test_what_two_events_reveal_is_known_from_two_on():
+    pasts = [
+        UserHistory(user, tuple(Event(str(n), "message", str(n)) for n in range(count)))
+        for user, count in (("a", 5), ("b", 5), ("c", 1))
+    ]
+    examples = [Example(past, Preference("p", "a", "b"), "test") for past in pasts]
+    needs_two = Stated(lambda history: "known" if len(history.events) >= 2 else "")
+    found = curve(learning_curve(needs_two, Knows(), examples))
+    assert {count: round(at.mean, 3) for count, at in found.items()} == {0: 0.5, 1: 0.5, 2: 0.833, 4: 0.833, 5: 0.833}
+    assert found[2].targets == 3
+
+
+def test_the_newest_events_are_the_ones_that_are_read():
+    past = UserHistory("a", tuple(Event(str(n), "message", str(n)) for n in range(3)))
+    read: list[str] = []
+    reader = Stated(lambda history: read.append(" ".join(str(e.content) for e in history.events)) or "")
+    learning_curve(reader, Knows(), [Example(past, Preference("p", "a", "b"), "test")])
+    assert read == ["2", "1 2", "0 1 2"]

@@ -76,7 +76,7 @@ def gains(rows, reader):
 def test_with_the_real_sentence_model_unrelated_prompts_go_without_and_related_ones_keep_it(capsys):
     """Set on the gain of a reward model that was fitted to other users' choices; shown on subjects and prompts that
     neither has met."""
-    from plus.audit.portability import FreshReader
+    from plus.audit.text_checks import FreshReader
     from plus.models.embeddings import minilm
 
     model = minilm()

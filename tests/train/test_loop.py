@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
+from support.controls import accuracies
 
-from plus.audit.faithfulness import faithfulness
-from plus.evaluate.controls import read_controls
+from plus.audit.text_checks import faithfulness
 from plus.models.reward_model import RewardModel
 from plus.resources import shipped
 from plus.train import loop
@@ -67,12 +67,12 @@ def test_the_plain_loop_learns_what_users_prefer(base, seed):
     loop.train(sampler, optimizer, coadaptation, contexts(users.split("train")), max_steps=25, seed=seed)
     summaries = dict(zip(histories, base.summarize(list(histories.values())), strict=True))
     said = faithfulness(summaries, histories.values(), pets.claims, pets.traits, pets.favourite_of)
-    controls = read_controls(reward_model, test, summaries)
+    controls, _ = accuracies(reward_model, test, summaries)
     assert said.recall >= 0.95
-    assert controls.own >= 0.9
-    assert controls.shuffled <= 0.65
-    assert controls.empty == 0.5
-    assert controls.opposite <= 0.1
+    assert controls["own"] >= 0.9
+    assert controls["shuffled"] <= 0.65
+    assert controls["empty"] == 0.5
+    assert controls["opposite"] <= 0.1
 
 
 def test_a_context_is_cut_anew_each_time_and_other_texts_are_read_without_reward(base, reward_model):

@@ -1,4 +1,4 @@
-"""A reader fitted afresh: it learns words and codes alike, and nothing where there is nothing."""
+"""Checks of the texts: a reader fitted afresh learns words and codes alike, and true claims are counted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import random
 
 import pytest
 
-from plus.audit.portability import FreshReader, read
+from plus.audit.text_checks import FreshReader, faithfulness, read
+from plus.types import UserHistory
 from plus.worlds import pets
 
 
@@ -45,3 +46,25 @@ def test_it_has_no_taste_for_a_side(users):
     one, other = reader.log_likelihood(["The user likes cats best."] * 2, [pair, pair.swapped()])
     assert 2.718281828**one + 2.718281828**other == pytest.approx(1)
     assert reader.log_likelihood([], []) == []
+
+
+def test_faithfulness_on_worked_summaries():
+    """Three users: a true claim, a false one beside a true one, and silence."""
+    histories = [
+        UserHistory(name, pets.load(0, 1, 1, 3).split("test")[n].history.events) for n, name in enumerate("abc")
+    ]
+    liked = [animal for history in histories for _, animal in pets.favourite_of(history)]
+    wrong = next(
+        animal
+        for animal in pets.ANIMALS
+        if ("passed over", animal) not in pets.traits(histories[1]) and animal != liked[1]
+    )
+    summaries = {
+        "a": f"The user likes {liked[0]} best.",
+        "b": f"The user likes {liked[1]} best. The user passed over {wrong}.",
+        "c": "The user talked about work.",
+    }
+    found = faithfulness(summaries, histories, pets.claims, pets.traits, pets.favourite_of)
+    assert (found.precision, found.recall, found.claimed, found.wanted) == (2 / 3, 2 / 3, 3, 3)
+    silent = faithfulness(dict.fromkeys("abc", "Nothing."), histories, pets.claims, pets.traits, pets.favourite_of)
+    assert (silent.precision, silent.recall) == (0.0, 0.0), "silence is not faithful"

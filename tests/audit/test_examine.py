@@ -6,15 +6,15 @@ import json
 import math
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 import plus
-from plus.audit.audit import audit
+from plus.audit.examine import examine
 from plus.errors import EvidenceError
 from plus.evaluate.controls import readings
 from plus.evaluate.counterfactuals import Stated
+from plus.evaluate.predictions import Prediction
 from plus.judge.judge import Judge
 from plus.serve.endpoint import Endpoint
 from plus.types import Example, Population, Preference, UserHistory
@@ -58,6 +58,12 @@ def users() -> Population:
     return pets.load(0, train_users=300, test_pairs=150)
 
 
+def audit(*given, **more) -> tuple[dict, list[Prediction]]:
+    """The audit as report.json holds it, and its predictions."""
+    found = examine(*given, **more)
+    return found.to_json(), list(found.predictions)
+
+
 def ok(result: dict) -> dict[str, bool | None]:
     return {finding["control"]: finding["ok"] for finding in result["findings"]}
 
@@ -89,9 +95,10 @@ def test_a_leaky_split_is_caught_before_anything_else_is_believed(users):
     """Ten test targets stand in their own context, and twenty test users were trained on under another name."""
     test, training = users.split("test"), users.split("train")
     own = [
-        replace(e, history=UserHistory(e.history.user_id, (*e.history.events[:-1], replace(e.history.events[-1], content=e.target.swapped()))))
+        replace(e, history=UserHistory(e.history.user_id, (*e.history.events[:-1], turned(e))))
         for e in test[:10]
-    ]  # fmt: skip
+        for turned in [lambda e: replace(e.history.events[-1], content=e.target.swapped())]
+    ]
     renamed = [
         Example(UserHistory(f"again-{n}", e.history.events), e.target, "test") for n, e in enumerate(training[:20])
     ]
@@ -195,71 +202,3 @@ def test_all_ties_are_said_and_the_rest_is_computed(users):
     assert found["verdict"].startswith("no sign of personalization")
     assert any("every choice is undecided" in note for note in found["measures"]["notes"])
     assert found["persona_swap"]["targets"] == 0
-
-
-def test_a_report_names_other_runs_and_not_where_they_lie(tmp_path):
-    from plus.cli.audit import _names
-
-    a, b, other = tmp_path / "a" / "pets-1", tmp_path / "b" / "pets-1", tmp_path / "b" / "pets-2"
-    assert _names([a, other]) == {"pets-1": a, "pets-2": other}
-    assert _names([a, b, other]) == {str(a): a, str(b): b, "pets-2": other}, "none is lost"
-
-
-def test_the_command_audits_a_run_and_writes_its_report(demo, tmp_path, plus_here):
-    out = tmp_path / "audit"
-    status, printed, noise = plus_here("audit", demo["run"], "--other_run", demo["run"], "--max_examples", "60", "--output_dir", out, "--json")  # fmt: skip
-    assert status == 0, noise
-    result = json.loads(printed)
-    assert result["verdict"].startswith("the summary matters")
-    assert result["targets"] == 60
-    names = {"report.json", "report.md", "predictions.jsonl", "accuracy.png", "reliability.png", "learning_curve.png", "summary_gain.png", "length.png"}  # fmt: skip
-    assert {path.name for path in out.iterdir()} == names
-    assert "![length](length.png)" in (out / "report.md").read_text()
-    assert all((out / name).stat().st_size > 5000 for name in names if name.endswith("png"))
-    status, _, noise = plus_here("audit", demo["run"], "--output_dir", out)
-    assert status == 2
-    assert "nothing is overwritten" in noise
-
-
-REWARDS = '''
-def likes(prompts, completions, **columns):
-    """A TRL reward function that reads the text in the prompt."""
-    return [float(p[-1]["content"].split("Chosen - ")[-1].split(".")[0].split()[-1] in c[-1]["content"]) for p, c in zip(prompts, completions)]
-
-def nothing(prompts, completions, **columns):
-    return [None] * len(prompts)
-'''
-
-
-def test_the_command_audits_reward_functions_and_reward_models(demo, tmp_path, monkeypatch, plus_here):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "my_rewards.py").write_text(REWARDS)
-    rows = ("--dataset_name", "pets", "--max_examples", "60", "--json")
-    status, printed, noise = plus_here("audit", "--reward_function", "my_rewards:likes", *rows)
-    assert status == 0, noise
-    pasted = json.loads(printed)
-    assert pasted["readings"]["own"]["mean"] > 0.9
-    assert pasted["verdict"].startswith("the summary matters"), "the past itself, pasted in, is no private code"
-    status, printed, noise = plus_here("audit", "--reward_model", Path(demo["run"]) / "reward_model", *rows)
-    assert status == 0, noise
-    assert json.loads(printed)["verdict"].startswith("no sign of personalization"), "it was never shown raw pasts"
-    for words, complaint in [
-        (("--reward_function", "my_rewards:nothing", *rows), "returned None for a completion"),
-        (("--reward_function", "my_rewards", *rows), "write module:function"),
-        (("--reward_function", "my_rewards:absent", *rows), "cannot be found"),
-        (rows, "nothing to audit"),
-        (("--reward_function", "my_rewards:likes"), "--dataset_name is missing"),
-        (("--judge_model", "m", *rows), "--judge_model and --base_url belong together"),
-        ((demo["run"], "--reward_model", "x"), "audit one scorer at a time"),
-        ((tmp_path, "--json"), "is no run folder (no config.json)"),
-    ]:
-        status, _, noise = plus_here("audit", *words)
-        assert status == 2, words
-        assert complaint in noise, words
-
-
-def test_a_run_of_another_version_is_named(tmp_path, plus_here):
-    (tmp_path / "config.json").write_text('{"dataset": "pets"}')
-    status, _, noise = plus_here("audit", tmp_path)
-    assert status == 2
-    assert "has no 'dataset_name', so another version of plus wrote it" in noise
