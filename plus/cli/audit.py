@@ -63,8 +63,8 @@ def audit(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Is it personal, or does it only seem so? Own, empty, another's and the opposite user's text; leaks; counterfactuals;
-    who else can read the summaries.
+    """Audit a scorer: is it personal, or does it only seem so? The same choices with own, empty, another's and the
+    opposite user's text; leaks; counterfactual pasts; other readers of the summaries.
 
     Nothing is sent anywhere unless --judge_model and --base_url name an endpoint.
 
@@ -91,11 +91,10 @@ def audit(
 
 
 def evaluate(run: OneRun, as_json: AsJson = False) -> None:
-    """Accuracy and controls of a run on users it has never met, from its saved models.
+    """Evaluate a run's saved models on users they have never met: accuracy and controls.
 
     Example: plus evaluate runs/demo
     """
-
     with SCREEN.loading("loading the run"):
         from plus.audit.report import evaluate as evaluate_run
 
