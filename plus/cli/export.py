@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +12,7 @@ from plus.cli.show import notes, print_json, say
 from plus.cli.stores import AsJson, Output, RunFolder, StoreFile, add_run, load_run, open_store, print_facts, shape_of
 
 if TYPE_CHECKING:
-    from plus.profiles.attribution import Kept
-    from plus.profiles.export import Change
-    from plus.profiles.rows import Profile
-    from plus.profiles.store import Store
+    pass
 
 FORMATS = "jsonl, markdown (a folder, a file a user), csv, parquet, openai (developer messages), trl (choices with the summary as system message)"
 
@@ -47,22 +43,23 @@ def export(
 
     Example: plus export --format markdown --output profiles
     """
+    from plus.profiles.export import Changes, preview
     from plus.profiles.export import export as write
 
     with open_store(store) as opened:
-        masked: Counter[str] = Counter()
-        kept: list[Kept] = []
-        change = _change(opened, redact_pii, masked, max_tokens, kept, run)
+        change = Changes(opened, redact_pii, max_tokens)
+        if max_tokens is not None:
+            loaded = load_run(opened, run)[0]
+            tokenizer = loaded.summarizer.tokenizer
+            change.scorer = loaded.reward_model
+            change.tokens = lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
         moment = _moment(since)
         if dry_run:
-            _dry_run(opened, users, moment, change)
+            print_json(preview(opened, users, moment, change))
             return
         stdout = sys.stdout.buffer if output == "-" else None
         found = write(opened, form, Path(output), users, moment, change, stdout)
-    facts: dict[str, Any] = {
-        "path": found.path, "users": found.users, "rows": found.rows, "bytes": found.bytes, "flagged": dict(found.flagged),
-        "left_out": dict(found.left_out), "masked": dict(masked), "value_kept": _value(kept),
-    }  # fmt: skip
+    facts = found.to_json(change)
     if as_json and stdout is None:
         print_json(facts)
         return
@@ -83,7 +80,7 @@ def import_(
     Example: plus import profiles
     """
     from plus.profiles import imports
-    from plus.profiles.forget_runs import is_run
+    from plus.profiles.runs import is_run
 
     with open_store(store, create=True) as opened:
         receipt = imports.Imported()
@@ -97,53 +94,14 @@ def import_(
         say(f"left out: {line}")
     for line, diff in receipt.conflicts:
         say(f"conflict: {line}\n{diff}")
-    counts = {
-        "new": receipt.new,
-        "edited": receipt.edited,
-        "unchanged": receipt.unchanged,
-        "forgotten": receipt.forgotten,
-    }
     shape = shape_of(output, as_json)
     if shape != "table":
-        facts = {**counts, "conflicts": [line for line, _ in receipt.conflicts], "dropped": dict(receipt.dropped)}
-        print_facts(facts, shape)
+        print_facts(receipt.to_json(), shape)
     else:
-        say(
-            ", ".join(f"{count:,} {name}" for name, count in counts.items()) + f", {len(receipt.conflicts):,} conflicts"
-        )
+        counts = ", ".join(f"{count:,} {name}" for name, count in receipt.counts().items())
+        say(f"{counts}, {len(receipt.conflicts):,} conflicts")
     if receipt.conflicts or receipt.dropped:
         raise typer.Exit(3 if receipt.conflicts else 2)
-
-
-def _change(
-    store: Store, redact_pii: bool, masked: Counter[str], max_tokens: int | None, kept: list[Kept], run: Path | None
-) -> Change | None:
-    """What each profile goes through on its way out."""
-    if not redact_pii and max_tokens is None:
-        return None
-    from plus.profiles import attribution
-    from plus.profiles.redact import redact
-
-    loaded = load_run(store, run)[0] if max_tokens is not None else None
-
-    def tokens(text: str) -> int:
-        assert loaded is not None
-        return len(loaded.summarizer.tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    def change(profile: Profile) -> Profile:
-        if loaded is not None and max_tokens is not None:
-            user_id = profile.version.user_id
-            events = attribution.held_out(store, user_id, profile.version)
-            text, value = attribution.choose(
-                loaded.reward_model, profile.version, events, tokens, max_tokens, profile.rules.lock
-            )
-            profile = profile.with_text(text)
-            kept.extend([value] if value is not None else [])
-        if redact_pii:
-            profile = profile.masked(lambda text: redact(text, masked))
-        return profile
-
-    return change
 
 
 def _moment(since: str | None) -> float | None:
@@ -162,18 +120,6 @@ def _moment(since: str | None) -> float | None:
     return moment
 
 
-def _dry_run(store: Store, users: list[str] | None, since: float | None, change: Change | None) -> None:
-    from plus.profiles.rows import profiles, to_row
-
-    for user in users or ():
-        store.user(user)
-    count, first = 0, None
-    for profile in profiles(store, users, since):
-        count += 1
-        first = first or (change(profile) if change else profile)
-    print_json({"users": count, "first": to_row(first) if first else None, "written": False})
-
-
 def _notes(facts: dict[str, Any], max_tokens: int | None) -> None:
     for flag, count in facts["flagged"].items():
         say(f"look at them: {count:,} summaries with {flag.replace('_', ' ')} in the text (kept as text)")
@@ -183,17 +129,6 @@ def _notes(facts: dict[str, Any], max_tokens: int | None) -> None:
         say("masked: " + ", ".join(f"{count:,} {kind}" for kind, count in facts["masked"].items()))
     if max_tokens is not None:
         say(f"at most {max_tokens} tokens a summary: {_value_line(facts['value_kept'])}")
-
-
-def _value(kept: list[Kept]) -> dict[str, Any] | None:
-    """Means over the shortened summaries that could be judged."""
-    from plus.measures import mean
-    from plus.profiles.attribution import Kept
-
-    if not kept:
-        return None
-    means = Kept(mean(k.whole for k in kept), mean(k.kept for k in kept), mean(k.empty for k in kept))
-    return {"users": len(kept), "whole": means.whole, "kept": means.kept, "empty": means.empty, "share": means.share}
 
 
 def _value_line(value: dict[str, Any] | None) -> str:

@@ -140,12 +140,12 @@ def lock(
 
     Example: plus profile lock ann s2
     """
-    from plus.profiles import edits, saving
+    from plus.profiles import saving, versions
 
     with open_store(store) as opened:
         with opened.transaction():
             current = _version(opened, user, None)
-            saving.set_rule(opened, user, "lock", edits.find(current, sentence).text, not off)
+            saving.set_rule(opened, user, "lock", versions.find(current, sentence).text, not off)
         _changed(opened, current, shape_of(output, as_json))
 
 
@@ -203,7 +203,7 @@ def edit(
     """
     from plus.cli import editor
     from plus.errors import ConflictError, ProfileError, UnknownUserError
-    from plus.profiles import edits, saving
+    from plus.profiles import saving, versions
 
     with open_store(store, create=new) as opened:
         try:
@@ -216,15 +216,15 @@ def edit(
         if from_file is not None:
             if replaced or added or removed:
                 raise ProfileError("--from holds the whole text; leave out --set, --add and --remove")
-            change = edits.Edit(editor.read(from_file), {}, ())
+            change = versions.Edit(editor.read(from_file), {}, ())
         elif replaced or added or removed:
             pairs = [item.partition("=") for item in replaced or ()]
             if wrong := next((name for name, equals, _ in pairs if not equals), None):
                 raise ProfileError(f'--set {wrong!r} has no new words; write --set "s2=The new words."')
-            change = edits.edit(current, {name: words for name, _, words in pairs}, added or (), removed or ())
+            change = versions.edit(current, {name: words for name, _, words in pairs}, added or (), removed or ())
         else:
             text, kept = editor.edit(current.text if current else "", user)
-            change = edits.Edit(text, {}, ())
+            change = versions.Edit(text, {}, ())
         number = base if base is not None else current.version if current else 0
         try:
             saved = saving.save_user(opened, user, change.text, number, change.keep, change.gone)
@@ -275,7 +275,7 @@ def _line(version: Version) -> dict[str, Any]:
 
 
 def _print_profile(store: Store, version: Version) -> None:
-    from plus.profiles.suspicious import flags
+    from plus.profiles.text_filters import flags
 
     rules, user = store.rules(version.user_id), store.user(version.user_id)
     rows = [

@@ -34,37 +34,10 @@ def score(
 
     Example: plus profile score ann
     """
-    from plus.errors import ProfileError
-    from plus.profiles import attribution, saving
+    from plus.profiles import attribution
 
     with open_store(store) as opened:
-        current = opened.current(user)
-        if current is None:
-            raise ProfileError(f"{user!r} has no summary to score; plus summarize RUN --update writes one")
-        events = attribution.held_out(opened, user, current)
-        if not events:
-            raise ProfileError(
-                f"{user!r} has no held-out choice to score on; about one in five new choices is held out"
-            )
-        older = [found for found in opened.history(user) if found.version < current.version]
-        before = opened.version(user, against) if against is not None else older[-1] if older else None
-        loaded, _ = load_run(opened, run)
-        values = attribution.read(loaded.reward_model, current.text, events)
-        found: dict[str, Any] = {
-            "user_id": user,
-            "version": current.version,
-            "score": attribution.score(values).as_dict(),
-        }
-        if before is not None:
-            old = attribution.read(loaded.reward_model, before.text, events)
-            flipped = attribution.flips(events, old, values)
-            found |= {"before": {"version": before.version, "score": attribution.score(old).as_dict()}}
-            found["flipped"] = [
-                {"event": f.event_id, "prompt": f.pair.prompt, "chosen": f.pair.chosen, "rejected": f.pair.rejected, "before": f.before, "after": f.after}
-                for f in flipped
-            ]  # fmt: skip
-        if opened.writable:
-            saving.set_score(opened, current, found["score"])
+        found = attribution.compare(opened, user, lambda: load_run(opened, run)[0].reward_model, against).to_json()
     shape = shape_of(output, as_json)
     if shape in ("json", "jsonl"):
         print_facts(found, shape)
@@ -83,20 +56,10 @@ def why(
 
     Example: plus profile why ann
     """
-    from plus.errors import ProfileError
     from plus.profiles import attribution
 
     with open_store(store) as opened:
-        current = opened.current(user)
-        events = attribution.held_out(opened, user, current)
-        if current is None or not events:
-            raise ProfileError(f"{user!r} has no {'held-out choice' if current else 'summary'} yet, which why needs")
-        read = {event.id: event for event in opened.events(user)}
-        sources = {
-            version: [read[name] for name in ids if name in read] for version, ids in opened.evidence(current).items()
-        }
-        loaded, _ = load_run(opened, run)
-        found = attribution.why(loaded.reward_model, current, events, sources)
+        found = attribution.explain(opened, user, lambda: load_run(opened, run)[0].reward_model)
     shape = shape_of(output, as_json)
     full = shape in ("json", "jsonl")
     rows = [
@@ -109,7 +72,7 @@ def why(
     print_rows(
         rows,
         shape,
-        f"{user}: log-likelihood of {len(events)} held-out choices, with the sentence minus without",
+        f"{user}: log-likelihood of {found.choices} held-out choices, with the sentence minus without",
         "sentences",
     )
     if not found.reads_whole:

@@ -54,7 +54,7 @@ def push(
 
 def _personal_data(folder: Path, files: Iterable[Path]) -> dict[str, int]:
     """What looks personal in the texts that people could have written: the card and the reports."""
-    from plus.profiles.redact import redact
+    from plus.profiles.text_filters import redact
 
     found: Counter[str] = Counter()
     for path in files:

@@ -42,7 +42,7 @@ User = Annotated[str, typer.Argument(help="The user's id.")]
 
 def store_path(store: Path | None) -> Path:
     """The file of the store that is meant."""
-    from plus.profiles.forget_runs import STORE
+    from plus.profiles.runs import STORE
 
     if store is None:
         from platformdirs import user_data_path

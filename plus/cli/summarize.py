@@ -69,7 +69,7 @@ def summarize(
     Example: plus summarize runs/demo choices.jsonl --output summaries.jsonl
     """
     from plus.errors import RunError
-    from plus.profiles.summary_file import SummaryFile
+    from plus.profiles.update import SummaryFile
     from plus.sources.choices import read_histories
 
     if dry_run and (update or not run.startswith(("http://", "https://"))):
@@ -108,7 +108,7 @@ def summarize(
 def _write(todo: Sequence[UserHistory], start: Callable, file, maker: str, lines: bool) -> dict[str, str]:
     """Summarize with progress; each text goes to the file or to stdout as soon as it is there."""
     from plus.cli.show import bar
-    from plus.profiles.summary_file import written
+    from plus.profiles.update import written
 
     with loading("loading the model"):
         engine = start()
@@ -141,7 +141,7 @@ def _show_outgoing(todo: Sequence[UserHistory], run: str, model: str | None, as_
 def _engine(run: str, model: str | None) -> tuple[str, Callable]:
     """Who writes, as part of each line's hash, and how to start it: only when there is something to write."""
     from plus.errors import ModelError
-    from plus.profiles.summary_file import fingerprint
+    from plus.profiles.update import fingerprint
     from plus.prompts import INSTRUCTION
 
     if run.startswith(("http://", "https://")):

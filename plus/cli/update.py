@@ -13,7 +13,7 @@ from plus.cli.stores import open_store
 
 if TYPE_CHECKING:
     from plus.models.embeddings import Encode
-    from plus.profiles.rules import Similar
+    from plus.profiles.versions import Similar
     from plus.types import Entry, UserHistory
 
 ALIKE = 0.85  # cosine similarity from which two sentences say the same: close rewordings only (notebooks/LOG.md)
@@ -24,8 +24,7 @@ def update_store(
 ) -> dict[str, str]:
     """Add the choices, summarize whoever has new ones, and report; returns user_id -> summary of those."""
     from plus.profiles import update
-    from plus.profiles.forget_runs import run_hash
-    from plus.profiles.runs import events_read
+    from plus.profiles.runs import events_read, run_hash
     from plus.sources.choices import read_histories
 
     with open_store(store, create=True) as opened:
@@ -57,9 +56,9 @@ def update_store(
     )
     if receipt.own:
         say(f"our own summaries were taken out of {receipt.own:,} events: they are no evidence")
-    if report["choices"]:
+    if report.choices:
         say(
-            f"on {report['choices']:,} held-out choices: accuracy {report['accuracy_updated']:.3f} as updated, {report['accuracy_anew']:.3f} summarized anew without edits"
+            f"on {report.choices:,} held-out choices: accuracy {report.accuracy_updated:.3f} as updated, {report.accuracy_anew:.3f} summarized anew without edits"
         )
     return {one.user_id: one.text for one in done}
 

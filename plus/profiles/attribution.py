@@ -1,28 +1,27 @@
-"""What a summary is worth on the user's own held-out choices, as a whole and sentence by sentence."""
+"""Attribution: predictive value of a summary on its user's held-out choices, as a whole and by sentence."""
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from plus.measures import accuracy, mean
-from plus.profiles.edits import without
+from plus.errors import ProfileError
+from plus.measures import accuracy, bootstrap, mean, wilson
+from plus.profiles.saving import set_score
 from plus.profiles.store import Store
-from plus.profiles.versions import Version
+from plus.profiles.versions import Version, without
 from plus.types import Event, Preference, Scorer
 
-Z = 1.959964  # two-sided 95 %
-DRAWS = 1000
 TOLERANCE = 0.05  # nats a choice by which the whole text may fall behind its best sentence
 
 
 @dataclass(frozen=True)
 class Score:
-    """Accuracy with Wilson's interval, and the mean log-likelihood in nats a choice with a bootstrap
-    interval, both 95 %. Over `choices` held-out choices of one user."""
+    """Score of a text over `choices` held-out choices of one user, each with a 95 % interval.
+
+    accuracy: with Wilson's interval. log_likelihood: mean in nats a choice, with a bootstrap interval.
+    """
 
     choices: int
     accuracy: float
@@ -31,7 +30,7 @@ class Score:
     log_likelihood_interval: tuple[float, float]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, rounded to what is meant."""
+        """Convert to plain values, rounded to four places."""
         return {
             key: [round(v, 4) for v in value] if isinstance(value, tuple) else round(value, 4)
             for key, value in asdict(self).items()
@@ -40,7 +39,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Flip:
-    """A choice that one text predicts right and the other wrong."""
+    """Choice that one text predicts right and the other wrong, with its log-likelihood under both."""
 
     event_id: str
     pair: Preference
@@ -49,12 +48,34 @@ class Flip:
 
 
 @dataclass(frozen=True)
-class Worth:
-    """What one sentence adds, in nats a choice.
+class Compared:
+    """Score of a user's current version, beside that of an older one where there is one."""
 
-    `worth`: the mean log-likelihood of the whole text minus that without the sentence. `alone`: that of the
-    sentence by itself minus that of no text. `events` are the choices that it was written from, with what
-    the sentence alone adds to each.
+    version: Version
+    score: Score
+    older: Version | None = None
+    older_score: Score | None = None
+    flipped: tuple[Flip, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to plain values."""
+        found: dict[str, Any] = {
+            "user_id": self.version.user_id, "version": self.version.version, "score": self.score.as_dict(),
+        }  # fmt: skip
+        if self.older is not None and self.older_score is not None:
+            found["before"] = {"version": self.older.version, "score": self.older_score.as_dict()}
+            found["flipped"] = [
+                {"event": f.event_id, **_texts(f.pair), "before": f.before, "after": f.after} for f in self.flipped
+            ]
+        return found
+
+
+@dataclass(frozen=True)
+class SentenceValue:
+    """Predictive value of one sentence, in nats a choice.
+
+    worth: mean log-likelihood of the whole text minus that without the sentence. alone: that of the sentence by itself
+    minus that of no text. events: (id, gain by the sentence alone) of the choices that it was written from.
     """
 
     id: str
@@ -67,23 +88,24 @@ class Worth:
 
 
 @dataclass(frozen=True)
-class Why:
-    """Every sentence's worth, the worthiest first.
+class Attribution:
+    """Value of every sentence, the highest first, with the log-likelihood of the whole text and of none.
 
-    `reads_whole` is false where the reward model predicts worse from the whole text than from one of its
-    sentences: it has met no text so long, so what leaving a sentence out changes is noise, and the sentences
-    are ranked by what each says alone.
+    reads_whole: false where the reward model predicts worse from the whole text than from one of its sentences. It was
+    then trained on shorter texts, so leaving a sentence out changes noise, and sentences are ranked by what each says
+    alone. choices: how many it was measured on.
     """
 
-    sentences: tuple[Worth, ...]
+    sentences: tuple[SentenceValue, ...]
     whole: float
     empty: float
     reads_whole: bool
+    choices: int = 0
 
 
 @dataclass(frozen=True)
 class Kept:
-    """Mean log-likelihood of the held-out choices, in nats: with the whole text, with what was kept of it, with none."""
+    """Mean log-likelihood of held-out choices in nats: with the whole text, with the part that was kept, with none."""
 
     whole: float
     kept: float
@@ -91,12 +113,54 @@ class Kept:
 
     @property
     def share(self) -> float | None:
-        """The part of the whole text's predictive value that is kept; None where that has none."""
+        """Share of the whole text's predictive value that is kept; None where that has none."""
         return (self.kept - self.empty) / (self.whole - self.empty) if self.whole > self.empty else None
 
 
+def compare(store: Store, user_id: str, scorer: Callable[[], Scorer], against: int | None = None) -> Compared:
+    """Score a user's current summary and an older version (default: the one before), and keep the score with it.
+
+    scorer: loads the reward model, once it is needed. Raises ProfileError without a summary or held-out choices.
+    """
+    # 1. What is compared, and on which choices.
+    current = store.current(user_id)
+    if current is None:
+        raise ProfileError(f"{user_id!r} has no summary to score; plus summarize RUN --update writes one")
+    events = held_out(store, user_id, current)
+    if not events:
+        raise ProfileError(f"{user_id!r} has no held-out choice to score on; about one in five new choices is held out")
+    earlier = [found for found in store.history(user_id) if found.version < current.version]
+    older = store.version(user_id, against) if against is not None else earlier[-1] if earlier else None
+    # 2. The scores.
+    model = scorer()
+    values = read(model, current.text, events)
+    found = Compared(current, score(values))
+    if older is not None:
+        before = read(model, older.text, events)
+        found = Compared(current, found.score, older, score(before), tuple(flips(events, before, values)))
+    if store.writable:
+        set_score(store, current, found.score.as_dict())
+    return found
+
+
+def explain(store: Store, user_id: str, scorer: Callable[[], Scorer]) -> Attribution:
+    """Attribute the value of a user's current summary to its sentences, each with the choices it was written from.
+
+    scorer: loads the reward model, once it is needed. Raises ProfileError without a summary or held-out choices.
+    """
+    current = store.current(user_id)
+    events = held_out(store, user_id, current)
+    if current is None or not events:
+        raise ProfileError(f"{user_id!r} has no {'held-out choice' if current else 'summary'} yet, which why needs")
+    known = {event.id: event for event in store.events(user_id)}
+    sources = {
+        version: [known[name] for name in ids if name in known] for version, ids in store.evidence(current).items()
+    }
+    return why(scorer(), current, events, sources)
+
+
 def held_out(store: Store, user_id: str, version: Version | None = None) -> list[Event]:
-    """The user's choices that no summarizer has read: what a summary is scored on."""
+    """List a user's held-out choices, without those that `version` was written from."""
     read = set()
     if version is not None:
         read = {event for ids in store.evidence(version).values() for event in ids}
@@ -105,19 +169,19 @@ def held_out(store: Store, user_id: str, version: Version | None = None) -> list
 
 
 def score(log_likelihoods: Sequence[float]) -> Score:
-    """The score of a text from its log-likelihood on each choice; at least one is needed."""
+    """Score a text by its log-likelihood on each choice; at least one is needed."""
     n, share = len(log_likelihoods), accuracy(log_likelihoods)
     return Score(n, share, wilson(share, n), mean(log_likelihoods), bootstrap(log_likelihoods))
 
 
 def read(scorer: Scorer, text: str, events: Sequence[Event]) -> list[float]:
-    """log P of each choice, given the text."""
+    """Compute the log-likelihood of each choice given the text."""
     pairs = _pairs(events)
     return scorer.log_likelihood([text] * len(pairs), pairs)
 
 
 def flips(events: Sequence[Event], before: Sequence[float], after: Sequence[float]) -> list[Flip]:
-    """The choices that change sides (an undecided one is on neither)."""
+    """List the choices that change sides between two texts (an undecided one is on neither)."""
     return [
         Flip(event.id, pair, one, two)
         for event, pair, one, two in zip(events, _pairs(events), before, after, strict=True)
@@ -127,24 +191,27 @@ def flips(events: Sequence[Event], before: Sequence[float], after: Sequence[floa
 
 def why(
     scorer: Scorer, version: Version, events: Sequence[Event], sources: Mapping[int, Sequence[Event]] | None = None
-) -> Why:
-    """What each sentence is worth on these choices.
+) -> Attribution:
+    """Measure what each sentence of a version is worth on these choices.
 
-    `sources` are the events that each version was written from: a sentence's own are those of the
-    version that first had it.
+    sources: version number -> the events it was written from; a sentence's own are those of the version it came with.
     """
+    # 1. All texts in one scoring pass: the whole, none, each sentence left out, each alone.
     sentences = version.sentences
     without_it = [without(version, [sentence.id]) for sentence in sentences]
     texts = [version.text, "", *without_it, *(sentence.text for sentence in sentences)]
     whole, empty, *others = _means(scorer, texts, _pairs(events))
     left, alone = others[: len(sentences)], others[len(sentences) :]
+    # 2. The choices that each sentence explains.
+    support = [_support(scorer, s.text, (sources or {}).get(s.since, ())) for s in sentences]
     found = [
-        Worth(s.id, s.text, whole - rest, own - empty, s.origin, s.since, _support(scorer, s.text, (sources or {}).get(s.since, ())))
-        for s, rest, own in zip(sentences, left, alone, strict=True)
-    ]  # fmt: skip
+        SentenceValue(s.id, s.text, whole - rest, own - empty, s.origin, s.since, gains)
+        for s, rest, own, gains in zip(sentences, left, alone, support, strict=True)
+    ]
+    # 3. The ranking, by the measure that this reward model can be trusted with.
     reads_whole = whole >= max(alone, default=whole) - TOLERANCE
     order = sorted(found, key=lambda one: (-one.worth, -one.alone) if reads_whole else (-one.alone, -one.worth))
-    return Why(tuple(order), whole, empty, reads_whole)
+    return Attribution(tuple(order), whole, empty, reads_whole, len(events))
 
 
 def choose(
@@ -155,13 +222,14 @@ def choose(
     max_tokens: int,
     locked: Collection[str] = (),
 ) -> tuple[str, Kept | None]:
-    """The sentences worth most that fit `max_tokens` together, in their order, and what that keeps.
+    """Choose the sentences worth most that fit `max_tokens` together; returns (text, value kept).
 
-    Locked sentences come first. None is judged of a text that fits, or without held-out choices, where
-    the first sentences stay.
+    Locked sentences come first. The value is None for a text that fits, and without held-out choices, where the first
+    sentences stay.
     """
     if tokens(version.text) <= max_tokens:
         return version.text, None
+    # Locked sentences, then by worth; each stays if it still fits.
     ranked = [one.id for one in why(scorer, version, events).sentences] if events else []
     ids = ranked or [sentence.id for sentence in version.sentences]
     order = sorted(version.sentences, key=lambda s: (s.text not in locked, ids.index(s.id)))
@@ -173,20 +241,9 @@ def choose(
     return text, Kept(*_means(scorer, [version.text, text, ""], _pairs(events))) if events else None
 
 
-def wilson(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a share of `n` (Wilson 1927): sensible for few choices, and at 0 and 1."""
-    if n == 0:
-        return 0.0, 1.0
-    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z / (1 + Z * Z / n) * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
-def bootstrap(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean, from `DRAWS` draws with replacement, the same each time."""
-    rng = random.Random(0)
-    means = sorted(mean(rng.choices(values, k=len(values))) for _ in range(DRAWS))
-    return means[round(0.025 * (DRAWS - 1))], means[round(0.975 * (DRAWS - 1))]
+def mean_kept(values: Sequence[Kept]) -> Kept:
+    """Average over several texts."""
+    return Kept(mean(v.whole for v in values), mean(v.kept for v in values), mean(v.empty for v in values))
 
 
 def _means(scorer: Scorer, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
@@ -208,3 +265,7 @@ def _support(scorer: Scorer, sentence: str, events: Sequence[Event]) -> tuple[tu
 
 def _pairs(events: Sequence[Event]) -> list[Preference]:
     return [event.content for event in events if isinstance(event.content, Preference)]
+
+
+def _texts(pair: Preference) -> dict[str, str]:
+    return {"prompt": pair.prompt, "chosen": pair.chosen, "rejected": pair.rejected}

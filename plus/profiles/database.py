@@ -1,4 +1,4 @@
-"""Opening the store's SQLite file safely, and saying plainly why it cannot be used."""
+"""SQLite file of a profile store: safe opening, nested transactions, errors that name the remedy."""
 
 from __future__ import annotations
 
@@ -6,29 +6,94 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, Self
 
 from plus.errors import ProfileError
 from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
-WAIT = 120.0  # seconds that a writer waits for the others; a batch takes well under one
+WAIT = 120.0  # seconds that a writer waits for other writers; a batch takes well under one
 _MAGIC = b"SQLite format 3\x00"
 
 
-def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
-    """A connection to the store at `path`, brought to the newest schema, and whether it can be written.
+class Database:
+    """Connection to a store's file. Transactions nest; errors of SQLite become ProfileError."""
 
-    A new file is readable by its owner only; one that cannot be written is opened for reading. Raises ProfileError when there is none and `create` is
-    false, when it is another program's, of a newer plus, or damaged.
+    def __init__(self, path: str | Path, create: bool = True) -> None:
+        self.path = Path(path)
+        self.connection, self.writable = connect(self.path, create)
+        self._depth = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; the last process to do so leaves one file without a log beside it."""
+        self.connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Commit everything done inside, or nothing; one inside another is a part that can fail alone."""
+        depth, self._depth = self._depth, self._depth + 1
+        with explained(self.path):
+            try:
+                self.connection.execute(f"SAVEPOINT part{depth}" if depth else "BEGIN IMMEDIATE")
+                yield self.connection
+                self.connection.execute(f"RELEASE part{depth}" if depth else "COMMIT")
+            except BaseException:
+                if not depth:
+                    rollback(self.connection)
+                elif self.connection.in_transaction:  # A full disk undoes everything at once.
+                    self.connection.execute(f"ROLLBACK TO part{depth}")
+                raise
+            finally:
+                self._depth = depth
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let several queries see one state of the file."""
+        if self.connection.in_transaction:
+            yield
+            return
+        with explained(self.path):
+            self.connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                rollback(self.connection)
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Yield the rows of a query as they come."""
+        with explained(self.path):
+            for row in self.connection.execute(sql, values):  # noqa: UP028 - `yield from` would close the cursor late
+                yield row
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """Return the first row of a query, or None."""
+        with explained(self.path):
+            found: tuple[Any, ...] | None = self.connection.execute(sql, values).fetchone()
+            return found
+
+
+def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
+    """Open the store at `path` and bring it to the newest schema; returns (connection, is it writable).
+
+    A new file is readable by its owner only; a file that cannot be written is opened for reading. Raises ProfileError
+    when there is none and `create` is false, and when the file is another program's, of a newer plus, or damaged.
     """
     if not path.exists() and not create:
         raise ProfileError(
-            f"there is no profile store at {path}; give --store or set PLUS_STORE, or start one with plus import or plus summarize --update"
+            f"there is no profile store at {path}; give --store or set PLUS_STORE, "
+            "or start one with plus import or plus summarize --update"
         )
     with explained(path):
         _refuse_foreign(path)
+        # Made here and not by SQLite, which would let everybody read it.
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -46,31 +111,35 @@ def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite says about the file into a ProfileError that names the remedy."""
+    """Turn SQLite's errors about the file into a ProfileError that names the remedy."""
     try:
         yield
     except sqlite3.DatabaseError as error:
         name = getattr(error, "sqlite_errorname", "")
-        said = f"{path} ({error})"
-        if name.startswith("SQLITE_FULL"):
-            line = f"the disk is full: {said}; nothing was changed; make room and try again"
-        elif name.startswith("SQLITE_IOERR"):
-            line = (
-                f"the disk would not take or give the data: {said}; nothing was changed; look at its space and health"
-            )
-        elif name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-            line = f"this store cannot be written: {said}; copy it where you may write, or give another --store"
-        elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
-            line = f"another process has been writing to {path} for {WAIT:.0f} s; nothing was changed; try again when it has ended"
-        elif name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-            line = (
-                f"this store is damaged: {said}; put a copy back, or save what can be read with: sqlite3 FILE .recover"
-            )
-        else:
+        line = _remedy(name, path, f"{path} ({error})")
+        if line is None:
             raise
         raise ProfileError(line) from error
     except PermissionError as error:
         raise ProfileError(f"no permission for {error.filename or path}; give another --store") from error
+
+
+def _remedy(name: str, path: Path, place: str) -> str | None:
+    """One line for SQLite's error `name` at `place`; None for one that is a fault of ours."""
+    if name.startswith("SQLITE_FULL"):
+        return f"the disk is full: {place}; nothing was changed; make room and try again"
+    if name.startswith("SQLITE_IOERR"):
+        return f"the disk would not take or give the data: {place}; nothing was changed; look at its space and health"
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return f"this store cannot be written: {place}; copy it where you may write, or give another --store"
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
+        return (
+            f"another process has been writing to {path} for {WAIT:.0f} s; nothing was changed; "
+            "try again when it has ended"
+        )
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return f"this store is damaged: {place}; put a copy back, or save what can be read with: sqlite3 FILE .recover"
+    return None
 
 
 def _open(path: Path, writable: bool) -> sqlite3.Connection:
@@ -92,7 +161,7 @@ def _refuse_foreign(path: Path) -> None:
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     """Refuse another program's file and a newer schema before anything is written to it."""
-    connection.execute("BEGIN")  # One look: another process may be making the tables at this moment.
+    connection.execute("BEGIN")  # One state: another process may be making the tables at this moment.
     try:
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -105,7 +174,8 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         )
     if application == APPLICATION_ID and version > VERSION:
         raise ProfileError(
-            f"{path} was written by a newer plus (schema {version}, this one knows {VERSION}); update plus, nothing was changed"
+            f"{path} was written by a newer plus (schema {version}, this one knows {VERSION}); "
+            "update plus, nothing was changed"
         )
 
 
@@ -118,7 +188,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()  # Somebody may have been faster.
+        (version,) = connection.execute("PRAGMA user_version").fetchone()  # Another process may have been faster.
+        # Each step takes the file one version further; all of them or none.
         for step in MIGRATIONS[version:]:
             for statement in _statements(step):
                 connection.execute(statement)

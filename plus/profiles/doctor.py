@@ -1,4 +1,4 @@
-"""Is the store sound, and is there anything in it that its owner should see?"""
+"""Check of a store: faults of its file and its summaries, and notes for its owner."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from plus.profiles.forget import finish_interrupted
 from plus.profiles.rows import profiles
 from plus.profiles.schema import VERSION
 from plus.profiles.store import Store
-from plus.profiles.suspicious import flags
+from plus.profiles.text_filters import flags
 
 
 @dataclass
 class Findings:
-    """`faults` must be mended, `notes` are worth a look, `counts` are how much there is."""
+    """Findings about a store: faults to mend, notes to look at, and counts of what it holds."""
 
     path: str
     counts: dict[str, int] = field(default_factory=dict)
@@ -25,12 +25,13 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Convert to plain values."""
         return asdict(self)
 
 
 def examine(store: Store, finish: bool = True) -> Findings:
-    """Check the file and every current summary; complete what an interrupted forget left, unless told not to."""
+    """Check the file and every current summary; with `finish`, complete an interrupted forget."""
+    # 1. Counts and sizes.
     found = Findings(str(store.path))
     found.counts = {
         name: store.connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
@@ -38,23 +39,26 @@ def examine(store: Store, finish: bool = True) -> Findings:
     }
     log = store.path.with_name(f"{store.path.name}-wal")
     found.counts |= {"bytes": store.path.stat().st_size, "log_bytes": log.stat().st_size if log.exists() else 0}
+    # 2. The file, and what a crash left in it.
     _file(store, found)
     if finish and store.writable:
         if left := finish_interrupted(store):
             found.notes.append(f"{left} interrupted forgets were completed")
     elif store.row("SELECT 1 FROM unfinished"):
         found.faults.append("a forget was interrupted; plus doctor completes it")
+    # 3. The users and their summaries.
     _news(store, found)
     _summaries(store, found)
     return found
 
 
 def _file(store: Store, found: Findings) -> None:
+    """Faults of the file itself."""
     with database.explained(store.path):
-        said = [line for (line,) in store.connection.execute("PRAGMA integrity_check(20)")]
+        lines = [line for (line,) in store.connection.execute("PRAGMA integrity_check(20)")]
         broken = store.connection.execute("PRAGMA foreign_key_check").fetchall()
         (secure,) = store.connection.execute("PRAGMA secure_delete").fetchone()
-    found.faults += [f"damaged: {line}" for line in said if line != "ok"]
+    found.faults += [f"damaged: {line}" for line in lines if line != "ok"]
     if broken:
         found.faults.append(f"{len(broken)} rows belong to no user")
     if store.writable and not secure:
@@ -63,6 +67,7 @@ def _file(store: Store, found: Findings) -> None:
 
 
 def _news(store: Store, found: Findings) -> None:
+    """Users whose summary is out of date or missing."""
     stale = store.row("SELECT count(*) FROM users WHERE last_event > read_upto")
     bare = store.row("SELECT count(*) FROM users WHERE current = 0")
     if stale and stale[0]:
@@ -74,6 +79,7 @@ def _news(store: Store, found: Findings) -> None:
 
 
 def _summaries(store: Store, found: Findings) -> None:
+    """Summaries that lost a locked sentence, and flagged ones."""
     flagged: Counter[str] = Counter()
     first: dict[str, str] = {}
     for profile in profiles(store):

@@ -1,9 +1,9 @@
-"""Forgetting a user or a conversation, with proof.
+"""Forgetting a user or a conversation, with a receipt.
 
-One transaction takes everything out of the store and leaves a tombstone; a line in `unfinished` says
-which run folders are still to be cleaned, so that a crash only postpones it. Then the file is rewritten
-(VACUUM) and its log emptied: deleted rows would otherwise linger in the slack of SQLite's pages, secure
-delete or not (notebooks/LOG.md). Last, the bytes on disk are searched for what was forgotten.
+One transaction takes everything out of the store and leaves a tombstone; a row in `unfinished` says which run folders
+are still to be cleaned, so that a crash only postpones that. Then the file is rewritten (VACUUM) and its log emptied:
+deleted rows would otherwise linger in the slack of SQLite's pages, secure delete or not (notebooks/LOG.md). Last, the
+bytes on disk are searched for the forgotten texts.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import UnknownUserError
-from plus.profiles import forget_runs
-from plus.profiles.rebuild import rebuild
+from plus.profiles import runs as run_folders
+from plus.profiles.saving import rebuild
 from plus.profiles.scrub import rewrite, search, sweep
 from plus.profiles.store import Store
 
 
 @dataclass
 class Receipt:
-    """What was done, without a name in it: whoever holds the id and the store can check `subject`."""
+    """Receipt of a forget, without a name in it: `subject` can be checked with the id and the store."""
 
     kind: str
     subject: str
@@ -43,7 +43,7 @@ class Receipt:
     found: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values and the hash over all of them."""
+        """Convert to plain values and the hash over all of them."""
         values = asdict(self)
         canonical = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
         return {**values, "sha256": hashlib.sha256(canonical).hexdigest()}
@@ -54,14 +54,16 @@ def forget_user(store: Store, user_id: str, runs: Iterable[Path] = ()) -> Receip
 
     Raises UnknownUserError when neither store nor run folders know the user.
     """
+    # 1. Look whether there is anything to forget.
     folders = [*store.runs(), *(run.resolve() for run in runs)]
     known = store.row("SELECT number FROM users WHERE user_id = ?", (user_id,))
     if (
         not known
         and not store.is_forgotten("user", user_id)
-        and not any(forget_runs.listed(f, {user_id}) for f in folders)
+        and not any(run_folders.listed(f, {user_id}) for f in folders)
     ):
         store.user(user_id)  # Raises, with the nearest ids.
+    # 2. Out of the store, in one transaction.
     receipt = Receipt("user", store.fingerprint("user", user_id), round(time.time(), 3))
     texts = {user_id}
     with store.transaction() as connection:
@@ -70,6 +72,7 @@ def forget_user(store: Store, user_id: str, runs: Iterable[Path] = ()) -> Receip
             number = connection.execute("SELECT number FROM users WHERE user_id = ?", (user_id,)).fetchone()
             receipt.removed = _remove_user(connection, number[0], texts) if number else {}
         _begin(connection, receipt, [user_id], folders)
+    # 3. Out of everything else.
     _exports(store, receipt, [user_id])
     return _finish(store, receipt, texts, folders)
 
@@ -77,7 +80,7 @@ def forget_user(store: Store, user_id: str, runs: Iterable[Path] = ()) -> Receip
 def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()) -> Receipt:
     """Forget a conversation: its events, and every version and sentence that was written from them.
 
-    What is left of a summary is shown; `plus summarize --update` writes it anew from the other events. Raises
+    The rest of a summary stays; `plus summarize --update` writes it anew from the other events. Raises
     UnknownUserError when the store holds no such conversation.
     """
     folders = [*store.runs(), *(run.resolve() for run in runs)]
@@ -85,11 +88,13 @@ def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()
     texts = {session_id}
     with store.transaction() as connection:
         found = connection.execute(
-            "SELECT e.user, u.user_id, e.event_id, e.content FROM events e JOIN users u ON u.number = e.user WHERE e.session_id = ? AND e.session_id <> ''",
+            "SELECT e.user, u.user_id, e.event_id, e.content FROM events e JOIN users u ON u.number = e.user "
+            "WHERE e.session_id = ? AND e.session_id <> ''",
             (session_id,),
-        ).fetchall()  # fmt: skip
+        ).fetchall()
         if not found and not store.is_forgotten("conversation", session_id):
             raise UnknownUserError(f"the store holds no event of a conversation {session_id!r}; nothing was changed")
+        # 1. Tombstones, and the events.
         _tombstone(connection, "conversation", receipt.subject, receipt.time)
         users: dict[int, tuple[str, list[str]]] = {}
         for number, user_id, event_id, content in found:
@@ -97,6 +102,7 @@ def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()
             _tombstone(connection, "event", store.fingerprint("event", user_id, event_id), receipt.time)
             texts |= {event_id, *_texts(content)}
         connection.execute("DELETE FROM events WHERE session_id = ? AND session_id <> ''", (session_id,))
+        # 2. What each user's summary says because of them.
         versions = 0
         for number, (user_id, event_ids) in users.items():
             gone, sentences, again = rebuild(connection, store, number, user_id, set(event_ids))
@@ -105,12 +111,13 @@ def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()
         receipt.removed = {"events": len(found), "versions": versions, "users": 0}
         names = [user_id for user_id, _ in users.values()]
         _begin(connection, receipt, names, folders)
+    # 3. Out of everything else.
     _exports(store, receipt, names)
     return _finish(store, receipt, texts, folders)
 
 
 def finish_interrupted(store: Store) -> int:
-    """Complete what a crash left: partial exports, run folders, the rewriting. Returns how many forgets were left."""
+    """Complete forgets that a crash cut short: partial exports, run folders, the rewriting; returns how many."""
     sweep(store)
     left = [json.loads(work) for (work,) in store.rows("SELECT work FROM unfinished ORDER BY number")]
     if left or store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
@@ -120,7 +127,7 @@ def finish_interrupted(store: Store) -> int:
 
 
 def lift(store: Store, user_id: str) -> bool:
-    """Let a forgotten user's id be used again; False where it was not forgotten. What was forgotten stays so."""
+    """Let a forgotten user's id be used again; False where it was not forgotten. The data does not come back."""
     with store.transaction() as connection:
         found = connection.execute(
             "DELETE FROM tombstones WHERE kind = 'user' AND hash = ?", (store.fingerprint("user", user_id),)
@@ -168,14 +175,14 @@ def _clean(store: Store, receipt: Receipt) -> None:
             if not folder.is_dir():
                 receipt.runs_not_found.append(str(folder))
                 continue
-            other = folder / forget_runs.STORE
+            other = folder / run_folders.STORE
             if other.exists() and not other.samefile(store.path):
                 receipt.other_stores.append(str(other))
-            removed = forget_runs.forget(folder, set(left["users"]), left["subject"], left["time"])
+            removed = run_folders.forget(folder, set(left["users"]), left["subject"], left["time"])
             if removed:
                 receipt.runs[str(folder)] = removed
-            if forget_runs.noted(folder, left["subject"]):
-                receipt.retrain += forget_runs.weights(folder)
+            if run_folders.noted(folder, left["subject"]):
+                receipt.retrain += run_folders.weights(folder)
         with store.transaction() as connection:
             connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
 
@@ -189,7 +196,7 @@ def _exports(store: Store, receipt: Receipt, users: Collection[str]) -> None:
 
 
 def _texts(content: str) -> set[str]:
-    """The texts in an event's JSON, as they stand there and as they read."""
+    """The texts in an event's JSON, escaped and plain."""
     found: set[str] = set()
 
     def walk(value: Any) -> None:

@@ -1,7 +1,7 @@
-"""Profiles back in: a JSONL file, Markdown files as people edited them, or a run folder.
+"""Import of profiles: from a JSONL file, or from Markdown files as people edited them.
 
-What a file changes in the store is a person's edit and becomes a new version; a file made from an older version
-is not written over the newer one, and whoever was forgotten stays so.
+A change in a file is a person's edit and becomes a new version. A file made from an older version is not written over
+the newer one, and a forgotten user stays forgotten.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from plus.errors import ConflictError, ForgottenError, ProfileError, UnknownUserError
 from plus.profiles import versions
-from plus.profiles.markdown import from_markdown
+from plus.profiles.formats import from_markdown
 from plus.profiles.rows import Profile, from_row
-from plus.profiles.rules import Rules
 from plus.profiles.saving import put, save_user, set_rule
 from plus.profiles.store import Store
+from plus.profiles.versions import Rules
 from plus.types import Dropped
 
 BATCH = 500  # profiles a transaction
@@ -27,7 +27,7 @@ _KINDS = ("lock", "forbid", "removed")
 
 @dataclass
 class Imported:
-    """What became of the profiles: new ones, edits of known ones, what was the same, and what was not written."""
+    """Counts of an import's profiles: new, edits of known users, unchanged, refused; conflicts are (line, diff)."""
 
     new: int = 0
     edited: int = 0
@@ -36,9 +36,19 @@ class Imported:
     conflicts: list[tuple[str, str]] = field(default_factory=list)
     dropped: Dropped = field(default_factory=Dropped)
 
+    def counts(self) -> dict[str, int]:
+        """Return the counts by name."""
+        return {
+            "new": self.new, "edited": self.edited, "unchanged": self.unchanged, "forgotten": self.forgotten,
+        }  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert to plain values; a conflict is its line."""
+        return {**self.counts(), "conflicts": [line for line, _ in self.conflicts], "dropped": dict(self.dropped)}
+
 
 def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None) -> Iterator[Profile]:
-    """The profiles of a JSONL file (or stdin), a Markdown file, or a folder of those; broken ones are counted.
+    """Read the profiles of a JSONL file (or stdin), a Markdown file, or a folder of those; broken ones are counted.
 
     Raises ProfileError for anything else.
     """
@@ -80,6 +90,7 @@ def add(store: Store, found: Iterator[Profile], receipt: Imported) -> Imported:
 
 
 def _add(store: Store, profile: Profile, receipt: Imported) -> None:
+    """One profile: a new user, an edit of a known one, or a reason why not."""
     new = profile.version
     try:
         current = store.current(new.user_id)
@@ -104,7 +115,7 @@ def _add(store: Store, profile: Profile, receipt: Imported) -> None:
 
 
 def _put(store: Store, profile: Profile, receipt: Imported) -> None:
-    """A user the store does not know: the version as it is, number and all."""
+    """Write the version of a new user as it is, with its number."""
     new = replace(profile.version, version=max(1, profile.version.version))
     if store.forgotten() and any(store.is_forgotten("event", new.user_id, event) for event in new.evidence):
         raise ForgottenError("")
@@ -123,7 +134,8 @@ def _edit(store: Store, profile: Profile, current: versions.Version, receipt: Im
         )
     if new.version != current.version:
         raise ConflictError(
-            f"the file was made from version {new.version or 'none'} and the store has {current.version}; nothing was written, export again or use plus profile edit --from",
+            f"the file was made from version {new.version or 'none'} and the store has {current.version}; "
+            "nothing was written, export again or use plus profile edit --from",
             versions.diff(current, new.text, "the file"),
         )
     before = store.rules(new.user_id)
@@ -134,7 +146,7 @@ def _edit(store: Store, profile: Profile, current: versions.Version, receipt: Im
 
 
 def _same_rules(store: Store, profile: Profile) -> bool:
-    """Whether the file fixes what the store does; what was removed follows from the text."""
+    """Whether file and store have the same locks and bans; what was removed follows from the text."""
     here = store.rules(profile.version.user_id)
     return set(here.lock) == set(profile.rules.lock) and set(here.forbid) == set(profile.rules.forbid)
 
@@ -154,6 +166,7 @@ def _markdown(path: Path, dropped: Dropped) -> Iterator[Profile]:
 
 
 def _jsonl(file: BinaryIO, name: str, dropped: Dropped) -> Iterator[Profile]:
+    """Profiles of JSON lines. Unlike `jsonl.numbered` this counts a bad line and goes on."""
     for number, line in enumerate(file, start=1):
         where = f"{name} line {number}"
         if not line.strip():

@@ -1,4 +1,4 @@
-"""A profile as one row: what JSONL holds a line of, and Markdown a file of. Everything comes back from it."""
+"""Rows of profiles: a line of JSONL, a file of Markdown. Reading a written row loses nothing."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from plus.errors import ProfileError
-from plus.profiles import encoding, versions
-from plus.profiles.rules import Rules
+from plus.profiles import schema, versions
 from plus.profiles.sentences import carry, number_of, split
 from plus.profiles.store import Store
-from plus.profiles.suspicious import flags
-from plus.profiles.versions import Version
+from plus.profiles.text_filters import flags
+from plus.profiles.versions import Rules, Version
 
 FORMAT = "plus-profile/1"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The version that is shown, with what its user fixed. `reduced`: sentences or words were left out for an export."""
+    """Current version of a user with the rules. `reduced`: sentences or words were left out for an export."""
 
     version: Version
     rules: Rules = field(default_factory=Rules)
@@ -29,7 +28,7 @@ class Profile:
     reduced: bool = False
 
     def with_text(self, text: str) -> Profile:
-        """The same with a shorter or redacted text."""
+        """Replace the text by a shorter or redacted one."""
         if text == self.version.text:
             return self
         sentences, _ = carry(
@@ -39,16 +38,16 @@ class Profile:
         return replace(self, version=version, reduced=True)
 
     def masked(self, mask: Callable[[str], str]) -> Profile:
-        """The same with every text of the user masked, those of rules too; ids stay."""
+        """Mask every text of the user, those of rules too; ids stay."""
         rules = Rules(*(tuple(map(mask, texts)) for texts in (self.rules.lock, self.rules.forbid, self.rules.removed)))
         masked = self.with_text(mask(self.version.text))
         return masked if rules == self.rules else replace(masked, rules=rules, reduced=True)
 
 
 def profiles(store: Store, users: Collection[str] | None = None, since: float | None = None) -> Iterator[Profile]:
-    """Every user's current profile in order of appearance, one at a time, all of one moment.
+    """Yield users' current profiles in order of appearance, all of one state of the store.
 
-    `since` keeps those whose version is not older (seconds since the epoch); `users` these only.
+    users: these only. since: only versions that are not older, in seconds since 1970.
     """
     where, values = "", list[Any]()
     if users is not None:
@@ -58,8 +57,9 @@ def profiles(store: Store, users: Collection[str] | None = None, since: float | 
     columns = ", ".join(f"v.{name}" for name in versions.COLUMNS.split(", "))
     found = store.rows(
         f"SELECT u.number, u.user_id, u.next_sentence, {columns} FROM users u JOIN versions v "
-        f"ON v.user = u.number AND v.version = u.current WHERE 1{where} ORDER BY u.number", values,
-    )  # fmt: skip
+        f"ON v.user = u.number AND v.version = u.current WHERE 1{where} ORDER BY u.number",
+        values,
+    )
     # One query a user would be slow for a million users, and few of them have rules.
     fixed = {number for (number,) in store.rows("SELECT DISTINCT user FROM rules")}
     for number, user_id, next_sentence, *row in found:
@@ -68,7 +68,7 @@ def profiles(store: Store, users: Collection[str] | None = None, since: float | 
 
 
 def to_row(profile: Profile) -> dict[str, Any]:
-    """The row; `flags` says what in the text deserves a second look, and is not read back."""
+    """Write a profile as a row; `flags` (reasons to look at the text) is not read back."""
     version, rules = profile.version, profile.rules
     row: dict[str, Any] = {
         "user_id": version.user_id,
@@ -94,29 +94,36 @@ def to_row(profile: Profile) -> dict[str, Any]:
     return {**row, **({"reduced": True} if profile.reduced else {}), "format": FORMAT}
 
 
-def from_row(row: Mapping[str, Any], where: str) -> Profile:
-    """A profile from a row of ours, or from any row with `user_id` and `text` or `summary`. Raises ProfileError."""
+def from_row(row: Mapping[str, Any], place: str) -> Profile:
+    """Read a profile from a row of ours, or from any row with `user_id` and `text` or `summary`.
+
+    place: names the row in messages. Raises ProfileError that names the field.
+    """
+    # 1. Who, and the text.
     form = row.get("format", FORMAT)
     if form != FORMAT:
-        raise ProfileError(f"{where} has the format {form!r}; this plus reads {FORMAT}, so update plus or export again")
-    user_id, text = _text(row, "user_id", where), _text({"text": row.get("summary"), **row}, "text", where)
+        raise ProfileError(f"{place} has the format {form!r}; this plus reads {FORMAT}, so update plus or export again")
+    user_id, text = _text(row, "user_id", place), _text({"text": row.get("summary"), **row}, "text", place)
     if not user_id:
-        raise ProfileError(f"{where} has an empty user_id; name the user")
-    rules = Rules(*(_texts(row, key, where) for key in ("locked", "forbidden", "removed")))
-    number = _number(row, "version", where)
+        raise ProfileError(f"{place} has an empty user_id; name the user")
+    # 2. Rules, and the version with its defaults.
+    rules = Rules(*(_texts(row, key, place) for key in ("locked", "forbidden", "removed")))
+    number = _number(row, "version", place)
     origin = row.get("origin", "user" if number else "model")
     if origin not in ("model", "user"):
-        raise ProfileError(f"{where}: origin is {origin!r}; it is model or user")
+        raise ProfileError(f"{place}: origin is {origin!r}; it is model or user")
+    model, run, note = (_text({key: "", **row}, key, place) for key in ("model", "run", "note"))
     version = Version(
-        user_id, number, text, (), origin, _text({"model": "", **row}, "model", where), _text({"run": "", **row}, "run", where),
-        _time(row, where), _texts(row, "evidence", where), _score(row, where), _text({"note": "", **row}, "note", where),
+        user_id, number, text, (), origin, model, run, _time(row, place), _texts(row, "evidence", place),
+        _score(row, place), note,
     )  # fmt: skip
-    spans, next_sentence = _spans(row, version, where)
-    next_sentence = max(next_sentence, _number(row, "next_sentence", where))
+    # 3. Sentences with their ids.
+    spans, next_sentence = _spans(row, version, place)
+    next_sentence = max(next_sentence, _number(row, "next_sentence", place))
     return Profile(replace(version, spans=spans), rules, next_sentence, row.get("reduced") is True)
 
 
-def _spans(row: Mapping[str, Any], version: Version, where: str) -> tuple[Any, int]:
+def _spans(row: Mapping[str, Any], version: Version, place: str) -> tuple[Any, int]:
     """The sentences with their ids, where they still fit the text; else with new ones."""
     spans, given = split(version.text), row.get("sentences")
     fresh = tuple(
@@ -127,49 +134,49 @@ def _spans(row: Mapping[str, Any], version: Version, where: str) -> tuple[Any, i
     found = []
     for sentence, (start, end) in zip(given, spans, strict=True):
         if not isinstance(sentence, dict) or not number_of(str(sentence.get("id"))):
-            raise ProfileError(f"{where}: a sentence has no id such as s1; leave 'sentences' out or export again")
+            raise ProfileError(f"{place}: a sentence has no id such as s1; leave 'sentences' out or export again")
         if sentence.get("text", version.text[start:end]) != version.text[start:end]:
             return fresh, len(spans) + 1
-        since = _number(sentence, "since", where)
+        since = _number(sentence, "since", place)
         found.append((sentence["id"], start, end, "user" if sentence.get("origin") == "user" else "model", since))
     if len({name for name, *_ in found}) != len(found):
-        raise ProfileError(f"{where}: two sentences have the same id; leave 'sentences' out or export again")
+        raise ProfileError(f"{place}: two sentences have the same id; leave 'sentences' out or export again")
     return tuple(found), max((number_of(name) for name, *_ in found), default=0) + 1
 
 
-def _text(row: Mapping[str, Any], key: str, where: str) -> str:
+def _text(row: Mapping[str, Any], key: str, place: str) -> str:
     value = row.get(key)
     if isinstance(value, int) and not isinstance(value, bool) and key == "user_id":
         value = str(value)
     if not isinstance(value, str):
         found = "nothing" if value is None else type(value).__name__
-        raise ProfileError(f"{where} has {found} where its {key} should be; give text")
-    return encoding.valid(value, f"{where}: {key}")
+        raise ProfileError(f"{place} has {found} where its {key} should be; give text")
+    return schema.checked(value, f"{place}: {key}")
 
 
-def _texts(row: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
+def _texts(row: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
     value = row.get(key) or []
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise ProfileError(f'{where}: {key} is no list of texts; write it as ["one", "two"]')
-    return tuple(encoding.valid(item, f"{where}: {key}") for item in value)
+        raise ProfileError(f'{place}: {key} is no list of texts; write it as ["one", "two"]')
+    return tuple(schema.checked(item, f"{place}: {key}") for item in value)
 
 
-def _number(row: Mapping[str, Any], key: str, where: str) -> int:
+def _number(row: Mapping[str, Any], key: str, place: str) -> int:
     value = row.get(key) or 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
-        raise ProfileError(f"{where}: {key} is no whole number from 0; leave it as it was exported")
+        raise ProfileError(f"{place}: {key} is no whole number from 0; leave it as it was exported")
     return value
 
 
-def _time(row: Mapping[str, Any], where: str) -> float:
+def _time(row: Mapping[str, Any], place: str) -> float:
     value = row.get("created") or 0.0
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e11 or math.isnan(value):
-        raise ProfileError(f"{where}: created is no time in seconds since 1970; leave it as it was exported")
+        raise ProfileError(f"{place}: created is no time in seconds since 1970; leave it as it was exported")
     return round(float(value), 3)
 
 
-def _score(row: Mapping[str, Any], where: str) -> dict[str, Any] | None:
+def _score(row: Mapping[str, Any], place: str) -> dict[str, Any] | None:
     value = row.get("score")
     if value is not None and not isinstance(value, dict):
-        raise ProfileError(f"{where}: score is no object; leave it as it was exported")
+        raise ProfileError(f"{place}: score is no object; leave it as it was exported")
     return value or None

@@ -1,4 +1,4 @@
-"""Writing a new version: by a model, under what people fixed, or by a person, on top of what they saw."""
+"""New versions of a summary: written by a model under people's rules, by a person, or left after forgetting."""
 
 from __future__ import annotations
 
@@ -10,12 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from plus.errors import ConflictError, ForgottenError, ProfileError
-from plus.profiles import encoding, versions
-from plus.profiles.edits import without
-from plus.profiles.rules import Composed, Similar, compose
+from plus.profiles import schema, versions
 from plus.profiles.sentences import Sentence, carry, normalized, split
 from plus.profiles.store import Reading, Store, User
-from plus.profiles.versions import Version
+from plus.profiles.versions import Composed, Similar, Version, compose, joined, without
 
 
 def save_model(
@@ -26,31 +24,34 @@ def save_model(
     run: str = "",
     similar: Similar | None = None,
 ) -> tuple[Version, Composed]:
-    """Save what a model wrote from `reading`, together with what people fixed, also since then.
+    """Save a model's text under people's rules, those set since `reading` too; returns (version, composed text).
 
-    The same text as before makes no new version. Raises ForgottenError when the user, or an event
-    that was read, has been forgotten meanwhile.
+    The same text as before makes no new version. Raises ForgottenError when the user, or an event that was read, has
+    been forgotten meanwhile.
     """
     user_id, evidence = reading.history.user_id, tuple(event.id for event in reading.history.events)
-    encoding.valid(text, f"the summary of {user_id!r}")
+    schema.checked(text, f"the summary of {user_id!r}")
     if similar is not None and reading.current:  # An embedding model is asked now, not while others wait.
         compose(text, reading.current.sentences, store.rules(user_id), similar)
     with store.transaction() as connection:
+        # 1. Refuse a text written from anything that is gone.
         user = store.user(user_id)
         there = {row[0] for row in connection.execute("SELECT event_id FROM events WHERE user = ?", (user.number,))}
         if user.number != reading.number or not there.issuperset(evidence):
             raise ForgottenError(
                 f"what this summary of {user_id!r} was written from has been forgotten; summarize again"
             )
+        # 2. Put people's rules over it.
         current = store.current(user_id)
         composed = compose(text, current.sentences if current else (), store.rules(user_id), similar)
+        # 3. Note what was read, and save the text if it is a new one.
         connection.execute(
             "UPDATE users SET read_upto = max(read_upto, ?) WHERE number = ?", (reading.upto, user.number)
         )
         if current and current.text == composed.text:
             return current, composed
         new = Version(user_id, 0, composed.text, (), "model", model, run, _now(), evidence)
-        return _insert(connection, store, user, new, current), composed
+        return _insert(connection, user, new, current), composed
 
 
 def save_user(
@@ -64,12 +65,12 @@ def save_user(
 ) -> Version:
     """Save a person's text, made from version `base` (0: from nothing; a new user is made).
 
-    `keep` (words -> id) and `gone` (ids) are what the edit says of sentences, see `sentences.carry`. Raises
-    ConflictError, with the diff, when there is a newer version, and ProfileError when a locked sentence
-    would go or a forbidden one come.
+    keep: words -> id, gone: ids, see `sentences.carry`. Raises ConflictError, with the diff, when there is a newer
+    version, and ProfileError when a locked sentence would go or a forbidden one come.
     """
-    encoding.valid(text, f"the summary of {user_id!r}")
+    schema.checked(text, f"the summary of {user_id!r}")
     with store.transaction() as connection:
+        # 1. Refuse an edit of any other version than the current one.
         if base == 0:
             store.refuse_forgotten("user", user_id)
             store.enrol(connection, user_id)
@@ -82,25 +83,20 @@ def save_user(
                 f"version {user.current}",
             )
             raise ConflictError(
-                f"{user_id!r} was changed meanwhile: version {user.current} is there, your edit was made from {base}; nothing was written, look at the change and edit again",
+                f"{user_id!r} was changed meanwhile: version {user.current} is there, your edit was made from {base}; "
+                "nothing was written, look at the change and edit again",
                 changed,
-            )  # fmt: skip
+            )
         if current and current.text == text:
             return current
+        # 2. Hold the text to the rules, and save it.
         _obey(connection, store, user, current.sentences if current else (), text)
-        return _insert(
-            connection,
-            store,
-            user,
-            Version(user_id, 0, text, (), "user", "", "", _now(), (), None, note),
-            current,
-            keep,
-            gone,
-        )
+        new = Version(user_id, 0, text, (), "user", "", "", _now(), (), None, note)
+        return _insert(connection, user, new, current, keep, gone)
 
 
 def restore(store: Store, user_id: str, number: int) -> Version:
-    """Show an older version again, as a new one with the same sentences. Raises UnknownUserError."""
+    """Save an older version again, as a new one with the same sentences. Raises UnknownUserError."""
     with store.transaction() as connection:
         user, old = store.user(user_id), store.version(user_id, number)
         current = store.current(user_id)
@@ -114,7 +110,7 @@ def restore(store: Store, user_id: str, number: int) -> Version:
 
 
 def put(connection: sqlite3.Connection, user: User, version: Version, next_sentence: int) -> None:
-    """Write a version as it is, with its number: what comes back from an export."""
+    """Write a version as it is, with its number, as an import brings it."""
     _write(connection, user, version, next_sentence)
 
 
@@ -128,31 +124,96 @@ def set_rule(store: Store, user_id: str, kind: str, text: str, on: bool = True) 
             connection.execute("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", (user.number, kind, text))
 
 
+def set_score(store: Store, version: Version, score: Mapping[str, Any]) -> None:
+    """Keep a score with a version; one that has gone meanwhile is left alone."""
+    with store.transaction() as connection:
+        connection.execute(
+            "UPDATE versions SET score = ? WHERE version = ? AND user = (SELECT number FROM users WHERE user_id = ?)",
+            (json.dumps(score), version.version, version.user_id),
+        )
+
+
+def forbid(store: Store, user_id: str, text: str) -> Version | None:
+    """Ban a statement, take it out of the current version, and return that. Raises ProfileError if it is locked."""
+    with store.transaction():
+        current = store.current(user_id)
+        ids = [s.id for s in current.sentences if normalized(s.text) == normalized(text)] if current else []
+        if current and ids:
+            current = save_user(
+                store, user_id, without(current, ids), current.version, gone=ids, note="a statement was forbidden"
+            )
+            for words in store.rules(user_id).removed:
+                if normalized(words) == normalized(text):
+                    set_rule(store, user_id, "removed", words, False)  # The ban says it already.
+        set_rule(store, user_id, "forbid", text)
+    return current
+
+
+def rebuild(
+    connection: sqlite3.Connection, store: Store, number: int, user_id: str, events: Collection[str]
+) -> tuple[int, set[str], bool]:
+    """Delete, inside a transaction, each version of a user that was written from `events`, and each sentence of those.
+
+    Of the current version the other sentences stay, as a new version. The user counts as having new events, so that the
+    next update reads the remaining ones. Returns (versions deleted, texts deleted, was a new version needed?).
+    """
+    # 1. Which versions have read the events, and which hold a sentence of those.
+    history = store.history(user_id)
+    read = {version.version for version in history if set(version.evidence) & set(events)}
+    tainted = [v for v in history if v.version in read or any(s.since in read for s in v.sentences)]
+    clean = {s.text for v in history for s in v.sentences if s.since not in read}
+    texts = {s.text for v in tainted for s in v.sentences if s.since in read} - clean
+    # 2. Delete them, and the rules about their sentences.
+    user, current = store.user(user_id), store.current(user_id)
+    for version in tainted:
+        connection.execute("DELETE FROM versions WHERE user = ? AND version = ?", (number, version.version))
+    for kind, text in connection.execute("SELECT kind, text FROM rules WHERE user = ?", (number,)).fetchall():
+        if text in texts:
+            connection.execute("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", (number, kind, text))
+    connection.execute(
+        "UPDATE users SET read_upto = 0, last_event = "
+        "(SELECT coalesce(max(number), 0) FROM events WHERE user = ? AND NOT held_out) WHERE number = ?",
+        (number, number),
+    )
+    # 3. Show what is left of the current version.
+    if current is None or current not in tainted:
+        return len(tainted), texts, False
+    rest = [sentence.text for sentence in current.sentences if sentence.since not in read]
+    connection.execute("UPDATE users SET current = 0 WHERE number = ?", (number,))
+    if rest:
+        note = "what is left after forgetting a conversation"
+        left = replace(current, text=joined(rest), spans=(), created=_now(), evidence=(), score=None, note=note)
+        _insert(connection, user, left, current)
+    return len(tainted), texts, bool(rest)
+
+
 def _obey(connection: sqlite3.Connection, store: Store, user: User, before: Sequence[Sentence], text: str) -> None:
-    """Hold a person's own text to their locks and bans, and remember what they took out."""
+    """Hold a person's text to their locks and bans, and remember the sentences they took out."""
     user_id = connection.execute("SELECT user_id FROM users WHERE number = ?", (user.number,)).fetchone()[0]
     rules = store.rules(user_id)
     words = [text[start:end] for start, end in split(text)]
-    said = {normalized(word) for word in words}
+    statements = {normalized(word) for word in words}
+    # A locked sentence must be there, word for word; a forbidden one must not.
     lost = next((locked for locked in rules.lock if locked not in words), None)
     if lost is not None:
         name = next((sentence.id for sentence in before if sentence.text == lost), "it")
         raise ProfileError(
             f"{name} of {user_id!r} is locked; unlock it first with plus profile lock {user_id} {name} --off"
         )
-    if any(normalized(ban) in said for ban in rules.forbid):  # The statement itself stays out of the message.
+    if any(normalized(ban) in statements for ban in rules.forbid):  # The statement itself stays out of the message.
         raise ProfileError(
-            f"the text holds a statement that is forbidden for {user_id!r}; plus profile show {user_id} lists those, plus profile forbid {user_id} TEXT --off allows one"
+            f"the text holds a statement that is forbidden for {user_id!r}; plus profile show {user_id} lists those, "
+            f"plus profile forbid {user_id} TEXT --off allows one"
         )
-    removed = [(user.number, "removed", s.text) for s in before if normalized(s.text) not in said]
-    back = [(user.number, text) for text in rules.removed if normalized(text) in said]
+    # A sentence taken out is not to come back from a model; one added again may.
+    removed = [(user.number, "removed", s.text) for s in before if normalized(s.text) not in statements]
+    back = [(user.number, text) for text in rules.removed if normalized(text) in statements]
     connection.executemany("INSERT OR IGNORE INTO rules VALUES (?, ?, ?)", removed)
     connection.executemany("DELETE FROM rules WHERE user = ? AND kind = 'removed' AND text = ?", back)
 
 
 def _insert(
     connection: sqlite3.Connection,
-    store: Store,
     user: User,
     new: Version,
     current: Version | None,
@@ -181,28 +242,3 @@ def _write(connection: sqlite3.Connection, user: User, version: Version, next_se
 def _now() -> float:
     """Now, in whole milliseconds, which every format can hold."""
     return round(time.time(), 3)
-
-
-def set_score(store: Store, version: Version, score: Mapping[str, Any]) -> None:
-    """Keep with a version what it scored; a version that has gone meanwhile takes none."""
-    with store.transaction() as connection:
-        connection.execute(
-            "UPDATE versions SET score = ? WHERE version = ? AND user = (SELECT number FROM users WHERE user_id = ?)",
-            (json.dumps(score), version.version, version.user_id),
-        )
-
-
-def forbid(store: Store, user_id: str, text: str) -> Version | None:
-    """Ban a statement, and take it out of the current version if it is there. Raises ProfileError if it is locked."""
-    with store.transaction():
-        current = store.current(user_id)
-        said = [s.id for s in current.sentences if normalized(s.text) == normalized(text)] if current else []
-        if current and said:
-            current = save_user(
-                store, user_id, without(current, said), current.version, gone=said, note="a statement was forbidden"
-            )
-            for words in store.rules(user_id).removed:
-                if normalized(words) == normalized(text):
-                    set_rule(store, user_id, "removed", words, False)  # The ban says it already.
-        set_rule(store, user_id, "forbid", text)
-    return current

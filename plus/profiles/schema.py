@@ -1,14 +1,22 @@
-"""The tables of a profile store, and how an older file becomes a newer one."""
+"""Schema of a profile store: its tables, their migrations, and the JSON of an event's content."""
 
 from __future__ import annotations
 
-APPLICATION_ID = 0x706C7573  # "plus": what tells our file from another program's.
+import hashlib
+import json
+import zlib
+from typing import Any
+
+from plus.errors import ProfileError
+from plus.types import Event, Preference, Reaction, Turn
+
+APPLICATION_ID = 0x706C7573  # "plus" in ASCII, in SQLite's header: tells our file from another program's.
 
 FIRST = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;
 
 CREATE TABLE users(
-    number        INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice, so who returns is another one
+    number        INTEGER PRIMARY KEY AUTOINCREMENT,  -- never given twice: a user who returns gets another
     user_id       TEXT NOT NULL UNIQUE,
     current       INTEGER NOT NULL DEFAULT 0,  -- the version that is shown; 0: none
     newest        INTEGER NOT NULL DEFAULT 0,  -- the highest version ever given
@@ -25,7 +33,7 @@ CREATE TABLE events(
     kind       TEXT NOT NULL,
     time       REAL,
     source     TEXT NOT NULL,
-    content    TEXT NOT NULL,     -- JSON, see encoding.py
+    content    TEXT NOT NULL,     -- JSON, see encode_event
     held_out   INTEGER NOT NULL,  -- 1: never read by a summarizer, so that summaries can be scored on it
     UNIQUE(user, event_id)
 );
@@ -54,7 +62,7 @@ CREATE TABLE rules(
     PRIMARY KEY(user, kind, text)
 ) WITHOUT ROWID;
 
--- Who and what was forgotten, as salted hashes: a row here refuses every later write.
+-- Forgotten users, conversations and events as salted hashes: a row here refuses every later write.
 CREATE TABLE tombstones(
     kind    TEXT NOT NULL CHECK(kind IN ('user', 'conversation', 'event')),
     hash    TEXT NOT NULL,
@@ -81,3 +89,56 @@ CREATE TABLE exports(
 # Step n takes a file of version n to version n + 1.
 MIGRATIONS = (FIRST,)
 VERSION = len(MIGRATIONS)
+
+# One encoder for all events: json.dumps with options builds one a call.
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def encode_event(event: Event) -> str:
+    """Encode the content of an event as JSON, equal for equal content. Raises ProfileError for invalid Unicode."""
+    earlier: tuple[Turn, ...] = ()
+    match event.content:
+        case Preference(prompt, chosen, rejected, earlier):
+            value: Any = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
+        case Reaction(prompt, completion, label, earlier):
+            value = {"prompt": prompt, "completion": completion, "label": label}
+        case str(text):
+            value = text
+        case turns:
+            value = [[turn.role, turn.content] for turn in turns]
+    if earlier:
+        value["earlier"] = [[turn.role, turn.content] for turn in earlier]
+    return checked(_encode(value), f"event {event.id!r}")
+
+
+def decode_content(text: str) -> Preference | Reaction | str | tuple[Turn, ...]:
+    """Decode what `encode_event` wrote."""
+    value = json.loads(text)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list):
+        return tuple(Turn(role, content) for role, content in value)
+    earlier = tuple(Turn(role, content) for role, content in value.pop("earlier", ()))
+    return Preference(**value, earlier=earlier) if "chosen" in value else Reaction(**value, earlier=earlier)
+
+
+def event_id(event: Event, encoded: str) -> str:
+    """Return the event's id, or for one without id a hash of its kind, time and encoded content."""
+    return event.id or hashlib.sha256(f"{event.kind} {event.time} {encoded}".encode()).hexdigest()[:16]
+
+
+def is_held_out(name: str, share: float) -> bool:
+    """Decide by an event's id whether it is in the held-out `share`: the same on every machine, in any order."""
+    return zlib.crc32(name.encode()) < share * 2**32
+
+
+def checked(text: str, place: str) -> str:
+    """Return `text` unchanged if it can be written as UTF-8. Raises ProfileError that names `place`."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise ProfileError(
+                f"{place} is no valid Unicode at character {error.start}; mend it at its source"
+            ) from None
+    return text

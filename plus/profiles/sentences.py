@@ -1,7 +1,7 @@
-"""Where the sentences of a text are, and which of them are old acquaintances.
+"""Sentences of a summary: their spans in the text, and their ids across versions.
 
-A sentence is a span of the text, so that the text itself is kept to the last character. Its id
-("s3") is never given to another sentence of the same user, and stays when the words around it change.
+A sentence is a span of the text, so that the text itself is kept to the last character. Its id ("s3") is never given
+to another sentence of the same user, and stays when the words around it change.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _SIMILAR = 0.6  # two wordings of one sentence share at least this much
 
 @dataclass(frozen=True)
 class Sentence:
-    """One sentence: its visible id, its words, who wrote them, and the version that first had them."""
+    """Sentence of a version: its visible id, words, author, first version, and span in the text."""
 
     id: str
     text: str
@@ -62,7 +62,7 @@ class Sentence:
 
 
 def split(text: str) -> list[Span]:
-    """(start, end) of each sentence, white space around it left out. Linear in the text's length."""
+    """Split a text into (start, end) of each sentence, without the white space around it. Takes linear time."""
     spans: list[Span] = []
     start = 0
     for found in _BREAK.finditer(text):
@@ -76,7 +76,7 @@ def split(text: str) -> list[Span]:
 
 
 def normalized(sentence: str) -> str:
-    """What two wordings of one statement share: no case, no spacing, no closing mark."""
+    """Normalize a sentence for comparison: no case, no spacing, no closing mark."""
     folded = unicodedata.normalize("NFKC", sentence).casefold()
     return " ".join(folded.split()).strip(".!?\u3002 \"'-*\u2022")
 
@@ -90,18 +90,20 @@ def carry(
     keep: Mapping[str, str] | None = None,
     gone: Collection[str] = (),
 ) -> tuple[tuple[Sentence, ...], int]:
-    """The sentences of `text`, with the ids of those in `before` that are still there, and the next free id.
+    """Split `text` into sentences and give them ids; returns (sentences, next free number).
 
-    Same words keep id, author and version. When a person writes, a sentence that stands alone between the
-    same neighbours as an old one, or is worded much like one, is that one edited: it keeps the id only;
-    a model's other words are another sentence. `keep` says of new words which id they replace; ids
-    in `gone` are not given again.
+    A sentence with the same words as one in `before` keeps its id, author and version. In a person's text (`origin` is
+    "user") other words keep the id alone, where they stand alone between the same neighbours as an old sentence or are
+    worded much like one; in a model's text they are another sentence. keep: new words -> the id they replace.
+    gone: ids that are not given again.
     """
+    # 1. Sentences with the same words as before.
     spans = split(text)
     words = [text[start:end] for start, end in spans]
     old: list[Sentence | None] = _same(words, before)
     ids = [sentence.id if sentence else None for sentence in old]
     taken = {name for name in ids if name} | set(gone)
+    # 2. Words that the editor assigned to an id, then reworded sentences.
     for place, word in enumerate(words):
         if ids[place] is None and keep and (name := keep.get(word)) and name not in taken:
             ids[place] = name
@@ -109,6 +111,7 @@ def carry(
     left = [sentence for sentence in before if sentence.id not in taken and origin == "user"]
     for place, sentence in _edited([n for n, name in enumerate(ids) if name is None], words, ids, left, before):
         ids[place] = sentence.id
+    # 3. New ids for the rest.
     found = []
     for (start, end), word, name, same in zip(spans, words, ids, old, strict=True):
         if name is None:
@@ -118,7 +121,7 @@ def carry(
 
 
 def number_of(sentence_id: str) -> int:
-    """3 for "s3"; 0 for what is no id of ours."""
+    """Read the number of a sentence's id: 3 for "s3", 0 for what is no id of ours."""
     return int(sentence_id[1:]) if re.fullmatch(r"s[1-9]\d{0,17}", sentence_id, re.ASCII) else 0
 
 
@@ -142,6 +145,7 @@ def _edited(
     """Pairs (place of a new sentence, the old one that it rewords)."""
     if len(open_places) * len(left) > 2500:  # A rewritten book: comparing every pair would take minutes.
         return
+    # Each place takes the most similar sentence that is free; a lone one also by its neighbours.
     position = {sentence.id: number for number, sentence in enumerate(before)}
     used: set[str] = set()
     for place in open_places:

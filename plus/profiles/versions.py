@@ -1,24 +1,36 @@
-"""One version of one user's summary, as it is stored and shown."""
+"""Versions of a user's summary: their rows, edits sentence by sentence, and the rules that people set.
+
+Rules are of three kinds. `lock`: a model's update keeps this sentence word for word. `forbid`: no model writes this
+statement, nor does a person before it is allowed again. `removed`: a person deleted or reworded this sentence, so no
+model writes it again; a person who adds it again lifts that.
+"""
 
 from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from plus.profiles.sentences import Origin, Sentence
+from plus.errors import ProfileError
+from plus.profiles.sentences import Origin, Sentence, normalized, split
 from plus.types import Summary
 
 COLUMNS = "version, text, sentences, origin, model, run, created, evidence, score, note"
 
+# (statement to judge, forbidden statement) -> do both say the same?
+Similar = Callable[[str, str], bool]
+
 
 @dataclass(frozen=True)
 class Version:
-    """A summary at one time. `evidence` are the ids of the events it was written from; `run` is the
-    hash of the run whose `model` wrote it; `score` is what `plus profile score` last found of it."""
+    """Summary of a user at one time.
+
+    evidence: ids of the events it was written from. run: hash of the run whose `model` wrote it.
+    score: result of the last `plus profile score`.
+    """
 
     user_id: str
     version: int
@@ -34,25 +46,28 @@ class Version:
 
     @cached_property
     def sentences(self) -> tuple[Sentence, ...]:
-        """Its sentences, in order."""
+        """Sentences in order."""
         return tuple(
             Sentence(name, self.text[start:end], origin, since, start, end)
             for name, start, end, origin, since in self.spans
         )
 
     def summary(self) -> Summary:
-        """The same as everything outside the store knows it."""
+        """Convert to the noun that other rooms use."""
         texts = tuple(sentence.text for sentence in self.sentences)
         return Summary(self.user_id, self.text, self.origin, self.model, self.created, texts, self.evidence)
 
 
+# Rows
+
+
 def as_spans(sentences: Sequence[Sentence]) -> tuple[tuple[str, int, int, Origin, int], ...]:
-    """Sentences without their words, which the text has."""
+    """Reduce sentences to (id, start, end, origin, since): their words stand in the text."""
     return tuple((s.id, s.start, s.end, s.origin, s.since) for s in sentences)
 
 
 def from_row(user_id: str, row: Sequence[Any]) -> Version:
-    """A row of `COLUMNS`."""
+    """Read a version from a row of `COLUMNS`."""
     version, text, spans, origin, model, run, created, evidence, score, note = row
     return Version(
         user_id, version, text, tuple(tuple(span) for span in json.loads(spans)), origin, model, run, created,
@@ -61,7 +76,7 @@ def from_row(user_id: str, row: Sequence[Any]) -> Version:
 
 
 def to_row(version: Version) -> tuple[Any, ...]:
-    """The row of `COLUMNS` that holds it."""
+    """Write a version as a row of `COLUMNS`."""
     return (
         version.version, version.text, json.dumps(version.spans, separators=(",", ":")), version.origin, version.model,
         version.run, version.created, json.dumps(version.evidence, ensure_ascii=False, separators=(",", ":")),
@@ -69,13 +84,138 @@ def to_row(version: Version) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def diff(old: Version | None, new_text: str, new_name: str, spans: Sequence[tuple[int, int]] | None = None) -> str:
-    """A unified diff, one sentence a line; "" for equal texts."""
-    from plus.profiles.sentences import split
-
+def diff(old: Version | None, new_text: str, new_name: str) -> str:
+    """Write a unified diff, one sentence a line; "" for equal texts."""
     before = [sentence.text for sentence in old.sentences] if old else []
-    after = [new_text[start:end] for start, end in (split(new_text) if spans is None else spans)]
+    after = [new_text[start:end] for start, end in split(new_text)]
     if before == after and old and old.text != new_text:
         before, after = [repr(old.text)], [repr(new_text)]  # They differ in white space only.
     name = f"version {old.version}" if old else "nothing"
     return "\n".join(difflib.unified_diff(before, after, name, new_name, lineterm="", n=99))
+
+
+# Edits
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Edited text, with new words -> the old id that they keep, and the ids that are gone: input of `save_user`."""
+
+    text: str
+    keep: dict[str, str] = field(default_factory=dict)
+    gone: tuple[str, ...] = ()
+
+
+def edit(version: Version | None, replaced: Mapping[str, str], added: Sequence[str], removed: Collection[str]) -> Edit:
+    """Reword sentences by id, add new ones at the end, remove others; the rest keeps every character.
+
+    Raises ProfileError for an unknown id.
+    """
+    text = version.text if version else ""
+    for name in (*replaced, *removed):
+        find(version, name)
+    keep: dict[str, str] = {}
+    # From the last sentence to the first: the offsets of those before stay valid.
+    for sentence in reversed(version.sentences if version else ()):
+        if sentence.id in removed:
+            text = _cut(text, sentence.start, sentence.end)
+        elif sentence.id in replaced:
+            words = replaced[sentence.id].strip()
+            keep.update({words[start:end]: sentence.id for start, end in split(words)[:1]})
+            text = text[: sentence.start] + words + text[sentence.end :]
+    for words in added:
+        between = "" if not text or text.endswith("\n") else "\n" if "\n" in text.strip() or not _ends(text) else " "
+        text = f"{text}{between}{words.strip()}"
+    return Edit(text, keep, tuple(removed))
+
+
+def without(version: Version, removed: Collection[str]) -> str:
+    """Leave sentences out of a version's text, by their ids."""
+    text = version.text
+    for sentence in reversed(version.sentences):
+        if sentence.id in removed:
+            text = _cut(text, sentence.start, sentence.end)
+    return text.strip()
+
+
+def find(version: Version | None, name: str) -> Sentence:
+    """Find the sentence with an id. Raises ProfileError that names the ids there are."""
+    sentences = version.sentences if version else ()
+    found = next((sentence for sentence in sentences if sentence.id == name), None)
+    if found is None:
+        known = ", ".join(sentence.id for sentence in sentences) or "none"
+        raise ProfileError(f"there is no sentence {name!r}; the summary has {known}")
+    return found
+
+
+def _cut(text: str, start: int, end: int) -> str:
+    """Take a span out, with the white space after it, or before it where it was the last."""
+    before, after = text[:start], text[end:]
+    rest = after.lstrip()
+    return before + rest if rest else before.rstrip() + ("\n" if after.endswith("\n") and before.strip() else "")
+
+
+def _ends(text: str) -> bool:
+    """Whether words added after a space would be a sentence of their own."""
+    return len(split(f"{text} x")) > len(split(text))
+
+
+# Rules
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Texts of each kind of rule, in alphabetical order."""
+
+    lock: tuple[str, ...] = ()
+    forbid: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def blocks(self, sentence: str, similar: Similar | None = None) -> str:
+        """Find the rule that keeps a model from writing `sentence`; "" for none."""
+        words = normalized(sentence)
+        banned = (*self.forbid, *self.removed)
+        exact = next((text for text in banned if normalized(text) == words), "")
+        if exact or similar is None:
+            return exact
+        return next((text for text in self.forbid if similar(sentence, text)), "")
+
+
+@dataclass(frozen=True)
+class Composed:
+    """Text that obeys the rules, and the model's sentences that were kept out."""
+
+    text: str
+    blocked: tuple[str, ...]
+
+
+def compose(written: str, current: Sequence[Sentence], rules: Rules, similar: Similar | None = None) -> Composed:
+    """Join people's own and locked sentences of `current`, word for word and first, with the model's new text.
+
+    The model's older sentences are not kept beside its newer ones: later events win over earlier ones.
+    Without rules and edits the model's text is kept to the last character.
+    """
+    # 1. Sentences that stay.
+    locked = set(rules.lock)
+    kept = [sentence.text for sentence in current if sentence.origin == "user" or sentence.text in locked]
+    kept += [text for text in rules.lock if text not in kept]
+    # 2. The model's sentences that are not there already and that no rule blocks.
+    spans = split(written)
+    new: list[str] = []
+    blocked: list[str] = []
+    already = {normalized(text) for text in kept}
+    for start, end in spans:
+        sentence = written[start:end]
+        if normalized(sentence) in already:
+            continue
+        (blocked if rules.blocks(sentence, similar) else new).append(sentence)
+    # 3. One text of both.
+    if not kept and not blocked and len(new) == len(spans):
+        return Composed(written, ())
+    return Composed(joined([*kept, *new]), tuple(blocked))
+
+
+def joined(sentences: Sequence[str]) -> str:
+    """Join sentences side by side where each still ends where it ended, else a line each."""
+    beside = " ".join(sentences)
+    return beside if [beside[start:end] for start, end in split(beside)] == list(sentences) else "\n".join(sentences)

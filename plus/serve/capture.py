@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import openai
 
-from plus.profiles.redact import redact
+from plus.profiles.text_filters import redact
 from plus.serve.client import PersonalizedOpenAI
 from plus.serve.personalize import estimate_tokens
 from plus.serve.requests import Kind, Profiles

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from plus.profiles import encoding
+from plus.profiles import schema
 from plus.profiles.store import Store
 from plus.signals.rules import Signal
 from plus.sources.export import as_row
@@ -77,7 +77,7 @@ def talks(store: Store, user_id: str) -> list[Talk]:
     turns: dict[str, list[Turn]] = {}
     times: dict[str, float | None] = {}
     for session, content, time in found:
-        said = encoding.from_json(content)
+        said = schema.decode_content(content)
         if isinstance(said, tuple):
             turns.setdefault(session, []).extend(said)
             times[session] = time
@@ -131,7 +131,7 @@ def events_of(store: Store, user_id: str) -> Iterator[tuple[str, Event]]:
         (store.user(user_id).number,),
     )
     for session, event_id, kind, content, time, source in found:
-        yield session, Event(event_id, kind, encoding.from_json(content), time, source)
+        yield session, Event(event_id, kind, schema.decode_content(content), time, source)
 
 
 def once(pairs: Iterable[Pair]) -> list[Pair]:
@@ -152,7 +152,7 @@ def stated(store: Store, user_id: str, pairs: Iterable[Pair] = ()) -> tuple[str,
     found = store.rows(
         "SELECT content FROM events WHERE user = ? AND kind = 'remark' ORDER BY number", (store.user(user_id).number,)
     )
-    remarks = [encoding.from_json(content) for (content,) in found]
+    remarks = [schema.decode_content(content) for (content,) in found]
     said = [one for one in remarks if isinstance(one, str)]
     said += [point for pair in pairs if pair.user_id == user_id for point in pair.preferences]
     return tuple(dict.fromkeys(one.strip() for one in said if one.strip()))

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 
 import plus
+from plus.measures import bootstrap, wilson
 from plus.profiles import attribution
-from plus.profiles.edits import edit
 from plus.profiles.saving import save_model
 from plus.profiles.sentences import carry
 from plus.profiles.store import Store
-from plus.profiles.versions import Version, as_spans
+from plus.profiles.versions import Version, as_spans, edit
 from plus.types import Entry, Event, Preference
 from plus.worlds import pets
 
@@ -83,11 +83,11 @@ def test_scores_and_intervals_worked_by_hand():
     found = attribution.score([SURE, SURE, COIN, -2.0])
     assert found.accuracy == 2.5 / 4
     assert found.log_likelihood == pytest.approx((2 * SURE + COIN - 2.0) / 4)
-    low, high = attribution.wilson(0.9, 10)
+    low, high = wilson(0.9, 10)
     assert (low, high) == (pytest.approx(0.5958, abs=1e-4), pytest.approx(0.9821, abs=1e-4))  # Wilson 1927, by hand
-    assert attribution.wilson(1.0, 1)[1] == 1.0
-    assert attribution.bootstrap([1.0, 1.0]) == (1.0, 1.0)
-    low, high = attribution.bootstrap([0.0, 1.0] * 50)
+    assert wilson(1.0, 1)[1] == 1.0
+    assert bootstrap([1.0, 1.0]) == (1.0, 1.0)
+    low, high = bootstrap([0.0, 1.0] * 50)
     assert low == pytest.approx(0.4, abs=0.03)
     assert high == pytest.approx(0.6, abs=0.03)
 

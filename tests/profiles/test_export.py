@@ -13,15 +13,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from plus.errors import ProfileError, UnknownUserError
-from plus.profiles import export as exporting
-from plus.profiles import scrub
-from plus.profiles.export import FORMATS, export
+from plus.profiles import formats, scrub
+from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_user
+from plus.profiles.formats import FORMATS, file_name, from_markdown, to_markdown
 from plus.profiles.imports import Imported, add, read
-from plus.profiles.markdown import file_name, from_markdown, to_markdown
-from plus.profiles.redact import redact
 from plus.profiles.saving import forbid, save_model, save_user, set_rule
 from plus.profiles.store import Store
+from plus.profiles.text_filters import redact
 from plus.types import Dropped, Entry, Event, Preference, Reaction
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]))
@@ -98,7 +97,7 @@ def test_a_megabyte_and_a_long_name_come_back(tmp_path, form):
 
 def test_a_planted_loss_is_seen(tmp_path, monkeypatch):
     """The round trip catches a writer that mends line ends."""
-    monkeypatch.setattr(exporting, "to_markdown", lambda row: to_markdown(row).replace(b"\r", b"\n"))
+    monkeypatch.setattr(formats, "to_markdown", lambda row: to_markdown(row).replace(b"\r", b"\n"))
     with filled(tmp_path / "one.db", {"ann": ("x", "one\rtwo", [], False)}) as store:
         export(store, "markdown", tmp_path / "one")
         receipt = add(store, read(tmp_path / "one", Dropped()), Imported())
@@ -201,7 +200,7 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(store, tmp_path, monkey
         export(store, "jsonl", tmp_path / "mine")
     with pytest.raises(ProfileError, match="no format 'xml'; --format takes jsonl, parquet"):
         export(store, "xml", tmp_path / "x")
-    monkeypatch.setattr(exporting, "to_row", lambda profile: 1 / 0)
+    monkeypatch.setattr(formats, "to_row", lambda profile: 1 / 0)
     for form in FORMATS:
         with pytest.raises(ZeroDivisionError):
             export(store, form, tmp_path / f"half-{form}")

@@ -152,7 +152,7 @@ def test_forgetting_twice_or_with_another_run_folder_only_cleans(store, tmp_path
         forget_conversation(store, "nothing")
 
 
-@pytest.mark.parametrize("point", ["forget_runs.forget", "_clean", "rewrite", "search"])
+@pytest.mark.parametrize("point", ["run_folders.forget", "_clean", "rewrite", "search"])
 def test_a_forget_that_was_cut_short_is_completed_later(store, run, tmp_path, monkeypatch, point):
     with monkeypatch.context() as patch:
         module, _, name = point.rpartition(".")

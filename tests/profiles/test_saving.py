@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from plus.errors import ConflictError, ForgottenError, ProfileError, UnknownUserError
-from plus.profiles import edits
+from plus.profiles import versions
 from plus.profiles.forget import forget_conversation, forget_user, lift
 from plus.profiles.saving import forbid, restore, save_model, save_user, set_rule
 from plus.profiles.store import Store
@@ -32,7 +32,7 @@ def texts(store: Store) -> list[tuple[str, str]]:
 
 def test_an_edit_is_a_new_version_and_the_older_one_stays(store):
     current = store.current("ann")
-    change = edits.edit(current, {"s1": "Likes dogs."}, ["No lists."], ["s3"])
+    change = versions.edit(current, {"s1": "Likes dogs."}, ["No lists."], ["s3"])
     saved = save_user(store, "ann", change.text, 1, change.keep, change.gone)
     assert (saved.version, saved.origin, saved.text) == (2, "user", "Likes dogs. Talks of music. No lists.")
     assert texts(store) == [("s1", "Likes dogs."), ("s2", "Talks of music."), ("s4", "No lists.")]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.counting import calls
 
-from plus.profiles.rules import joined
 from plus.profiles.sentences import carry, normalized, number_of, split
+from plus.profiles.versions import joined
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]))
 

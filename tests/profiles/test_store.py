@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.running import ENVIRONMENT
 
 from plus.errors import ForgottenError, ProfileError, UnknownUserError
-from plus.profiles import encoding, schema
+from plus.profiles import schema
 from plus.profiles.saving import save_model, save_user
 from plus.profiles.store import Added, Store
 from plus.types import Entry, Event, Preference, Reaction, Turn
@@ -41,7 +41,7 @@ def choice(number: int, time: float | None = None) -> Event:
 @given(CONTENT)
 def test_what_happened_comes_back_as_it_was(content):
     if content != ():  # No turns at all: nothing happened.
-        assert encoding.from_json(encoding.to_json(Event("e", "message", content))) == content
+        assert schema.decode_content(schema.encode_event(Event("e", "message", content))) == content
 
 
 def test_the_same_event_twice_changes_nothing(path):
@@ -72,7 +72,7 @@ def test_a_fixed_share_of_the_choices_is_never_read(path):
         held = {event.id for event in store.events("ann", held_out=True)}
         assert 150 < len(held) < 250
         assert not held & {event.id for event in store.read("ann").history.events}
-        assert all(encoding.is_held_out(name, 0.2) for name in held)
+        assert all(schema.is_held_out(name, 0.2) for name in held)
         store.add_events([Entry("bob", choice(n)) for n in range(50)], share=0)
         assert store.events("bob", held_out=True) == []
         store.add_events([Entry("eve", Event(f"m{n}", "message", "hi")) for n in range(50)])
@@ -184,7 +184,7 @@ def test_a_store_from_the_first_schema_is_brought_up_and_two_may_try(path, monke
 
 AS_NOBODY = """
 import os, sys
-import plus.profiles.saving, plus.profiles.rows, plus.profiles.rebuild  # While this user may still read them.
+import plus.profiles.saving, plus.profiles.rows  # While this user may still read them.
 os.setgroups([]) if os.getuid() == 0 else None
 os.setuid(65534) if os.getuid() == 0 else None
 from plus.errors import ProfileError

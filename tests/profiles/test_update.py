@@ -7,10 +7,10 @@ from collections import Counter
 import pytest
 
 from plus.profiles import update as updating
-from plus.profiles.echo_filter import without_own
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import forbid, save_user, set_rule
 from plus.profiles.store import Store
+from plus.profiles.text_filters import without_own
 from plus.prompts import profile_message
 from plus.types import Entry, Event, Preference, Reaction, Turn
 from plus.worlds import pets
@@ -120,10 +120,10 @@ def test_accuracy_is_reported_against_summarizing_anew(store):
     done = list(updating.update(store, Counting(), receipt))
     assert done[0].text == "She likes cats a lot. The user likes dogs best."
     report = updating.against_anew(store, Reader(), done)
-    assert report["choices"] == 3
-    assert report["accuracy_updated"] == 1.0
-    assert report["accuracy_anew"] == pytest.approx(2 / 3)
-    assert updating.against_anew(store, Reader(), []) == {"choices": 0}
+    assert report.choices == 3
+    assert report.accuracy_updated == 1.0
+    assert report.accuracy_anew == pytest.approx(2 / 3)
+    assert updating.against_anew(store, Reader(), []).choices == 0
 
 
 def test_an_interrupted_update_goes_on_where_it_stopped(store):

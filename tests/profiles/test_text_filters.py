@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plus.profiles.redact import redact
-from plus.profiles.suspicious import flags
+from plus.profiles.text_filters import flags, redact
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from support.endpoint_server import serving
 from support.running import ENVIRONMENT, plus
 
 from plus.errors import RunError
-from plus.profiles.summary_file import SummaryFile, digest, fingerprint, written
+from plus.profiles.update import SummaryFile, digest, fingerprint, written
 from plus.resources import shipped
 from plus.types import Event, Preference, UserHistory
 from plus.worlds import pets
