@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol, TypedDict
 
 Split = Literal["train", "validation", "test"]
@@ -95,10 +96,19 @@ class UserHistory:
 
 @dataclass(frozen=True)
 class Example:
-    """One row: a *context* (the history) and a *target* (the choice to predict)."""
+    """One choice to predict (the *target*) and the history it is predicted from (the *context*)."""
 
     history: UserHistory
     target: Preference
+    split: Split = "train"
+
+
+@dataclass(frozen=True)
+class Context:
+    """One history and the later choices of the same user that test a summary of it, all of one split."""
+
+    history: UserHistory
+    pairs: tuple[Preference, ...]
     split: Split = "train"
 
 
@@ -194,8 +204,8 @@ class Dropped(Counter[str]):
 class Population:
     """Users of one data set.
 
-    examples: one row per (context, target). Every example of a user shares that user's split, unless
-        the split is by topics or by later choices, or the data states another.
+    rows: each history once a split, with its targets. Every row of a user shares that user's split,
+        unless the split is by topics or by later choices, or the data states another.
     histories: the text a summary is written from, for *every* user, also those without a target.
     personas: the true taste in words, known for synthetic users only (the *oracle* row).
     best_possible: the accuracy of whoever reads the contexts perfectly, where it can be computed.
@@ -203,19 +213,28 @@ class Population:
     """
 
     name: str
-    examples: tuple[Example, ...]
+    rows: tuple[Context, ...]
     histories: Mapping[str, UserHistory]
     personas: Mapping[str, str] = field(default_factory=dict)
     dropped: Dropped = field(default_factory=Dropped)
     best_possible: float | None = None
 
+    @cached_property
+    def examples(self) -> tuple[Example, ...]:
+        """The rows as one example a target, in order."""
+        return tuple(Example(row.history, pair, row.split) for row in self.rows for pair in row.pairs)
+
     def split(self, name: Split) -> list[Example]:
-        """The examples of one split, in order."""
+        """List the examples of one split, in order."""
         return [example for example in self.examples if example.split == name]
 
+    def contexts(self, name: Split) -> list[Context]:
+        """List the rows of one split, in order, with each target once: what training reads."""
+        return [replace(row, pairs=tuple(dict.fromkeys(row.pairs))) for row in self.rows if row.split == name]
+
     def users(self, name: Split) -> list[str]:
-        """The users of one split, in order of appearance."""
-        return list(dict.fromkeys(example.history.user_id for example in self.split(name)))
+        """List the users of one split, in order of appearance."""
+        return list(dict.fromkeys(row.history.user_id for row in self.rows if row.split == name))
 
 
 class Summarizer(Protocol):

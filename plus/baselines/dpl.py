@@ -20,8 +20,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 from plus.models.embeddings import Embeddings
-from plus.train.loop import Context
-from plus.types import Preference
+from plus.types import Context, Preference
 
 ATOMS = 10
 ENTROPY = 0.1

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
-from plus.train.loop import Context, shuffled
+from plus.train.loop import shuffled
+from plus.types import Context
 
 
 def fit(

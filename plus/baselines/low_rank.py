@@ -18,8 +18,7 @@ from torch.nn.functional import logsigmoid
 
 from plus.baselines.vpl import past_pairs
 from plus.models.embeddings import Embeddings
-from plus.train.loop import Context
-from plus.types import Preference, UserHistory
+from plus.types import Context, Preference, UserHistory
 
 PAST_PAIRS = 60
 NEWTON_STEPS = 8

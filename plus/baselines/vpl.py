@@ -21,8 +21,7 @@ from torch.nn.functional import logsigmoid
 
 from plus.models.embeddings import Embeddings
 from plus.sources.resample import draw_targets
-from plus.train.loop import Context
-from plus.types import Preference, UserHistory
+from plus.types import Context, Preference, UserHistory
 
 PAST_PAIRS = 32
 CYCLE = 200

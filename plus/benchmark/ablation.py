@@ -29,7 +29,6 @@ from plus.models.reward_model import RewardModel
 from plus.resources import shipped
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.train.dataset import contexts
 from plus.train.objectives import ValueBaseline, rloo
 from plus.types import Population
 
@@ -131,7 +130,7 @@ def train_arm(
     reference = summarizer.reference()
     loop.train(
         lambda histories, count: summarizer.sample(histories, count, reference),
-        torch.optim.AdamW(moved, weight_decay=0.0), coadaptation, contexts(population.split("train")), arm.max_steps,
+        torch.optim.AdamW(moved, weight_decay=0.0), coadaptation, population.contexts("train"), arm.max_steps,
         arm.users_per_step, arm.num_generations, arm.beta, seed, on_step, objective=objective,
     )  # fmt: skip
     return summarizer, reward_model

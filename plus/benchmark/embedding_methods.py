@@ -34,11 +34,9 @@ from plus.sources.folds import Fold, answers
 from plus.sources.resample import recut
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.train.dataset import contexts
 from plus.train.early_stopping import Best
-from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
-from plus.types import Event, Preference, Scorer, UserHistory
+from plus.types import Context, Event, Preference, Scorer, UserHistory
 
 
 @dataclass(frozen=True)
@@ -257,13 +255,12 @@ def _margins(reader: EventReader, write: Write) -> Margins:
 
 def _events(fold: Fold) -> set[Event]:
     """Everything that may be read: training events and the contexts of those who are tested."""
-    read = {id(example.history): example.history for example in fold.population.examples}
-    histories = {event for history in read.values() for event in history.events}
-    return histories | {event for past in fold.events.values() for event in past}
+    contexts = {event for row in fold.population.rows for event in row.history.events}
+    return contexts | {event for past in fold.events.values() for event in past}
 
 
 def _training(fold: Fold) -> list[Context]:
-    rows = contexts(fold.population.split("train"))
+    rows = fold.population.contexts("train")
     if not rows:
         raise SourceError(f"{fold.name} has no user to train on; give more data")
     return rows

@@ -37,7 +37,6 @@ from plus.resources import shipped
 from plus.sources.folds import Fold
 from plus.train import run as training
 from plus.train import settings as options
-from plus.train.dataset import contexts
 from plus.types import Population, Preference, Scorer, Summarizer, UserHistory
 from plus.worlds import pets_talk
 
@@ -155,7 +154,7 @@ class Synthetic:
         model, margins = head_baselines.head(
             name, Embeddings(backbone(backbone_model)), fold.population.users("train"), seed
         )
-        rows = contexts(fold.population.split("train"))
+        rows = fold.population.contexts("train")
         fit(model.parameters(), model.loss, rows, self.budget.head_steps, seed=seed)
         return judged(name, fold, seed, margins, shuffled=name not in head_baselines.IMPERSONAL)
 

@@ -25,9 +25,8 @@ from plus.policy.rounds import iterate as run_rounds
 from plus.policy.run import grpo, split
 from plus.profiles.store import Store
 from plus.train.coadapt import CoAdaptation
-from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
-from plus.types import Preference, UserHistory
+from plus.types import Context, Preference, UserHistory
 
 LABEL_BATCH, LABEL_EPOCHS, LABEL_RATE = 32, 3, 1e-5  # how a round's choices are learned
 CHAT = "plus chat"  # the source of an event that `plus chat` wrote

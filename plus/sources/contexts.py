@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 from random import Random
 
 from plus.sources.leaks import Revealed, pair_key
 from plus.sources.splits import Plan, Splits, assign
-from plus.types import Dropped, Event, Example, Population, Preference, UserHistory
+from plus.types import Context, Dropped, Event, Population, Preference, Split, UserHistory
 
 
 def build(
@@ -31,7 +32,7 @@ def build(
     """
     dropped = Dropped() if dropped is None else dropped
     splits = assign(events, plan, dropped) if given is None else given
-    examples: list[Example] = []
+    rows: list[Context] = []
     histories: dict[str, UserHistory] = {}
     for user_id in sorted(events):
         past = [event for event in events[user_id] if (user_id, event.id) in splits]
@@ -47,15 +48,25 @@ def build(
             dropped.add("events of users with fewer past events than a context needs", f"user {user_id}", len(later))
             later = []
         histories[user_id] = UserHistory(user_id, tuple(context))
-        examples += _examples(histories[user_id], later, splits, dropped)
-    return Population(name, tuple(examples), histories, {}, dropped)
+        rows += grouped(histories[user_id], _targets(histories[user_id], later, splits, dropped))
+    return Population(name, tuple(rows), histories, {}, dropped)
 
 
-def _examples(history: UserHistory, later: Sequence[Event], splits: Splits, dropped: Dropped) -> list[Example]:
-    """The later choices that nothing which was read or trained on gives away."""
+def grouped(history: UserHistory, targets: Iterable[tuple[Preference, Split]]) -> list[Context]:
+    """Group targets into rows of one split each, in order; targets of one split need to follow each other."""
+    return [
+        Context(history, tuple(pair for pair, _ in same), split)
+        for split, same in groupby(targets, lambda item: item[1])
+    ]
+
+
+def _targets(
+    history: UserHistory, later: Sequence[Event], splits: Splits, dropped: Dropped
+) -> list[tuple[Preference, Split]]:
+    """The later choices that nothing which was read or trained on gives away, those to train on first."""
     user_id, known = history.user_id, Revealed(history.events)
     trained: set[tuple[str, frozenset[str]]] = set()
-    examples: list[Example] = []
+    targets: list[tuple[Preference, Split]] = []
     for event in sorted(later, key=lambda event: splits[user_id, event.id] != "train"):
         where, split = f"{user_id} {event.id}", splits[user_id, event.id]
         if not isinstance(target := event.content, Preference):
@@ -67,13 +78,13 @@ def _examples(history: UserHistory, later: Sequence[Event], splits: Splits, drop
         elif split != "train" and pair_key(target) in trained:
             dropped.add("held-out targets that the same user is trained on", where)
         else:
-            examples.append(Example(history, target, split))
+            targets.append((target, split))
             trained |= {pair_key(target)} if split == "train" else set()
     if len(history.events) == 1 and not later:
         dropped.add("users with a single choice, which leaves nothing to predict", f"user {user_id}")
-    elif not examples:
+    elif not targets:
         dropped.add("users with nothing left to predict", f"user {user_id}")
-    return examples
+    return targets
 
 
 def cut(

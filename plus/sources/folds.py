@@ -13,7 +13,7 @@ from random import Random
 
 from plus.sources.contexts import context_and_later, in_order
 from plus.sources.resample import draw_targets, recut
-from plus.types import Dropped, Event, Example, Population, Preference, Reaction, Split, UserHistory
+from plus.types import Context, Dropped, Event, Population, Preference, Reaction, Split, UserHistory
 
 Events = Mapping[str, Sequence[Event]]
 APART = 0.15  # two answers whose agreement differs by no more are controversial
@@ -105,7 +105,8 @@ def within_users(name: str, events: Events, folds: int, seed: int = 0, least: in
 
 def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collection[str]], seed: int) -> Fold:
     """Each user's `tested` events are predicted from all their others; a tenth of those is validation."""
-    dropped, examples = Dropped(), []
+    dropped = Dropped()
+    rows: list[Context] = []
     training: dict[str, tuple[Event, ...]] = {}
     for user, past in sorted(events.items()):
         past = in_order(past, seed)
@@ -119,12 +120,12 @@ def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collect
             continue
         training[user] = old
         past_of = UserHistory(user, old)
-        examples += _examples(past_of, [kept[place] for place in sorted(later)], "validation", rng, 60)
-        examples += _examples(UserHistory(user, tuple(kept)), held, "test", rng, len(held))
+        rows += _drawn(past_of, [kept[place] for place in sorted(later)], "validation", rng, 60)
+        rows += _drawn(UserHistory(user, tuple(kept)), held, "test", rng, len(held))
         fixed, pairs = recut(old, rng)
-        examples += [Example(UserHistory(user, fixed), pair, "train") for pair in pairs[:1]]
+        rows += [Context(UserHistory(user, fixed), pairs[:1])] if pairs else []
     histories = {user: UserHistory(user, old) for user, old in training.items()}
-    return Fold(name, group, Population(name, tuple(examples), histories, {}, dropped), training)
+    return Fold(name, group, Population(name, tuple(rows), histories, {}, dropped), training)
 
 
 def answers(event: Event) -> set[str]:
@@ -149,7 +150,8 @@ def _fold(
     """Every user's context and targets; validation is an eighth of the users who are not tested."""
     rest = sorted(set(events) - set(tested))
     validation = set(Random(f"validation-{seed}-{name}").sample(rest, len(rest) // 8))
-    dropped, examples = Dropped(), []
+    dropped = Dropped()
+    rows: list[Context] = []
     histories: dict[str, UserHistory] = {}
     for user, past in sorted(events.items()):
         split: Split = "test" if user in tested else "validation" if user in validation else "train"
@@ -160,13 +162,13 @@ def _fold(
         if targets is not None and split != "train":
             later = list(targets[split][user])
         histories[user] = UserHistory(user, tuple(context))
-        found = _examples(histories[user], later, split, Random(f"pairs-{seed}-{user}"), pairs)
+        found = _drawn(histories[user], later, split, Random(f"pairs-{seed}-{user}"), pairs)
         if not found:
             dropped.add("users whose later events hold no choice to predict", user)
-        examples += found
+        rows += found
     training = {user: tuple(events[user]) for user in histories if user not in tested and user not in validation}
     return Fold(
-        name, group, Population(name, tuple(examples), histories, {}, dropped), training, _agreement(log or events, training)
+        name, group, Population(name, tuple(rows), histories, {}, dropped), training, _agreement(log or events, training)
     )  # fmt: skip
 
 
@@ -180,8 +182,10 @@ def _agreement(events: Events, users: Iterable[str]) -> dict[str, float]:
     return {answer: sum(labels) / len(labels) for answer, labels in seen.items()}
 
 
-def _examples(history: UserHistory, later: Sequence[Event], split: Split, rng: Random, pairs: int) -> list[Example]:
-    return [Example(history, target, split) for target in draw_targets(later, history.events, rng, pairs)]
+def _drawn(history: UserHistory, later: Sequence[Event], split: Split, rng: Random, pairs: int) -> list[Context]:
+    """A row of at most `pairs` drawn targets; none where nothing can be predicted."""
+    targets = draw_targets(later, history.events, rng, pairs)
+    return [Context(history, targets, split)] if targets else []
 
 
 def _deal(names: Iterable[str], folds: int, seed: str) -> list[list[str]]:

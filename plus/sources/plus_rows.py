@@ -10,21 +10,25 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from plus.errors import SourceError
+from plus.sources.contexts import grouped
 from plus.sources.files import records
 from plus.sources.leaks import pair_key
 from plus.sources.messages import UnusableError, turns_of
 from plus.sources.rows import read_content
 from plus.sources.splits import split_users
-from plus.types import Dropped, Event, Example, Population, Preference, Split, UserHistory
+from plus.types import Context, Dropped, Event, Population, Preference, Split, UserHistory
 
 # (prompt, chosen, rejected) columns: the summarizer's reward, the reward model's loss, the evaluation.
 REWARD = ("reward_prompt", "chosen", "rejected")
 TRAIN = ("train_prompt", "train_chosen", "train_rejected")
 EVAL = ("eval_prompt", "eval_chosen", "eval_rejected")
+Found = tuple[str, Preference, str, str]  # user, pair, its columns, split of its file
+PairKey = tuple[str, frozenset[str]]
 # The end of the authors' instruction; ours is added when the summarizer is asked.
 _INSTRUCTION = re.compile(r"\s*(?:please )?start your response with\s*[\"']?##\s*summary\W*$", re.IGNORECASE)
 
@@ -37,7 +41,7 @@ def load(data_dir: str | Path, seed: int = 0) -> Population:
     """
     dropped = Dropped()
     histories: dict[str, UserHistory] = {}
-    found: list[tuple[str, Preference, str, str]] = []  # user, pair, its columns, split of its file
+    found: list[Found] = []
     for where, row, file_split in records(data_dir, dropped):
         try:
             history = _history(row)
@@ -50,22 +54,24 @@ def load(data_dir: str | Path, seed: int = 0) -> Population:
     if not found:
         raise SourceError(f"{data_dir} holds no PLUS row; each needs context_messages, reward_prompt, chosen, rejected")
     dealt = {} if any(file_split == "test" for *_, file_split in found) else split_users(histories, seed)
-    return Population("plus_rows", tuple(_examples(histories, found, dealt, dropped)), histories, {}, dropped)
+    return Population("plus_rows", tuple(_rows(histories, found, dealt, dropped)), histories, {}, dropped)
 
 
-def _examples(histories, found, dealt: dict[str, Split], dropped: Dropped) -> list[Example]:
+def _rows(
+    histories: Mapping[str, UserHistory], found: Iterable[Found], dealt: Mapping[str, Split], dropped: Dropped
+) -> list[Context]:
     """Each pair of a context once; a training pair is never evaluated on."""
-    examples: dict[tuple[str, Any], Example] = {}
+    kept: dict[str, dict[PairKey, tuple[Preference, Split]]] = {}
     for user_id, pair, columns, file_split in sorted(found, key=lambda item: item[2] == EVAL[0]):
         split: Split = dealt.get(user_id) or ("test" if file_split == "test" else "train")
         if split == "test" and file_split == "test" and columns != EVAL[0]:
             dropped.add("training pairs in rows to be tested on", user_id)
-        elif (user_id, pair_key(pair)) in examples:
+        elif pair_key(pair) in kept.setdefault(user_id, {}):
             dropped.add("pairs that stand twice beside one context", user_id)
         else:
             held_out: Split = "validation" if split == "train" and columns == EVAL[0] else split
-            examples[user_id, pair_key(pair)] = Example(histories[user_id], pair, held_out)
-    return list(examples.values())
+            kept[user_id][pair_key(pair)] = pair, held_out
+    return [row for user_id, targets in kept.items() for row in grouped(histories[user_id], targets.values())]
 
 
 def _history(row: dict[str, Any]) -> UserHistory:

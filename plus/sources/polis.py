@@ -18,7 +18,7 @@ from plus.errors import SourceError
 from plus.sources.contexts import context_and_later
 from plus.sources.splits import split_users
 from plus.sources.tables import read_csv
-from plus.types import Dropped, Event, Example, Population, Preference, Reaction, UserHistory
+from plus.types import Context, Dropped, Event, Population, Preference, Reaction, UserHistory
 
 MIN_VOTES = 2
 
@@ -30,7 +30,7 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
     events = votes_of(data_dir, dropped)
     topic = _topic(Path(data_dir))
     splits = split_users(events, seed)
-    examples: list[Example] = []
+    rows: list[Context] = []
     histories: dict[str, UserHistory] = {}
     for voter, votes in sorted(events.items()):
         context, later = context_and_later(votes, seed, context_share)
@@ -45,9 +45,10 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
         if leaky:
             dropped.add("targets whose statement stands in their own context", f"voter {voter}", len(leaky))
         pairs = [pair for pair in pairs if pair not in leaky]
-        kept = Random(f"pairs-{seed}-{voter}").sample(pairs, min(pairs_per_user, len(pairs)))
-        examples += [Example(histories[voter], pair, splits[voter]) for pair in kept]
-    return Population(f"polis/{Path(data_dir).resolve().name}", tuple(examples), histories, {}, dropped)
+        if pairs:
+            kept = Random(f"pairs-{seed}-{voter}").sample(pairs, min(pairs_per_user, len(pairs)))
+            rows.append(Context(histories[voter], tuple(kept), splits[voter]))
+    return Population(f"polis/{Path(data_dir).resolve().name}", tuple(rows), histories, {}, dropped)
 
 
 def votes_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:

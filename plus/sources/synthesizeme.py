@@ -19,7 +19,7 @@ from plus.sources.leaks import Revealed
 from plus.sources.messages import UnusableError
 from plus.sources.rows import content_id, read_row, split_name
 from plus.sources.splits import Plan, split_users
-from plus.types import Dropped, Event, Example, Population, Preference, Split, UserHistory
+from plus.types import Context, Dropped, Event, Population, Preference, Split, UserHistory
 
 ARENA = "MichaelR207/chatbot_arena_personalized_0125"
 PRISM = "MichaelR207/prism_personalized_0125"
@@ -69,17 +69,20 @@ def _stated(
     dropped: Dropped,
 ) -> Population:
     """Contexts and targets as the rows state them, less the targets that a context gives away."""
-    examples: list[Example] = []
+    rows: list[Context] = []
     histories = {user: UserHistory(user, tuple(past)) for user, past in sorted(known.items())}
     for user in sorted(asked):
         if user not in histories:
             dropped.add("targets of users without past events to read", f"user {user}", len(asked[user]))
             continue
         revealed = Revealed(histories[user].events)
+        targets: list[Preference] = []
         for event in newer(histories[user].events, asked[user], dropped):
             assert isinstance(event.content, Preference)
             if revealed.holds(event.id, event.content):
                 dropped.add("targets that stand in their own context", event.id)
             else:
-                examples.append(Example(histories[user], event.content, splits[user]))
-    return Population(name, tuple(examples), histories, {}, dropped)
+                targets.append(event.content)
+        if targets:
+            rows.append(Context(histories[user], tuple(targets), splits[user]))
+    return Population(name, tuple(rows), histories, {}, dropped)

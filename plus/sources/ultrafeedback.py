@@ -23,7 +23,7 @@ from typing import Any, Literal
 from plus.errors import SourceError
 from plus.sources.files import Record, records
 from plus.sources.splits import split_users
-from plus.types import Dropped, Event, Example, Population, Preference, UserHistory
+from plus.types import Context, Dropped, Event, Population, Preference, UserHistory
 
 RATED, BINARIZED = "openbmb/UltraFeedback", "argilla/ultrafeedback-binarized-preferences-cleaned"
 QUALITIES = ("helpfulness", "honesty", "instruction_following", "truthfulness")
@@ -77,7 +77,7 @@ def build(
             f"{name} has {len(survey)} controversial training rows for its survey and a context holds up to {past_events[1]}; give more UltraFeedback rows"
         )
     rng = Random(f"contexts-{seed}")
-    examples: list[Example] = []
+    found: list[Context] = []
     for row in rows:
         if row.id in surveyed:
             dropped.add("survey rows, which are context and no target", row.id)
@@ -86,10 +86,10 @@ def build(
             for copy in range(copies if splits[row.id] == "train" else 1):
                 context = _context(survey, user, users, past_events, unique, rng)
                 history = UserHistory(f"{user}-{row.id}-{copy}", tuple(_choice(known, user) for known in context))
-                examples.append(Example(history, row.pairs[user], splits[row.id]))
-    histories = {example.history.user_id: example.history for example in examples}
+                found.append(Context(history, (row.pairs[user],), splits[row.id]))
+    histories = {context.history.user_id: context.history for context in found}
     personas = {user_id: PERSONA.format(quality=user_id.split("-")[0].replace("_", " ")) for user_id in histories}
-    return Population(name, tuple(examples), histories, personas, dropped)
+    return Population(name, tuple(found), histories, personas, dropped)
 
 
 def _choice(row: Labelled, user: str) -> Event:

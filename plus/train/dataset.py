@@ -1,9 +1,9 @@
-"""From examples to the training rows that trainers share: one row per context, with its targets."""
+"""Training rows that trainers share: one row per context, with its targets."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,31 +11,21 @@ from datasets import Dataset
 
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.text import as_paragraphs
-from plus.train.loop import Context
-from plus.types import Example, Preference
+from plus.types import Context
 
 
-def contexts(examples: Iterable[Example]) -> list[Context]:
-    """Group examples by their history, in order of appearance."""
-    grouped: dict[int, tuple[Example, list[Preference]]] = {}
-    for example in examples:
-        grouped.setdefault(id(example.history), (example, []))[1].append(example.target)
-    return [Context(example.history, tuple(dict.fromkeys(pairs))) for example, pairs in grouped.values()]
-
-
-def dataset(examples: Sequence[Example], summarizer: LanguageModelSummarizer) -> Dataset:
+def dataset(contexts: Sequence[Context], summarizer: LanguageModelSummarizer) -> Dataset:
     """A TRL prompt-only data set: `prompt` (messages within the window, or text where the tokenizer
     has no chat template), and the columns that `CoAdaptation` reads: `user_id`, `pairs`, `split`."""
     templated = summarizer.tokenizer.chat_template is not None
-    splits = {example.history.user_id: example.split for example in examples}
     rows: list[dict[str, Any]] = [
         {
             "prompt": messages if templated else as_paragraphs(messages),
             "user_id": context.history.user_id,
             "pairs": [asdict(pair) for pair in context.pairs],
-            "split": splits[context.history.user_id],
+            "split": context.split,
         }
-        for context in contexts(examples)
+        for context in contexts
         for messages in [summarizer.messages(context.history)]
     ]
     return Dataset.from_list(rows)

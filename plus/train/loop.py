@@ -22,22 +22,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import cycle
 from typing import Protocol
 
 import torch
 
 from plus.train.coadapt import CoAdaptation, Row
-from plus.types import Preference, UserHistory
-
-
-@dataclass(frozen=True)
-class Context:
-    """One training row: a history, and the later choices of the same user that test a summary of it."""
-
-    history: UserHistory
-    pairs: tuple[Preference, ...]
+from plus.types import Context, UserHistory
 
 
 class Sampler(Protocol):

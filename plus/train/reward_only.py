@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from plus.measures import mean
 from plus.train.coadapt import CoAdaptation, Row
-from plus.train.loop import Context, shuffled
-from plus.types import UserHistory
+from plus.train.loop import shuffled
+from plus.types import Context, UserHistory
 
 
 def train_reward_model(

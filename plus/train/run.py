@@ -18,7 +18,7 @@ from plus.models.lora import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
 from plus.train import distributed, run_folder
-from plus.train.dataset import contexts, dataset
+from plus.train.dataset import dataset
 from plus.train.estimate import estimate
 from plus.train.health import Health
 from plus.train.reward_only import train_reward_model
@@ -97,7 +97,7 @@ def train(
     if fresh:
         run_folder.refuse_if_used(folder)
     summarizer, reward_model = start_models(settings)
-    training = population.split("train")
+    training = population.contexts("train")
     if not training:
         raise SourceError(
             f"{population.name} has no user with a choice to train on; it holds {len(population.histories)} users"
@@ -187,7 +187,7 @@ def train_baseline(
     users = args.generation_batch_size // args.num_generations
     args.max_steps = steps(settings, population)
     train_reward_model(
-        coadaptation(reward_model, args), texts, contexts(population.split("train")), args.max_steps, users, on_step
+        coadaptation(reward_model, args), texts, population.contexts("train"), args.max_steps, users, on_step
     )
     return reward_model
 

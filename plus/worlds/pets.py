@@ -15,10 +15,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import islice
 
 from plus.errors import SourceError
 from plus.sources.leaks import is_target_in
-from plus.types import Event, Example, Population, Preference, Split, UserHistory
+from plus.types import Context, Event, Example, Population, Preference, Split, UserHistory
 
 ANIMALS = ("cats", "dogs", "birds", "rabbits", "fish", "horses", "turtles", "hamsters")
 TOPICS = (
@@ -95,11 +97,11 @@ def load(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_p
     `test_pairs` distinct pairs make `2 * test_pairs` test users. The same seed gives the same rows.
     """
     rng = random.Random(f"pets-{seed}")
-    examples: list[Example] = []
+    rows: list[Context] = []
     personas: dict[str, str] = {}
 
     def add(user_id: str, favourite: str, targets: list[Preference], split: Split) -> None:
-        examples.extend(rows(rng, user_id, favourite, targets, split))
+        rows.append(context(rng, user_id, favourite, targets, split))
         personas[user_id] = PERSONA.format(animal=favourite)
 
     for number in range(train_users):
@@ -112,24 +114,24 @@ def load(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_p
         add(f"test-{number}-a", favourite, [target], "test")
         add(f"test-{number}-b", other, [target.swapped()], "test")
 
-    population = Population("pets", tuple(examples), {e.history.user_id: e.history for e in examples}, personas)
+    population = Population("pets", tuple(rows), {row.history.user_id: row.history for row in rows}, personas)
     mirrored(population.split("test"))
     return population
 
 
-def rows(
+def context(
     rng: random.Random,
     user_id: str,
     favourite: str,
     targets: Sequence[Preference],
     split: Split,
     animals: Sequence[str] = ANIMALS,
-) -> list[Example]:
-    """One user's examples, with a context that holds none of the targets."""
+) -> Context:
+    """Draw one user's history, which holds none of the targets, and pair it with them."""
     history = user(rng, user_id, favourite, animals)
     while any(is_target_in(history.events, target) for target in targets):
         history = user(rng, user_id, favourite, animals)
-    return [Example(history, target, split) for target in targets]
+    return Context(history, tuple(targets), split)
 
 
 def mirrored(examples: Iterable[Example]) -> None:
@@ -152,13 +154,14 @@ def permuted(population: Population, seed: int = 0) -> Population:
     Nothing about a user predicts the targets any more, so a sound run ends at chance.
     """
     rng = random.Random(f"null-{seed}")
-    examples: list[Example] = []
+    rows: list[Context] = []
     for split in ("train", "validation", "test"):
-        rows = population.split(split)
-        targets = [row.target for row in rows]
+        own = [row for row in population.rows if row.split == split]
+        targets = [pair for row in own for pair in row.pairs]
         rng.shuffle(targets)
-        examples.extend(Example(row.history, target, split) for row, target in zip(rows, targets, strict=True))
-    return Population(f"{population.name}, permuted", tuple(examples), population.histories, population.personas)
+        dealt = iter(targets)
+        rows += [replace(row, pairs=tuple(islice(dealt, len(row.pairs)))) for row in own]
+    return Population(f"{population.name}, permuted", tuple(rows), population.histories, population.personas)
 
 
 def animal_of(sentence: str, animals: Sequence[str] = ANIMALS) -> str:

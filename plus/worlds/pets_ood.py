@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 
 from plus.prompts import INSTRUCTION, summarizer_messages
-from plus.types import Event, Example, Message, Population, Preference, Split, Turn, UserHistory
+from plus.types import Context, Event, Message, Population, Preference, Split, Turn, UserHistory
 from plus.worlds import pets, pets_talk
 
 TRAINED = (
@@ -82,11 +82,11 @@ def load(
     `test_pairs` and `seen_pairs` (validation) make two users each. The same seed gives the same rows.
     """
     rng = random.Random(f"{name}-{seed}")
-    examples: list[Example] = []
+    rows: list[Context] = []
     personas: dict[str, str] = {}
 
     def add(user_id: str, favourite: str, targets: list[Preference], split: Split, animals: Sequence[str]) -> None:
-        examples.extend(pets.rows(rng, user_id, favourite, targets, split, animals))
+        rows.append(pets.context(rng, user_id, favourite, targets, split, animals))
         personas[user_id] = pets.PERSONA.format(animal=favourite)
 
     for number in range(train_users):
@@ -105,8 +105,8 @@ def load(
             target = pets.comparison(rng, favourite, other)
             add(f"{split}-{number}-a", favourite, [target], split, animals)
             add(f"{split}-{number}-b", other, [target.swapped()], split, animals)
-    histories = {example.history.user_id: example.history for example in examples}
-    population = Population(name, tuple(examples), histories, personas)
+    histories = {row.history.user_id: row.history for row in rows}
+    population = Population(name, tuple(rows), histories, personas)
     pets.mirrored(population.split("test"))
     return population
 

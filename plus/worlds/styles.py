@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from itertools import product
 
 from plus.measures import mean
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.sources.leaks import is_target_in
-from plus.types import Event, Example, Message, Population, Preference, Split, Turn, UserHistory
+from plus.types import Context, Event, Example, Message, Population, Preference, Split, Turn, UserHistory
 from plus.worlds import pets
 
 Vector = tuple[str, ...]  # one value a trait, in the order of TRAITS
@@ -152,7 +153,7 @@ def load(
 ) -> Population:
     """Draw a population; `test_pairs` make two users each. The same seed gives the same rows."""
     rng = random.Random(f"styles-{seed}")
-    examples: list[Example] = []
+    rows: list[Context] = []
     personas: dict[str, str] = {}
 
     def add(
@@ -164,7 +165,7 @@ def load(
         history = user(own, user_id, vector, labelled, revealed)
         while any(is_target_in(history.events, target) for target in targets):
             history = user(own, user_id, vector, labelled, revealed)
-        examples.extend(Example(history, target, split) for target in targets)
+        rows.append(Context(history, tuple(targets), split))
         personas[user_id] = persona(vector)
 
     for number in range(train_users):
@@ -180,11 +181,11 @@ def load(
         revealed = rng.sample(list(TRAITS), rng.randint(1, len(TRAITS)))
         add(f"test-{number}-a", vector, [target], "test", revealed)
         add(f"test-{number}-b", twin, [target.swapped()], "test", revealed)
-    histories = {example.history.user_id: example.history for example in examples}
-    test = [example for example in examples if example.split == "test"]
+    histories = {row.history.user_id: row.history for row in rows}
+    population = Population("styles" if labelled else "styles_unlabelled", tuple(rows), histories, personas)
+    test = population.split("test")
     pets.mirrored(test)
-    name = "styles" if labelled else "styles_unlabelled"
-    return Population(name, tuple(examples), histories, personas, best_possible=best_possible(test))
+    return replace(population, best_possible=best_possible(test))
 
 
 def load_unlabelled(

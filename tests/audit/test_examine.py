@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 
 import pytest
+from support.populations import rows as rows_of
 
 import plus
 from plus.audit.examine import examine
@@ -104,7 +105,7 @@ def test_a_leaky_split_is_caught_before_anything_else_is_believed(users):
     ]
     rows = (*training, *own, *test[10:], *renamed)
     personas = {**users.personas, **{e.history.user_id: says_the_favourite(e.history) for e in renamed}}
-    leaky = Population("pets", rows, {e.history.user_id: e.history for e in rows}, personas)
+    leaky = Population("pets", rows_of(rows), {e.history.user_id: e.history for e in rows}, personas)
     found, _ = audit(leaky, Reader(), leaky.personas)
     assert found["verdict"].startswith("leaky split: of 320 test choices 10 stand in their own context")
     assert (found["leaks"]["in_context"], found["leaks"]["same_past"]) == (10, 20)
@@ -186,7 +187,7 @@ def test_labels_flip_on_styles_beside_the_oracles_rate():
 
 
 def test_what_cannot_be_audited_is_one_line(users):
-    lonely = Population("lonely", (users.split("test")[0],), {})
+    lonely = Population("lonely", rows_of(users.split("test")[:1]), {})
     with pytest.raises(EvidenceError, match="has 1 test users with a choice to predict; 2 are needed"):
         audit(lonely, Reader(), users.personas)
     with pytest.raises(EvidenceError, match=r"299 of 300 test users have no summary \(first: test-0-b\)"):

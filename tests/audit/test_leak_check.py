@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support.populations import rows as rows_of
+
 from plus.audit.leak_check import equal_pairs, leak_check, similar, similar_pairs
 from plus.types import Event, Example, Population, Preference, UserHistory
 from plus.worlds import pets, styles
@@ -34,7 +36,7 @@ def test_each_way_to_leak_is_counted_apart():
         Example(UserHistory("bob", (Event("2", "choice", pair.swapped()),)), pair, "test"),  # in its own context
         Example(UserHistory("cem", (Event("3", "message", "hello"),)), pair, "test"),  # a different past: no leak
     )
-    found = leak_check(Population("rows", rows, {}))
+    found = leak_check(Population("rows", rows_of(rows), {}))
     assert (found.in_context, found.trained_on, found.same_past, found.targets) == (1, 1, 1, 3)
     assert found.first == "user ann, 'p'"
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from support.populations import rows as rows_of
 
 from plus.audit.report import evaluate_models, write_card
 from plus.errors import EvidenceError
-from plus.types import Example, Population
+from plus.types import Population
 from plus.worlds import pets
 
 
@@ -30,7 +31,7 @@ def users() -> Population:
 
 
 def test_a_report_needs_two_test_users(users):
-    lonely = Population("lonely", (Example(users.split("test")[0].history, users.split("test")[0].target, "test"),), {})
+    lonely = Population("lonely", rows_of(users.split("test")[:1]), {})
     with pytest.raises(EvidenceError, match="has 1 test users with a choice to predict; 2 are needed"):
         evaluate_models(lonely, Reader(), users.personas)
 

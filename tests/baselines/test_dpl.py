@@ -12,9 +12,7 @@ from support.words import embeddings
 from plus.baselines.dpl import DPL, categorical, normal
 from plus.baselines.fit import fit
 from plus.models.embeddings import Embeddings, backbone
-from plus.train.dataset import contexts
-from plus.train.loop import Context
-from plus.types import Preference, UserHistory
+from plus.types import Context, Preference, UserHistory
 from plus.worlds import pets
 
 
@@ -56,6 +54,6 @@ def test_on_mirrored_tastes_it_is_at_chance_on_the_language_models_backbone(kind
     torch.manual_seed(0)
     population = pets.load(0, train_users=32, test_pairs=20)
     model = DPL(Embeddings(backbone(reward_model)), kind)
-    fit(model.parameters(), model.loss, contexts(population.split("train")), 20, users_per_step=16)
+    fit(model.parameters(), model.loss, population.contexts("train"), 20, users_per_step=16)
     margins = model.margins([example.target for example in population.split("test")])
     assert sum(0.5 if value == 0 else value > 0 for value in margins) / len(margins) == 0.5

@@ -10,7 +10,6 @@ from support.words import embeddings
 from plus.baselines.fit import fit
 from plus.baselines.vpl import VPL, annealing, past_pairs
 from plus.models.embeddings import Embeddings, backbone
-from plus.train.dataset import contexts
 from plus.types import Event, Reaction, UserHistory
 from plus.worlds import pets
 
@@ -67,7 +66,7 @@ def test_it_learns_pets_on_the_backbone_of_the_shipped_language_model(reward_mod
     table = Embeddings(backbone(reward_model))
     model = VPL(table, kl_weight=1e-4)
     fit(
-        model.parameters(), model.loss, contexts(population.split("train")), 500,
+        model.parameters(), model.loss, population.contexts("train"), 500,
         users_per_step=64, weight_decay=0.0,
     )  # fmt: skip
     test = population.split("test")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.populations import rows as rows_of
 
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import by_group, groups, per_user, scorecard, worst_decile
@@ -40,7 +41,7 @@ def test_slices_by_what_training_knew():
         Example(past, Preference("new", "x", "y"), "test"),
         Example(UserHistory("b"), Preference("p", "x", "z"), "test"),
     ]
-    names = groups(Population("rows", (known, *test), {}), test)
+    names = groups(Population("rows", rows_of((known, *test)), {}), test)
     assert names == ["known users, new topics", "new users, known topics"]
     found = by_group(made({"a": [1, -1], "b": [1, 1]}, names[0]) + made({"c": [1]}, names[1]) + made({"d": [1]}))
     assert {name: (i.mean, i.users, i.targets) for name, i in found.items()} == {names[0]: (0.75, 2, 4), names[1]: (1.0, 1, 1)}  # fmt: skip

@@ -16,7 +16,7 @@ from plus.models.event_reader import EventReader
 from plus.models.extractive import ExtractiveSummarizer, draw, log_probability
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.types import Event, Preference, Reaction, UserHistory
+from plus.types import Context, Event, Preference, Reaction, UserHistory
 
 TOPIC = "What do you think?"
 SCORES = torch.tensor([[math.log(1.0), math.log(2.0), math.log(5.0)]])
@@ -90,7 +90,7 @@ def test_in_use_the_best_scored_events_are_written():
     assert summarizer.summarize([]) == []
 
 
-def population(seed: int, users: int) -> list[loop.Context]:
+def population(seed: int, users: int) -> list[Context]:
     """Each user is of one of two parties; one of six past votes tells which, and it decides the targets."""
     rng, rows = Random(seed), []
     for number in range(users):
@@ -99,7 +99,7 @@ def population(seed: int, users: int) -> list[loop.Context]:
         events = rng.sample([*votes, vote("the party is right", left)], 6)
         pair = Preference(TOPIC, "build the bridge", "keep the ferry")
         history = UserHistory(f"{seed}-{number}", tuple(events))
-        rows.append(loop.Context(history, (pair if left else pair.swapped(),)))
+        rows.append(Context(history, (pair if left else pair.swapped(),)))
     return rows
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from plus.train.loop import Context
-from plus.types import Event, Preference, UserHistory
+from plus.types import Context, Event, Preference, UserHistory
 
 LEFT = Preference("q", "build the bridge", "keep the ferry")
 

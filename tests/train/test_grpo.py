@@ -18,7 +18,7 @@ from plus.train.trainer import PLUSTrainer
 def trained(tmp_path, base, reward_model, **options) -> tuple[PLUSTrainer, list[int]]:
     """One real step, and the tokens that the summarizer was fed in each pass."""
     trainer = PLUSTrainer(
-        base.model, reward_model, config(tmp_path, **options), dataset(population().split("train"), base),
+        base.model, reward_model, config(tmp_path, **options), dataset(population().contexts("train"), base),
         processing_class=base.tokenizer,
     )  # fmt: skip
     trainer.sharing.start([[3, 4, 5, 6], [7, 8, 9]])

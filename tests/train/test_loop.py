@@ -13,7 +13,7 @@ from plus.models.reward_model import RewardModel
 from plus.resources import shipped
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.train.dataset import contexts
+from plus.types import Context
 from plus.worlds import pets
 
 
@@ -39,7 +39,7 @@ def test_policy_loss_on_worked_numbers():
 
 
 def test_batches_use_every_context_before_any_comes_again():
-    rows = [loop.Context(example.history, ()) for example in pets.load(0, 5, 1, 1).split("train")]
+    rows = [Context(example.history, ()) for example in pets.load(0, 5, 1, 1).split("train")]
     batches = loop.shuffled(rows, 2, seed=0)
     seen = [context.history.user_id for _ in range(5) for context in next(batches)]
     assert sorted(seen[:5]) == sorted(seen[5:]) == sorted(row.history.user_id for row in rows)
@@ -64,7 +64,7 @@ def test_the_plain_loop_learns_what_users_prefer(base, seed):
     def sampler(batch, num_generations):
         return base.sample(batch, num_generations, reference)
 
-    loop.train(sampler, optimizer, coadaptation, contexts(users.split("train")), max_steps=25, seed=seed)
+    loop.train(sampler, optimizer, coadaptation, users.contexts("train"), max_steps=25, seed=seed)
     summaries = dict(zip(histories, base.summarize(list(histories.values())), strict=True))
     said = faithfulness(summaries, histories.values(), pets.claims, pets.traits, pets.favourite_of)
     controls, _ = accuracies(reward_model, test, summaries)
@@ -77,13 +77,13 @@ def test_the_plain_loop_learns_what_users_prefer(base, seed):
 
 def test_a_context_is_cut_anew_each_time_and_other_texts_are_read_without_reward(base, reward_model):
     """`redraw` is asked for every context of every batch; `also_read` texts enter the loss alone."""
-    rows = contexts(pets.load(0, 4, 2, 1).split("train"))
+    rows = pets.load(0, 4, 2, 1).contexts("train")
     coadaptation = CoAdaptation(reward_model, torch.optim.SGD(reward_model.model.parameters(), lr=0.0))
     asked, read = [], []
 
     def redraw(context):
         asked.append(context.history.user_id)
-        return loop.Context(context.history, context.pairs[:1])
+        return Context(context.history, context.pairs[:1])
 
     def also_read(histories):
         read.append(len(histories))

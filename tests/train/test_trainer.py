@@ -14,7 +14,7 @@ from plus.models.logprobs import completion_logprobs
 from plus.models.text import encode
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.train.dataset import contexts, dataset, in_training_order
+from plus.train.dataset import dataset, in_training_order
 from plus.train.trainer import PLUSTrainer, coadaptation
 
 
@@ -26,8 +26,8 @@ def test_a_step_of_the_trainer_equals_a_step_of_the_loop(tmp_path, base, reward_
     reward_model.model.double()
     args = config(tmp_path, seed=seed, max_grad_norm=0.0, **options)
     twin_summarizer, twin_reward_model = copy.deepcopy(base), copy.deepcopy(reward_model)
-    examples = population().split("train")
-    trainer = PLUSTrainer(base.model, reward_model, args, dataset(examples, base), processing_class=base.tokenizer)
+    contexts = population().contexts("train")
+    trainer = PLUSTrainer(base.model, reward_model, args, dataset(contexts, base), processing_class=base.tokenizer)
     recorder = Recorder()
     trainer.add_callback(recorder)
     reward_gradients = record_gradients(trainer.coadaptation)
@@ -48,7 +48,7 @@ def test_a_step_of_the_trainer_equals_a_step_of_the_loop(tmp_path, base, reward_
             reference_NT, _ = completion_logprobs(trainer.ref_model, ids_NL, attention_NL, mask_NT.shape[1])
         return [row.text for row in rows], logprobs_NT, reference_NT, mask_NT
 
-    by_user = {context.history.user_id: context for context in contexts(examples)}
+    by_user = {context.history.user_id: context for context in contexts}
     taken = [by_user[rows[number].user_id] for number in range(0, 16, 4)]
     twin = coadaptation(twin_reward_model, args)
     twin_reward_gradients = record_gradients(twin)
@@ -98,7 +98,7 @@ def match_rows(inputs, summarizer, rows) -> list[int]:
         text.strip() for text in summarizer.tokenizer.batch_decode(inputs["completion_ids"], skip_special_tokens=True)
     ]
     prompts = [ids[mask.bool()].tolist() for ids, mask in zip(inputs["prompt_ids"], inputs["prompt_mask"], strict=True)]
-    histories = {context.history.user_id: context.history for context in contexts(population().split("train"))}
+    histories = {context.history.user_id: context.history for context in population().contexts("train")}
     free, order = set(range(len(rows))), []
     for row in rows:
         (prompt,) = encode(summarizer.tokenizer, [summarizer.messages(histories[row.user_id])], generate=True)
@@ -122,7 +122,7 @@ def test_both_networks_move_and_the_reference_does_not(tmp_path, base, reward_mo
         base.model,
         reward_model,
         config(tmp_path, max_steps=2),
-        dataset(population().split("train"), base),
+        dataset(population().contexts("train"), base),
         processing_class=base.tokenizer,
     )
     trainer.train()
@@ -140,7 +140,7 @@ def test_stock_grpo_with_an_eval_set_moves_no_reward_model_weight_in_evaluation(
         num_generations=4, per_device_train_batch_size=16, per_device_eval_batch_size=8, max_completion_length=16, beta=0.0, save_strategy="no",
     )  # fmt: skip
     trainer = GRPOTrainer(
-        base.model, reward, args, train_dataset=dataset(users.split("train"), base), eval_dataset=dataset(users.split("test"), base), processing_class=base.tokenizer,
+        base.model, reward, args, train_dataset=dataset(users.contexts("train"), base), eval_dataset=dataset(users.contexts("test"), base), processing_class=base.tokenizer,
     )  # fmt: skip
     before = snapshot(reward_model.model)
     measured = trainer.evaluate()
@@ -149,14 +149,14 @@ def test_stock_grpo_with_an_eval_set_moves_no_reward_model_weight_in_evaluation(
     trainer.train()
     assert reward.updates == 2 and not same(before, snapshot(reward_model.model))
     # The planted fault: evaluation rows that call themselves training rows do move it.
-    planted = dataset(users.split("test"), base).map(lambda row: {"split": "train"})
+    planted = dataset(users.contexts("test"), base).map(lambda row: {"split": "train"})
     before = snapshot(reward_model.model)
     trainer.evaluate(planted)
     assert not same(before, snapshot(reward_model.model))
 
 
 def test_rows_come_once_each_before_any_comes_again_and_the_seed_fixes_them(base):
-    rows = dataset(population().split("train"), base)
+    rows = dataset(population().contexts("train"), base)
     order = in_training_order(rows, 20, seed=1)["user_id"]
     assert sorted(order[:8]) == sorted(rows["user_id"]) == sorted(order[8:16])
     assert order[:8] != order[8:16]

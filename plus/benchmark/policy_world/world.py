@@ -27,9 +27,8 @@ from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goal, Goals, RewardFunction
 from plus.policy.rewards_file import with_summary
 from plus.train.coadapt import CoAdaptation
-from plus.train.loop import Context
 from plus.train.reward_only import train_reward_model
-from plus.types import Preference, UserHistory
+from plus.types import Context, Preference, UserHistory
 from plus.worlds import replies
 from plus.worlds.replies import User
 
