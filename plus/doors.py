@@ -21,7 +21,9 @@ PUBLIC = {
     "demo": "plus.recipes:demo",
     "ingest": "plus.feedback.ingest:ingest",
     "load": "plus.models.run:load",
+    "pairs": "plus.signals.find_pairs:find_pairs",
     "personalize": "plus.serve.personalize:personalize",
+    "signals": "plus.signals.find:find_signals",
     "train": "plus.recipes:train",
 }
 # Module path of an earlier version -> today's.

@@ -20,7 +20,7 @@ from plus.signals.head import CLASSES, SignalHead
 
 def main(folder: Path, cache: Path | None = None) -> None:
     encode = minilm()
-    written, embeddings = fit_head.rows(folder), Embeddings(encode, cache)
+    written, embeddings = fit_head.training_rows(folder), Embeddings(encode, cache)
     weights, unseen_NK = fit_head.fit(written, embeddings)
     save_file(
         {name: value.contiguous() for name, value in weights.items()},
@@ -33,7 +33,7 @@ def main(folder: Path, cache: Path | None = None) -> None:
         right = sum(CLASSES[unseen_NK[number].argmax()] == written[number].label for number in mine)
         print(f"  {author:<12} {len(mine):>5} rows, {right / len(mine):.3f} right")
     test = fit_head.test_rows(folder)
-    made = SignalHead(encode, weights).probabilities([row.seen for row in test])
+    made = SignalHead(encode, weights).probabilities([row.context for row in test])
     show("test, base rates of logs", [row.label for row in test], made.argmax(1).tolist())
     print(f"temperature {weights['temperature'].item():.2f}")
 

@@ -19,7 +19,6 @@ from plus.cli import (
     ingest,
     judge,
     love,
-    pairs,
     policy,
     profile,
     prompt,
@@ -56,7 +55,7 @@ app.command("import", context_settings=EITHER)(export.import_)
 app.command(context_settings=EITHER)(ingest.ingest)
 app.command(context_settings=EITHER)(signals.signals)
 app.command(context_settings=EITHER)(love.love)
-app.command(context_settings=EITHER)(pairs.pairs)
+app.command(context_settings=EITHER)(signals.pairs)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 app.command(context_settings=EITHER)(prompt.prompt)

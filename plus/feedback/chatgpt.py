@@ -44,11 +44,13 @@ def _message(message: Any, state: ParseState) -> LogMessage | None:
     if not isinstance(message, dict):
         return None
     author, content, about = message.get("author"), message.get("content"), message.get("metadata")
+    # Calls of tools and their results have another recipient or role.
     role = author.get("role") if isinstance(author, dict) else None
     if role not in ("user", "assistant") or message.get("recipient") not in (None, "all"):
         return None
     if isinstance(about, dict) and about.get("is_visually_hidden_from_conversation"):
         return None
+    # Thoughts, reasoning and browsing have content types of their own.
     if isinstance(content, dict) and content.get("content_type") not in _SHOWN:
         return None
     text = message_text(content, state)

@@ -104,6 +104,7 @@ def reactions(
     if asked is None:
         state.drop("reactions to an answer that nothing was asked before")
         return
+    # The id holds the label or the text, so a changed thumb or comment is a new event.
     name = message.id or name
     if message.rating is not None:
         reaction = Reaction(asked.content, message.content, message.rating, earlier)
@@ -176,6 +177,7 @@ def _weak_pair(
         state.drop("abandoned branches without another answer")
         return
     kind = "edited" if left[0].role == "user" else "regenerated"
+    # An edited question is compared under the question that was kept.
     asked, earlier = last_question([*before, *(message for message in kept[:1] if message.role == "user")])
     chosen, rejected = first_answer(kept), first_answer(left)
     if asked is None or not chosen or not rejected or chosen == rejected:

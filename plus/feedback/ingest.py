@@ -110,6 +110,7 @@ def ingest(
     """
     if dropped_to is not None and dropped_to.exists():
         raise SourceError(f"{dropped_to} is there already and is not overwritten; give another --dropped_to")
+    # 1. Formats, before anything is written.
     known = find_logs(map(Path, files))
     with ExitStack() as stack:
         counts = LogCounts()
@@ -118,6 +119,7 @@ def ingest(
             counts.dropped = DropLog(
                 lambda reason, where: print(json.dumps({"where": where, "reason": reason}), file=file)
             )
+        # 2. Events, streamed into the store.
         opened = store if isinstance(store, Store) else stack.enter_context(store())
         with on_step("reading"):
             added = opened.add_events(entries(known, counts, user_id))
@@ -129,6 +131,7 @@ def find_logs(sources: Iterable[Path]) -> dict[Path, str]:
     known: dict[Path, str] = {}
     for source in sources:
         if source.is_dir():
+            # Exports hold other files too, which are no error.
             inside = sorted(path for path in source.rglob("*") if path.name.endswith(ENDINGS) and path.is_file())
             found = {path: name for path in inside if (name := _format(path)[0])}
             if not found:
@@ -199,6 +202,7 @@ def _read(name: str, row: dict[str, Any], state: ParseState, last: LastReactions
     except UnusableError as error:
         state.drop(str(error))
         return []
+    # A row of detached reactions may rightly hold no event; any other has to.
     if not found and FORMATS[name].detached is None:
         state.drop("rows in which no user does anything")
     return found
@@ -218,6 +222,7 @@ def _collect_reactions(path: Path, last: LastReactions, counts: LogCounts) -> No
             reaction = None
         if reaction is not None:
             last.add(reaction, state.where)
+        # The file of scores is not read for events, so what is left out is counted here.
         elif name == "langfuse_scores":
             counts.dropped.add("scores that are an evaluator's, or neither yes nor no", state.where)
 

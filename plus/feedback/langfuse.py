@@ -61,6 +61,7 @@ def read(row: Mapping[str, Any], state: ParseState, last: LastReactions) -> Iter
     """Read the exchange of one trace or observation and the reaction to it. Raises UnusableError."""
     if str(row.get("type", "GENERATION")).upper() not in ("GENERATION", "AGENT", "CHAIN", "SPAN"):
         raise UnusableError("observations that are no answer of a model")
+    # 1. User, time and messages of the row.
     metadata = row.get("metadata")
     inside = metadata if isinstance(metadata, dict) else {}
     user_id = state.user(_first(row, "userId", "user_id"), inside.get("user_id"), inside.get("userId"))
@@ -72,6 +73,7 @@ def read(row: Mapping[str, Any], state: ParseState, last: LastReactions) -> Iter
     if not any(message.role == "user" for message in talk):
         raise UnusableError("rows in which no user says anything")
     session = id_text(_first(row, "sessionId", "session_id"))
+    # 2. Its reaction is one to the last answer, under the id of the row.
     if talk[-1].role == "assistant":
         talk[-1] = talk[-1]._replace(id=id_text(row["id"]))
         if (found := _reaction(row, state, last)) is not None:
@@ -81,6 +83,7 @@ def read(row: Mapping[str, Any], state: ParseState, last: LastReactions) -> Iter
 
 def _reaction(row: Mapping[str, Any], state: ParseState, last: LastReactions) -> DetachedReaction | None:
     """Find the score of a row: one from a file of scores, else the last one in the row's own column."""
+    # A score of the observation wins over one of its trace.
     for name in (row.get("id"), _first(row, "trace_id", "traceId")):
         if (found := last.take(id_text(name))) is not None:
             return found
@@ -90,6 +93,7 @@ def _reaction(row: Mapping[str, Any], state: ParseState, last: LastReactions) ->
         if rating is None:
             state.drop("scores that are neither yes nor no")
             continue
+        # The last score wins, as with scores in a file.
         if found is not None:
             state.drop(OVERRULED)
         found = DetachedReaction("", rating, None, _comment(value))

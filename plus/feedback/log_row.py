@@ -16,6 +16,7 @@ _ROLES = {
     **dict.fromkeys(("user", "human", "prompter", "customer"), "user"),
     **dict.fromkeys(("assistant", "gpt", "model", "bot", "chatbot", "ai", "chatgpt"), "assistant"),
 }  # fmt: skip
+# Thumbs in lower case, with blanks for dashes: so " 1" is -1.
 _UP = ("up", "thumbs up", "thumb up", "like", "liked", "love", "positive", "good", "true", "yes", "1")
 _DOWN = ("down", "thumbs down", "thumb down", "dislike", "disliked", "negative", "bad", "false", "no", "0", " 1")
 _THUMBS = {**dict.fromkeys(_UP, True), **dict.fromkeys(_DOWN, False)}
@@ -55,6 +56,7 @@ class ParseState:
     def user(self, *candidates: Any) -> str:
         """Return the first candidate that is an id, else the default user. Raises UnusableError when there is none."""
         for value in candidates:
+            # A table with gaps turns whole numbers into floats.
             if isinstance(value, float) and value.is_integer():
                 value = int(value)
             if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
@@ -99,11 +101,13 @@ def parse_message(message: Any, state: ParseState, time: float | None = None) ->
     role = message.get("role", message.get("from"))
     if not isinstance(role, str):
         raise UnusableError("rows with a message without a role")
+    # Tools, systems, and messages without text are not shown to a user.
     if role.lower() not in _ROLES:
         return None
     text = message_text(message.get("content", message.get("value")), state)
     if not text.strip():
         return None
+    # Its own time wins over the row's.
     stated = next((message[c] for c in ("timestamp", "created_at", "create_time") if message.get(c) is not None), None)
     sent = time if stated is None else state.time(stated)
     return LogMessage(_ROLES[role.lower()], text, id_text(message.get("id")), sent)
@@ -113,6 +117,7 @@ def message_text(content: Any, state: ParseState) -> str:
     """Join the text parts of a message's content; other parts are counted as dropped. Raises UnusableError."""
     if content is None:
         return ""
+    # ChatGPT holds {content_type, parts}, OpenAI a list of parts, others text.
     if isinstance(content, dict):
         content = content.get("parts") or [content]
     if not isinstance(content, list):

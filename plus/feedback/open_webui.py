@@ -57,6 +57,7 @@ def detached_reaction(row: Mapping[str, Any], state: ParseState) -> DetachedReac
 
 def read_feedback(row: Mapping[str, Any], state: ParseState, last: LastReactions) -> Iterator[Entry]:
     """Read reaction and remark of one feedback; nothing where a later one overrules it. Raises UnusableError."""
+    # Of several feedbacks to one message only the last is read.
     user_id = state.user(row.get("user_id"))
     reaction = detached_reaction(row, state)
     if reaction is None:

@@ -122,6 +122,7 @@ def _item(window: _Window) -> tuple[Any, int]:
         try:
             return _decode(window.text, window.at)
         except json.JSONDecodeError as error:
+            # A fault at the end of the text may only be the end of what has been read.
             cut = error.msg.startswith("Unterminated string") or error.pos >= len(window.text) - _NEAR_END
             if not (cut and window.grow()):
                 return None, 0

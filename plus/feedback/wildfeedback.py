@@ -114,6 +114,7 @@ def _labelled(talk: Any, origin: Origin, time: float | None, state: ParseState) 
         parsed = parse_message(message, state, time)
         if parsed is None:
             continue
+        # A turn with one of both labels rates the answer before it.
         satisfied, dissatisfied = bool(message.get("sat")), bool(message.get("dsat"))
         rates_answer = parsed.role == "user" and messages and messages[-1].role == "assistant"
         if rates_answer and satisfied != dissatisfied:

@@ -1,6 +1,6 @@
-"""The 9 + 9 rubrics of satisfaction and dissatisfaction (WildFeedback, arXiv 2408.15549), and the words that plainly show one.
+"""Rubrics of satisfaction and dissatisfaction, 9 each (WildFeedback, arXiv 2408.15549), and a rule for each.
 
-A pattern is for the plain cases only: what a person would label at a glance. Probabilities are set by hand, not fitted.
+A rule covers plain cases only, those that a person would label at a glance. Probabilities are set by hand, not fitted.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ SATISFIED, DISSATISFIED = tuple(MEANING_SATISFIED), tuple(MEANING_DISSATISFIED)
 
 
 class Rule(NamedTuple):
-    """Words that show a rubric, and how sure they make one."""
+    """Pattern of words that show a rubric, and the probability of the label where it matches."""
 
     rubric: str
     pattern: re.Pattern[str]
@@ -46,27 +46,122 @@ def _rule(rubric: str, probability: float, pattern: str) -> Rule:
     return Rule(rubric, re.compile(pattern, re.IGNORECASE), probability)
 
 
-_IT = r"(?:that|this|it|your (?:answer|response|reply|code|explanation|version)|the (?:answer|response|code|result|output))"
+# Parts that several rules share: the answer, "is", and words of degree.
+_IT = (
+    r"(?:that|this|it|your (?:answer|response|reply|code|explanation|version)|"
+    r"the (?:answer|response|code|result|output))"
+)
 _IS = r"(?:\s+is|'s|\s+was|\s+looks|\s+sounds|\s+seems)"
-_VERY = r"(?:\s+(?:so|very|really|just|still|also|absolutely|pretty|quite|all|completely|totally|much|way|even|a bit|a little|kind of|far))*"
+_VERY = (
+    r"(?:\s+(?:so|very|really|just|still|also|absolutely|pretty|quite|all|completely|totally|much|way|even|"
+    r"a bit|a little|kind of|far))*"
+)
 
 RULES = (
-    _rule("gratitude", 0.9, r"\b(?<!no )(?:thanks|thank you|thx|ty so much|much appreciated|i appreciate (?:it|that|this|your)|cheers,? mate)\b"),
-    _rule("learning", 0.85, r"\b(?:i (?:get|see|understand) (?:it )?now|now i (?:get|see|understand)|i didn'?t know (?:that|this)|til\b|that (?:makes sense|clears (?:it|that|things) up)|i(?:'ve| have)? learned|good to know|oh,? i see)\b"),
-    _rule("compliance", 0.85, r"\b(?:that worked|it works?(?: now| perfectly| great)|works (?:now|perfectly|great|like a charm|fine)|i(?:'ll| will) (?:try|do|use|go with) (?:that|this|it|your)|i (?:tried|followed|used) (?:it|that|your \w+),? and it work(?:s|ed)|solved (?:it|my problem|the problem))\b"),
-    _rule("praise", 0.88, rf"(?:(?<!not )(?<!n't )\b(?:perfect|excellent|awesome|amazing|brilliant|fantastic|wonderful|well done|great (?:job|work|answer|explanation|idea)|good (?:job|bot|answer|work|explanation)|nice (?:one|work|job)|love (?:it|this|that)|exactly what i (?:wanted|needed|was looking for)|you(?:'re| are) (?:the best|so helpful|a genius|a lifesaver))\b|\b{_IT}{_IS}{_VERY}\s+(?:great|perfect|helpful|beautiful|lovely|useful|clear|amazing|good)\b)"),
-    _rule("humour", 0.7, r"(?:\b(?:lol|lmao|rofl|ha(?:ha)+h?|hehe+|you(?:'re| are) (?:so )?funny|that made me laugh)\b|[😂🤣😄])"),
-    _rule("acknowledgement", 0.6, r"^\W*(?:ok(?:ay)?|got it|sure|alright|great|nice|cool|good|understood|right|sounds good|fair enough|yes,? exactly)\W*$"),
-    _rule("positive closure", 0.8, r"\b(?:that(?:'s| is| will be) all(?: i needed)?(?: for (?:now|today))?|have a (?:good|great|nice|lovely) (?:day|one|evening|night|weekend)|(?:good)?bye\b(?! bye)|see you (?:later|tomorrow|soon)|talk (?:to you )?(?:later|soon|tomorrow))"),
-    _rule("getting there", 0.65, r"\b(?:(?:much |a lot |way |that'?s |even )better(?: now)?(?! than before it| if| to)|closer(?: to what)?|almost (?:there|right|perfect)|getting (?:there|closer)|good start|on the right track)\b"),
-    _rule("personal details", 0.55, r"\b(?:my (?:wife|husband|son|daughter|mom|mum|dad|boss|dog|cat|kids|girlfriend|boyfriend) (?:will|would|is going to|loves?|loved|laughed|is so)|you remind me of|i feel (?:so much )?better)\b"),
-    _rule("negative feedback", 0.9, rf"(?:\b(?:useless|terrible|horrible|awful|garbage|rubbish|this sucks|you suck|stupid (?:bot|ai|answer)|disappoint(?:ed|ing)|waste of (?:my )?time|wtf|not (?:helpful|good|useful|great|what i (?:asked|wanted|meant|need(?:ed)?)|it|right)|(?:doesn'?t|didn'?t|does not|did not|isn'?t|won'?t) (?:help(?:ful)?|work(?:ing)?|make (?:any )?sense)|still (?:not|no|doesn'?t|wrong|broken|fails|the same))\b|\bi (?:don'?t|do not|didn'?t) like (?:it|that|this|any|the)\b|\b{_IT}{_IS}{_VERY}\s+(?:bad|useless|broken|nonsense|horrible)\b|^\W*(?:no|nope|bad)\W*$)"),
-    _rule("revision request", 0.8, r"\b(?:(?:try|do (?:it|this|that)|start|write it|answer|read (?:it|my \w+|the \w+)) (?:again|over)|re-?(?:do|write|phrase|generate|word) (?:it|this|that|the)|(?:please )?(?:fix|correct|revise|redo) (?:it|that|your)\b|i (?:said|asked|meant|already (?:told|said|asked))|as i (?:said|asked)|another (?:try|attempt)|change it (?:back|to))\b"),
-    _rule("factual error", 0.9, rf"(?:\b(?:you(?:'re| are| got (?:it|that|this))|{_IT}{_IS}){_VERY}\s+(?:wrong|incorrect|not (?:true|correct|right|accurate)|false|mistaken|untrue|made up|hallucinat\w+)\b|\b(?:that|this|it) ?isn'?t (?:true|correct|right|accurate)\b|\byou (?:made (?:a|an|that|it) (?:mistake|error|up)|are (?:lying|making (?:that|it|this) up)|miscalculated|hallucinated)|^\W*(?:wrong|incorrect)\b|\bthere (?:is|are) no such\b)"),
-    _rule("unrealistic expectation", 0.7, r"\b(?:why (?:can'?t|won'?t|don'?t|couldn'?t) you(?: just)?|you (?:should|must) be able to|i thought you could|you(?:'re| are) supposed to (?:be able|know|access|see)|just (?:open|browse|access|look at) the (?:link|site|file|web))\b"),
-    _rule("no engagement", 0.7, r"(?:\b(?:never ?mind|forget it|forget about it|whatever|i give up|i(?:'ll| will) (?:do it myself|ask (?:someone|somebody) else|google it)|this is (?:pointless|going nowhere)|stop (?:it|talking|answering))\b)"),
-    _rule("ignored", 0.85, r"\b(?:you (?:ignored|forgot|missed|skipped|left out|didn'?t (?:answer|read|use|follow|include|do|address|listen|even)|did not (?:answer|read|use|follow|include|do|address|listen)|keep (?:ignoring|repeating|doing|saying|using))|i (?:told|asked) you (?:not )?to|that(?:'s| is)(?: not|n'?t) what i (?:asked|said|meant)|not what i asked|answer (?:my|the) question)\b"),
-    _rule("lower quality", 0.75, r"\b(?:(?:was|were|used to be|did) (?:much |a lot |so much |way )?(?:better|smarter)(?: before| last| the first)?|(?:got|getting|is|it'?s|that'?s|become|even) (?:much |a lot |so much |way )?worse|the (?:first|previous|last|old|earlier) (?:one|version|answer|draft) was (?:much |way )?(?:better|nicer|clearer)|you(?:'ve| have)? (?:gotten|become|got) (?:dumber|worse|lazy|lazier))\b"),
-    _rule("insufficient detail", 0.7, rf"(?:\b(?:too (?:short|vague|general|generic|brief|shallow|superficial)|more (?:detail(?:s|ed)?|specific|in[- ]depth|depth)|(?:not|isn'?t) (?:detailed|specific|long|deep) enough|be (?:more )?specific|elaborate (?:on|more)|go deeper|(?:needs?|lacks?|missing) (?:more )?(?:details?|examples?))\b|\b{_IT}{_IS}{_VERY}\s+(?:short|vague|incomplete)\b)"),
-    _rule("style", 0.75, r"(?:\b(?:too (?:long|wordy|verbose|formal|informal|casual|complicated|complex|robotic|technical|cheesy|flowery|repetitive|many words)|(?:sounds?|reads) (?:like (?:a|an) (?:robot|ai|advert\w*)|robotic|unnatural|stiff)|(?:make|keep) (?:it|this|that) (?:shorter|simpler|more (?:casual|formal|concise|natural|human|friendly)|less (?:formal|wordy))|(?:more|be) concise|(?:shorter|simpler),? please|less (?:formal|wordy|verbose|flowery)|stop (?:using|with the) (?:emojis?|bullet|lists)|no (?:emojis?|bullet points?) please|don'?t use (?:emojis?|bullet|lists|so many))\b)"),
+    _rule("gratitude", 0.9, (
+        r"\b(?<!no )(?:thanks|thank you|thx|ty so much|much appreciated|i appreciate (?:it|that|this|your)|"
+        r"cheers,? mate)\b"
+    )),
+    _rule("learning", 0.85, (
+        r"\b(?:i (?:get|see|understand) (?:it )?now|now i (?:get|see|understand)|i didn'?t know (?:that|this)|"
+        r"til\b|that (?:makes sense|clears (?:it|that|things) up)|i(?:'ve| have)? learned|good to know|"
+        r"oh,? i see)\b"
+    )),
+    _rule("compliance", 0.85, (
+        r"\b(?:that worked|it works?(?: now| perfectly| great)|works (?:now|perfectly|great|like a charm|fine)|"
+        r"i(?:'ll| will) (?:try|do|use|go with) (?:that|this|it|your)|"
+        r"i (?:tried|followed|used) (?:it|that|your \w+),? and it work(?:s|ed)|"
+        r"solved (?:it|my problem|the problem))\b"
+    )),
+    _rule("praise", 0.88, (
+        rf"(?:(?<!not )(?<!n't )\b(?:perfect|excellent|awesome|amazing|brilliant|fantastic|wonderful|well done|"
+        rf"great (?:job|work|answer|explanation|idea)|good (?:job|bot|answer|work|explanation)|"
+        rf"nice (?:one|work|job)|love (?:it|this|that)|exactly what i (?:wanted|needed|was looking for)|"
+        rf"you(?:'re| are) (?:the best|so helpful|a genius|a lifesaver))\b|"
+        rf"\b{_IT}{_IS}{_VERY}\s+(?:great|perfect|helpful|beautiful|lovely|useful|clear|amazing|good)\b)"
+    )),
+    _rule("humour", 0.7, (
+        r"(?:\b(?:lol|lmao|rofl|ha(?:ha)+h?|hehe+|you(?:'re| are) (?:so )?funny|that made me laugh)\b|[😂🤣😄])"
+    )),
+    _rule("acknowledgement", 0.6, (
+        r"^\W*(?:ok(?:ay)?|got it|sure|alright|great|nice|cool|good|understood|right|sounds good|fair enough|"
+        r"yes,? exactly)\W*$"
+    )),
+    _rule("positive closure", 0.8, (
+        r"\b(?:that(?:'s| is| will be) all(?: i needed)?(?: for (?:now|today))?|"
+        r"have a (?:good|great|nice|lovely) (?:day|one|evening|night|weekend)|(?:good)?bye\b(?! bye)|"
+        r"see you (?:later|tomorrow|soon)|talk (?:to you )?(?:later|soon|tomorrow))"
+    )),
+    _rule("getting there", 0.65, (
+        r"\b(?:(?:much |a lot |way |that'?s |even )better(?: now)?(?! than before it| if| to)|"
+        r"closer(?: to what)?|almost (?:there|right|perfect)|getting (?:there|closer)|good start|"
+        r"on the right track)\b"
+    )),
+    _rule("personal details", 0.55, (
+        r"\b(?:my (?:wife|husband|son|daughter|mom|mum|dad|boss|dog|cat|kids|girlfriend|boyfriend) (?:will|"
+        r"would|is going to|loves?|loved|laughed|is so)|you remind me of|i feel (?:so much )?better)\b"
+    )),
+    _rule("negative feedback", 0.9, (
+        rf"(?:\b(?:useless|terrible|horrible|awful|garbage|rubbish|this sucks|you suck|"
+        rf"stupid (?:bot|ai|answer)|disappoint(?:ed|ing)|waste of (?:my )?time|wtf|"
+        rf"not (?:helpful|good|useful|great|what i (?:asked|wanted|meant|need(?:ed)?)|it|right)|"
+        rf"(?:doesn'?t|didn'?t|does not|did not|isn'?t|won'?t) (?:help(?:ful)?|work(?:ing)?|"
+        rf"make (?:any )?sense)|still (?:not|no|doesn'?t|wrong|broken|fails|the same))\b|"
+        rf"\bi (?:don'?t|do not|didn'?t) like (?:it|that|this|any|the)\b|"
+        rf"\b{_IT}{_IS}{_VERY}\s+(?:bad|useless|broken|nonsense|horrible)\b|^\W*(?:no|nope|bad)\W*$)"
+    )),
+    _rule("revision request", 0.8, (
+        r"\b(?:(?:try|do (?:it|this|that)|start|write it|answer|read (?:it|my \w+|the \w+)) (?:again|over)|"
+        r"re-?(?:do|write|phrase|generate|word) (?:it|this|that|the)|"
+        r"(?:please )?(?:fix|correct|revise|redo) (?:it|that|your)\b|"
+        r"i (?:said|asked|meant|already (?:told|said|asked))|as i (?:said|asked)|another (?:try|attempt)|"
+        r"change it (?:back|to))\b"
+    )),
+    _rule("factual error", 0.9, (
+        rf"(?:\b(?:you(?:'re| are| got (?:it|that|this))|{_IT}{_IS}){_VERY}\s+(?:wrong|incorrect|"
+        rf"not (?:true|correct|right|accurate)|false|mistaken|untrue|made up|hallucinat\w+)\b|"
+        rf"\b(?:that|this|it) ?isn'?t (?:true|correct|right|accurate)\b|"
+        rf"\byou (?:made (?:a|an|that|it) (?:mistake|error|up)|are (?:lying|making (?:that|it|this) up)|"
+        rf"miscalculated|hallucinated)|^\W*(?:wrong|incorrect)\b|\bthere (?:is|are) no such\b)"
+    )),
+    _rule("unrealistic expectation", 0.7, (
+        r"\b(?:why (?:can'?t|won'?t|don'?t|couldn'?t) you(?: just)?|you (?:should|must) be able to|"
+        r"i thought you could|you(?:'re| are) supposed to (?:be able|know|access|see)|"
+        r"just (?:open|browse|access|look at) the (?:link|site|file|web))\b"
+    )),
+    _rule("no engagement", 0.7, (
+        r"(?:\b(?:never ?mind|forget it|forget about it|whatever|i give up|"
+        r"i(?:'ll| will) (?:do it myself|ask (?:someone|somebody) else|google it)|"
+        r"this is (?:pointless|going nowhere)|stop (?:it|talking|answering))\b)"
+    )),
+    _rule("ignored", 0.85, (
+        r"\b(?:you (?:ignored|forgot|missed|skipped|left out|"
+        r"didn'?t (?:answer|read|use|follow|include|do|address|listen|even)|"
+        r"did not (?:answer|read|use|follow|include|do|address|listen)|"
+        r"keep (?:ignoring|repeating|doing|saying|using))|i (?:told|asked) you (?:not )?to|"
+        r"that(?:'s| is)(?: not|n'?t) what i (?:asked|said|meant)|not what i asked|"
+        r"answer (?:my|the) question)\b"
+    )),
+    _rule("lower quality", 0.75, (
+        r"\b(?:(?:was|were|used to be|did) (?:much |a lot |so much |way )?(?:better|smarter)(?: before| last|"
+        r" the first)?|(?:got|getting|is|it'?s|that'?s|become|even) (?:much |a lot |so much |way )?worse|"
+        r"the (?:first|previous|last|old|earlier) (?:one|version|answer|draft) was (?:much |way )?(?:better|"
+        r"nicer|clearer)|you(?:'ve| have)? (?:gotten|become|got) (?:dumber|worse|lazy|lazier))\b"
+    )),
+    _rule("insufficient detail", 0.7, (
+        rf"(?:\b(?:too (?:short|vague|general|generic|brief|shallow|superficial)|"
+        rf"more (?:detail(?:s|ed)?|specific|in[- ]depth|depth)|"
+        rf"(?:not|isn'?t) (?:detailed|specific|long|deep) enough|be (?:more )?specific|elaborate (?:on|more)|"
+        rf"go deeper|(?:needs?|lacks?|missing) (?:more )?(?:details?|examples?))\b|"
+        rf"\b{_IT}{_IS}{_VERY}\s+(?:short|vague|incomplete)\b)"
+    )),
+    _rule("style", 0.75, (
+        r"(?:\b(?:too (?:long|wordy|verbose|formal|informal|casual|complicated|complex|robotic|technical|"
+        r"cheesy|flowery|repetitive|many words)|(?:sounds?|reads) (?:like (?:a|an) (?:robot|ai|advert\w*)|"
+        r"robotic|unnatural|stiff)|(?:make|keep) (?:it|this|that) (?:shorter|simpler|"
+        r"more (?:casual|formal|concise|natural|human|friendly)|less (?:formal|wordy))|(?:more|be) concise|"
+        r"(?:shorter|simpler),? please|less (?:formal|wordy|verbose|flowery)|"
+        r"stop (?:using|with the) (?:emojis?|bullet|lists)|no (?:emojis?|bullet points?) please|"
+        r"don'?t use (?:emojis?|bullet|lists|so many))\b)"
+    )),
 )  # fmt: skip

@@ -1,7 +1,6 @@
-"""Signals: which of a user's turns say that the answer before was good, or was not (WildFeedback, step 1).
+"""Rules for signals: the user turns that plainly call the answer before good or bad (WildFeedback, step 1).
 
-Rules for the plain cases. A turn without a plain word is `none`; one that speaks both ways is `unsure`.
-Nothing is concluded from silence.
+A turn without a plain word is `none`; one that speaks both ways is `unsure`. Silence is no evidence.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from plus.signals.rubrics import DISSATISFIED, RULES, SATISFIED, Label
 from plus.types import Turn
@@ -19,24 +19,36 @@ UNSURE = 0.5
 _SHORTEST = 4  # words: shorter turns ("yes please") come twice by chance
 _WORDS = re.compile(r"\w+")
 _QUOTED = re.compile(r"```.*?(?:```|\Z)|\"[^\"\n]{3,400}\"|“[^”\n]{3,400}”|^>[^\n]*", re.DOTALL | re.MULTILINE)
-_TURNS_AROUND = re.compile(r"\b(?:but|however|except|although|though|yet)\b", re.IGNORECASE)
+_CONTRAST = re.compile(r"\b(?:but|however|except|although|though|yet)\b", re.IGNORECASE)
+
+Evidence = tuple[tuple[int, int, str], ...]  # (start, end, rubric) of each span in a turn
 
 
 @dataclass(frozen=True)
 class Signal:
-    """What one user's turn says of the answer before it; `evidence` is (start, end, rubric) for each span of it.
+    """Label of one user turn about the answer before it.
 
-    `probability` is how sure the label is, by the rules' own estimate (not calibrated).
+    turn: the number of the turn in its conversation.
+    probability: of the label, by the engine's own estimate; not calibrated for rules and language models.
     """
 
     turn: int
     label: Label
     probability: float
-    evidence: tuple[tuple[int, int, str], ...] = ()
+    evidence: Evidence = ()
 
 
-def signals(talk: Sequence[Turn]) -> list[Signal]:
-    """One signal for each turn of the user's, in order; what was said before any answer is none."""
+class RuleHit(NamedTuple):
+    """Span of a turn that matches a rule."""
+
+    start: int
+    end: int
+    rubric: str
+    probability: float
+
+
+def signals_by_rules(talk: Sequence[Turn]) -> list[Signal]:
+    """Label each user turn of a conversation, in order; turns before the first answer are none."""
     found: list[Signal] = []
     asked: list[str] = []
     answered = False
@@ -50,75 +62,78 @@ def signals(talk: Sequence[Turn]) -> list[Signal]:
 
 
 def user_turns(talk: Sequence[Turn]) -> list[int]:
-    """The numbers of the user's turns."""
+    """List the numbers of the user's turns."""
     return [number for number, turn in enumerate(talk) if turn.role == "user"]
 
 
 def _signal(number: int, text: str, asked: Sequence[str]) -> Signal:
-    hits = plain(text)
-    repeat = _repeats(text, asked)
-    if repeat and not any(rubric in SATISFIED for _, _, rubric, _ in hits):
-        hits.append((0, len(text), "revision request", repeat))
-    evidence = tuple(sorted((start, end, rubric) for start, end, rubric, _ in hits))
-    good = [hit for hit in hits if hit[2] in SATISFIED]
-    bad = [hit for hit in hits if hit[2] in DISSATISFIED]
+    """Label one turn; `asked` are the user's earlier turns."""
+    hits = rule_hits(text)
+    # Asking again is a complaint, unless the turn has praise too.
+    repeat = _repeat_probability(text, asked)
+    if repeat and not any(hit.rubric in SATISFIED for hit in hits):
+        hits.append(RuleHit(0, len(text), "revision request", repeat))
+    evidence = tuple(sorted((hit.start, hit.end, hit.rubric) for hit in hits))
+    good = [hit for hit in hits if hit.rubric in SATISFIED]
+    bad = [hit for hit in hits if hit.rubric in DISSATISFIED]
     if not hits:
         return Signal(number, "none", 0.8)
+    # "Thanks, but that is wrong" is a complaint; without the "but", or a much surer rule, it is unsure.
     if good and bad:
-        # "Thanks, but that is wrong": what comes after the turn counts.
-        first_bad = min(hit[0] for hit in bad)
-        if (
-            not _TURNS_AROUND.search(text[:first_bad])
-            and max(hit[3] for hit in bad) - max(hit[3] for hit in good) < 0.1
-        ):
+        has_contrast = _CONTRAST.search(text[: min(hit.start for hit in bad)])
+        if not has_contrast and _surest(bad) - _surest(good) < 0.1:
             return Signal(number, "unsure", UNSURE, evidence)
         return Signal(number, "dissatisfied", 0.7, evidence)
-    sure = max(hit[3] for hit in hits)
-    if sure <= UNSURE:
+    probability = _surest(hits)
+    if probability <= UNSURE:
         return Signal(number, "unsure", UNSURE, evidence)
-    return Signal(number, "satisfied" if good else "dissatisfied", sure, evidence)
+    return Signal(number, "satisfied" if good else "dissatisfied", probability, evidence)
 
 
-def plain(text: str) -> list[tuple[int, int, str, float]]:
-    """(start, end, rubric, probability) of each rule that finds its words where a user speaks of the answer."""
-    said = spoken(text)
+def _surest(hits: Sequence[RuleHit]) -> float:
+    return max(hit.probability for hit in hits)
+
+
+def rule_hits(text: str) -> list[RuleHit]:
+    """Find the first match of each rule in the part of a turn that may be about the answer."""
+    visible = feedback_text(text)
     return [
-        (found.start(), found.end(), rule.rubric, rule.probability)
+        RuleHit(found.start(), found.end(), rule.rubric, rule.probability)
         for rule in RULES
-        if (found := rule.pattern.search(said)) is not None
+        if (found := rule.pattern.search(visible)) is not None
     ]
 
 
-def spoken(text: str) -> str:
-    """The text with what is quoted, fenced or in the middle of a long turn blanked; as long as the text."""
-    said = _QUOTED.sub(lambda quoted: " " * len(quoted.group()), text)
-    if len(said) > HEAD + TAIL:
-        said = said[:HEAD] + " " * (len(said) - HEAD - TAIL) + said[-TAIL:]
-    return said
+def feedback_text(text: str) -> str:
+    """Blank quotes, code and the middle of a long turn, which are material; the length stays, so spans hold."""
+    visible = _QUOTED.sub(lambda quoted: " " * len(quoted.group()), text)
+    if len(visible) > HEAD + TAIL:
+        visible = visible[:HEAD] + " " * (len(visible) - HEAD - TAIL) + visible[-TAIL:]
+    return visible
 
 
 def common_words(one: str, two: str) -> float:
-    """The share of two texts' words that both have, 0 where the first has hardly any."""
+    """Compute the share of two texts' words that both have, in [0, 1]; 0 when the first has under 4 words."""
     words = _words(one)
-    return _shared(words, _words(two)) if len(words) >= _SHORTEST else 0.0
+    return _jaccard(words, _words(two)) if len(words) >= _SHORTEST else 0.0
 
 
 def _words(text: str) -> set[str]:
     return set(_WORDS.findall(text.lower()))
 
 
-def _repeats(text: str, asked: Sequence[str]) -> float:
-    """How sure it is that this turn asks again what was asked before; 0 where it does not.
+def _repeat_probability(text: str, asked: Sequence[str]) -> float:
+    """Estimate the probability that a turn asks an earlier question again; 0 where it does not.
 
     The last question in other words may be a complaint, or the next of a series ("a poem about cats", "about dogs").
     """
     words = _words(text)
     if len(words) < _SHORTEST:
         return 0.0
-    common = [_shared(words, _words(earlier)) for earlier in asked]
+    common = [_jaccard(words, _words(earlier)) for earlier in asked]
     closest = max(common, default=0.0)
     return 0.85 if closest >= SAME else UNSURE if closest >= ALIKE and common[-1] == closest else 0.0
 
 
-def _shared(one: set[str], two: set[str]) -> float:
+def _jaccard(one: set[str], two: set[str]) -> float:
     return len(one & two) / max(1, len(one | two))

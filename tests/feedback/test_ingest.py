@@ -369,7 +369,11 @@ def test_the_annotations_of_wildfeedback_are_one_row_an_utterance(tmp_path):
 
 def test_the_pairs_of_wildfeedback_as_they_are_published(tmp_path):
     talk = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello"}, {"from": "human", "value": "A pet?"}]
-    row = {"conversations": talk, "chosen": {"from": "gpt", "value": "A cat."}, "rejected": {"from": "gpt", "value": "A snake."}}  # fmt: skip
+    row = {
+        "conversations": talk,
+        "chosen": {"from": "gpt", "value": "A cat."},
+        "rejected": {"from": "gpt", "value": "A snake."},
+    }
     write(tmp_path / "wildfeedback.json", [row])
     read, found = ingest(tmp_path / "wildfeedback.json", user_id="ann")
     (pair,) = contents(found, "choice")
@@ -385,9 +389,20 @@ def test_a_draw_in_open_webui_is_no_thumb(tmp_path):
 
 def test_a_log_without_names_for_its_conversations_gives_each_of_several_exchanges_one(tmp_path):
     def log(*texts: str) -> dict:
-        return {"user_id": "ann", "messages": [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)]}  # fmt: skip
+        return {
+            "user_id": "ann",
+            "messages": [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(texts)],
+        }
 
-    write(tmp_path / "l.jsonl", [log("Hi", "Hello", "A", "a"), log("Hi", "Hello", "B", "b"), log("Hi", "Hello", "A", "a", "C", "c"), log("Hi", "Hello")])  # fmt: skip
+    write(
+        tmp_path / "l.jsonl",
+        [
+            log("Hi", "Hello", "A", "a"),
+            log("Hi", "Hello", "B", "b"),
+            log("Hi", "Hello", "A", "a", "C", "c"),
+            log("Hi", "Hello"),
+        ],
+    )
     _, found = ingest(tmp_path / "l.jsonl")
     names = [entry.session_id for entry in found]
     assert len(set(names)) == 3 and names[0] == names[1] == names[4] == names[6] != names[2] and names[7] == ""
@@ -397,7 +412,18 @@ def test_a_log_without_names_for_its_conversations_gives_each_of_several_exchang
 @pytest.mark.timeout(1800)
 def test_a_gibibyte_in_bounded_memory_at_ten_megabytes_a_second_of_one_core(tmp_path):
     """Generated OpenAI chat JSONL into a new store, by the real command; processor seconds, since machines are shared."""
-    line_of = [json.dumps({"user_id": f"u{user}", "session_id": f"s{user}", "messages": [{"role": ("user", "assistant")[n % 2], "content": f"NUMBER {n} " + "word " * 120} for n in range(6)]}) for user in range(500)]  # fmt: skip
+    line_of = [
+        json.dumps(
+            {
+                "user_id": f"u{user}",
+                "session_id": f"s{user}",
+                "messages": [
+                    {"role": ("user", "assistant")[n % 2], "content": f"NUMBER {n} " + "word " * 120} for n in range(6)
+                ],
+            }
+        )
+        for user in range(500)
+    ]
     size, number = 0, 0
     with (tmp_path / "log.jsonl").open("w") as file:
         while size < 2**30:
@@ -410,7 +436,13 @@ def test_a_gibibyte_in_bounded_memory_at_ten_megabytes_a_second_of_one_core(tmp_
         "used = resource.getrusage(resource.RUSAGE_SELF)\n"
         "print(used.ru_maxrss, used.ru_utime + used.ru_stime, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "log.jsonl"), str(tmp_path / "p.db")], capture_output=True, text=True, env=ENVIRONMENT, check=True)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "log.jsonl"), str(tmp_path / "p.db")],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        check=True,
+    )
     kilobytes, seconds = map(float, done.stderr.split()[-2:])
     print(f"\n{size:,} bytes: {kilobytes / 1024:.0f} MiB, {seconds:.1f} s, {size / 1e6 / seconds:.1f} MB/s")
     assert kilobytes * 1024 <= 300e6 and size / 1e6 / seconds >= 10

@@ -81,7 +81,7 @@ def blocked(monkeypatch):
 # The tests of the commands that stay on this machine, and of those that only fetch what is named.
 OFFLINE = (
     "cli/test_profile.py", "cli/test_update.py", "profiles/test_export.py", "profiles/test_forget.py", "profiles/test_doctor.py", "feedback/test_ingest.py",
-    "signals/test_rules.py", "signals/test_head.py", "signals/test_pairs.py", "cli/test_data.py", "serve/test_capture.py::test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked",
+    "signals/test_find.py", "signals/test_head.py", "signals/test_find_pairs.py", "cli/test_data.py", "serve/test_capture.py::test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked",
     "cli/test_main.py", "end_to_end/test_demo.py",
 )  # fmt: skip
 

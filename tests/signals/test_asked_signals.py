@@ -95,7 +95,9 @@ def test_long_conversations_go_in_parts_and_nothing_is_asked_where_nobody_answer
     assert [len(one) for one in found] == [PART + 1, 1, 0] and found[1][0].label == "none"
     assert sum(one.label == "satisfied" for one in found[0]) == PART and len(seen) == 3
     assert all(len(one["messages"][1]["content"]) < 30_000 for one in seen)
-    assert "Turn 22, user (before):" in seen[1]["messages"][1]["content"] or any("(before)" in one["messages"][1]["content"] for one in seen)  # fmt: skip
+    assert "Turn 22, user (before):" in seen[1]["messages"][1]["content"] or any(
+        "(before)" in one["messages"][1]["content"] for one in seen
+    )
 
 
 def test_a_turn_cannot_forge_another_turn():
@@ -140,7 +142,9 @@ def test_any_reply_gives_one_signal_a_turn_and_true_spans(reply):
     assert all(0 <= start < end <= len(TALK[one.turn].content) for one in found for start, end, _ in one.evidence)
 
 
-def test_the_command_asks_once_keeps_replies_for_the_owner_alone_and_says_the_cost_before(tmp_path, chat_server, monkeypatch):  # fmt: skip
+def test_the_command_asks_once_keeps_replies_for_the_owner_alone_and_says_the_cost_before(
+    tmp_path, chat_server, monkeypatch
+):
     address, seen = chat_server(attentive)
     monkeypatch.setitem(ENVIRONMENT, "OPENAI_API_KEY", "sk-secret")
     messages = [{"role": turn.role, "content": turn.content} for turn in TALK]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.logs import write
-from support.running import plus
 from support.talks import LABELS, macro_f1, turns
 
 from plus.signals.rubrics import DISSATISFIED, RULES, SATISFIED
-from plus.signals.rules import Signal, signals
+from plus.signals.rules import Signal, signals_by_rules
 from plus.types import Turn
 
 PLAIN = {
@@ -55,7 +51,7 @@ APART = [
 
 
 def label(text: str) -> Signal:
-    first, found = signals(turns("Write something about rivers in Peru.", "Here it is.", text))
+    first, found = signals_by_rules(turns("Write something about rivers in Peru.", "Here it is.", text))
     assert (first.label, first.probability) == ("none", 1.0)
     return found
 
@@ -102,7 +98,9 @@ def test_thanks_but_is_no_thanks_and_both_without_a_but_is_unsure():
 
 def test_asking_again_is_a_signal_and_the_first_question_never_is():
     asked = "What is the tallest mountain of Peru?"
-    found = signals(turns("Thanks!", "?", asked, "Lima.", asked, "Lima.", "What is the very tallest mountain in Peru?"))
+    found = signals_by_rules(
+        turns("Thanks!", "?", asked, "Lima.", asked, "Lima.", "What is the very tallest mountain in Peru?")
+    )
     assert [one.label for one in found] == ["none", "none", "dissatisfied", "unsure"]
     assert [one.turn for one in found] == [0, 2, 4, 6] and found[2].evidence == ((0, len(asked), "revision request"),)
     assert found[2].probability > found[3].probability
@@ -117,26 +115,8 @@ def test_pasted_material_and_quotes_are_no_feedback():
 @given(st.lists(st.tuples(st.sampled_from(["user", "assistant", "system"]), st.text(max_size=80)), max_size=8))
 def test_any_conversation_gets_one_signal_for_each_turn_and_none_before_an_answer(said):
     turns = [Turn(*one) for one in said]
-    found = signals(turns)
+    found = signals_by_rules(turns)
     first = next((n for n, turn in enumerate(turns) if turn.role == "assistant"), len(turns))
     assert [one.turn for one in found] == [n for n, turn in enumerate(turns) if turn.role == "user"]
     assert {one.label for one in found if one.turn < first} <= {"none"}
     assert all(0 <= start < end <= len(turns[one.turn].content) for one in found for start, end, _ in one.evidence)
-
-
-def test_the_command_gives_a_label_a_probability_and_the_words(tmp_path):
-    said = [{"role": role, "content": text} for role, text in
-            [("user", "Hi"), ("assistant", "Hello"), ("tool", "x"), ("user", "Perfect, thanks!")]]  # fmt: skip
-    write(tmp_path / "c.jsonl", [{"id": "c1", "conversation": said}, {"conversation": 3}])
-    done = plus("signals", tmp_path / "c.jsonl", "--engine", "rules", "--json")
-    assert done.returncode == 0 and "c.jsonl line 2" in done.stderr, done.stderr
-    receipt = json.loads(done.stdout)
-    first, turn = receipt["turns"]
-    assert (first["turn"], first["label"], receipt["engine"]) == (0, "none", "rules")
-    assert (turn["id"], turn["turn"], turn["label"], turn["where"]) == ("c1", 3, "satisfied", "c.jsonl line 1")
-    assert {(span["rubric"], span["text"]) for span in turn["evidence"]} == {
-        ("gratitude", "thanks"),
-        ("praise", "Perfect"),
-    }
-    assert 0.5 < turn["probability"] < 1 and receipt["dropped"] == {"rows without a conversation": 1}
-    assert plus("signals", tmp_path / "none.jsonl").returncode == 2

@@ -1,0 +1,51 @@
+"""Signals of a file: the command and the Python door."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from support.logs import write
+from support.running import plus
+
+from plus import doors
+from plus.errors import SettingError, SourceError
+
+
+def test_the_command_gives_a_label_a_probability_and_the_words(tmp_path):
+    said = [{"role": role, "content": text} for role, text in
+            [("user", "Hi"), ("assistant", "Hello"), ("tool", "x"), ("user", "Perfect, thanks!")]]  # fmt: skip
+    write(tmp_path / "c.jsonl", [{"id": "c1", "conversation": said}, {"conversation": 3}])
+    done = plus("signals", tmp_path / "c.jsonl", "--engine", "rules", "--json")
+    assert done.returncode == 0 and "c.jsonl line 2" in done.stderr, done.stderr
+    receipt = json.loads(done.stdout)
+    first, turn = receipt["turns"]
+    assert (first["turn"], first["label"], receipt["engine"]) == (0, "none", "rules")
+    assert (turn["id"], turn["turn"], turn["label"], turn["where"]) == ("c1", 3, "satisfied", "c.jsonl line 1")
+    assert {(span["rubric"], span["text"]) for span in turn["evidence"]} == {
+        ("gratitude", "thanks"),
+        ("praise", "Perfect"),
+    }
+    assert 0.5 < turn["probability"] < 1 and receipt["dropped"] == {"rows without a conversation": 1}
+    assert plus("signals", tmp_path / "none.jsonl").returncode == 2
+
+
+def test_the_python_door_gives_what_the_command_prints(tmp_path):
+    messages = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": "Great job!"},
+    ]
+    write(tmp_path / "c.jsonl", [{"id": "c1", "messages": messages}])
+    said: list[str] = []
+    from plus import signals
+
+    report = signals(tmp_path / "c.jsonl", engine="rules", say=said.append)
+    assert [(one.turn, one.label) for one in report.turns] == [(0, "none"), (2, "satisfied")]
+    assert report.turns[1].evidence[0].text == "Great job" and not said
+    done = plus("signals", tmp_path / "c.jsonl", "--engine", "rules", "--json")
+    assert json.loads(done.stdout) == report.to_json()
+    with pytest.raises(SourceError, match="there is no file"):
+        doors.resolve("signals")(tmp_path / "none.jsonl")
+    with pytest.raises(SettingError, match="--base_url"):
+        signals(tmp_path / "c.jsonl", model="m")
