@@ -12,9 +12,9 @@ from typing import Any
 
 # Public name -> the module and the function or class behind it. `import plus` imports none of them.
 PUBLIC = {
+    "Love": "plus.love.model:Love",
     "audit": "plus.audit.run:audit",
     "evaluate": "plus.audit.report:evaluate",
-    "Love": "plus.love.run:Love",
     "PersonalizedOpenAI": "plus.serve.client:PersonalizedOpenAI",
     "Screen": "plus.progress:Screen",
     "Store": "plus.profiles.store:Store",
@@ -22,6 +22,7 @@ PUBLIC = {
     "ingest": "plus.feedback.ingest:ingest",
     "load": "plus.models.run:load",
     "pairs": "plus.signals.find_pairs:find_pairs",
+    "love": "plus.love.report:love",
     "personalize": "plus.serve.personalize:personalize",
     "signals": "plus.signals.find:find_signals",
     "train": "plus.recipes:train",
@@ -40,9 +41,9 @@ MOVED = {
     "plus.sources.population": "plus.types",
     "plus.train.alarms": "plus.policy.hacking",
     "plus.train.goals": "plus.policy.rewards",
-    "plus.train.love": "plus.love.run",
+    "plus.train.love": "plus.love.model",
     "plus.train.ranks": "plus.train.distributed",
-    "plus.train.upsampling": "plus.love.upsampling",
+    "plus.train.upsampling": "plus.love.batches",
 }
 
 

@@ -18,8 +18,9 @@ from scipy.stats import rankdata, spearmanr
 
 from plus.love import reactions, splits
 from plus.love.guards import OFF, Guards, guard
+from plus.love.model import LoveSettings, frozen_models
 from plus.love.report import ranking
-from plus.love.run import LoveSettings, fit, frozen_readers
+from plus.love.run import fit
 from plus.measures import mean
 from plus.models.embeddings import Embeddings, minilm
 from plus.types import Dropped, Event, Reaction
@@ -30,17 +31,17 @@ EXTRA = ("really", "so", "truly", "indeed", "well", "yes", "friends", "folks", "
 
 def attacked(
     events: dict[str, list[Event]], answer: str, kind: str, share: float, times: int = 100
-) -> tuple[dict, list[str]]:
-    """The log with the flood in it, and who flooded."""
+) -> tuple[dict[str, list[Event]], list[str]]:
+    """Plant a flood in the log: (the log with it, the users who flood)."""
     rng = Random("attack")
-    mallory = rng.sample(sorted(events), round(share * len(events)))
+    flooders = rng.sample(sorted(events), round(share * len(events)))
     made = {user: list(past) for user, past in events.items()}
-    for user in mallory:
+    for user in flooders:
         for n in range(times):
             text = answer if kind != "reworded" else " ".join([*rng.sample(EXTRA, 2), answer])
             start = (made[user][-1].time or 0.0) + ATTACKS[kind]
             made[user].append(Event(f"flood-{n}", "reaction", Reaction(f"Once more ({n})", text, True), start))
-    return made, mallory
+    return made, flooders
 
 
 def main() -> None:
@@ -58,12 +59,12 @@ def main() -> None:
     love = Counter(event.content.completion for past in clean.values() for event in past if event.content.label)
     asked = [answer for answer in sorted(seen) if seen[answer] >= 20]
     worst = min((a for a in asked if len(a.split()) > 8), key=lambda a: love[a] / seen[a])
-    new_reader = frozen_readers(read_prompts=False, embeddings=Embeddings(minilm()))
+    new_model = frozen_models(read_prompts=False, embeddings=Embeddings(minilm()))
 
     def ranks(events: dict[str, list[Event]], seed: int) -> list[float]:
-        model = fit(events, LoveSettings(seed=seed, condition=args.condition), new_reader)
-        panel = [model.texts.of(user, splits.cut(user, clean[user]).context) for user in sorted(clean)[::8]]
-        panel = panel[:1] if args.condition == "none" else panel  # Without a past all are one.
+        model = fit(events, LoveSettings(seed=seed, condition=args.condition), new_model)
+        panel = [model.user_texts.of(user, splits.split_user(user, clean[user]).context) for user in sorted(clean)[::8]]
+        panel = panel[:1] if args.condition == "none" else panel  # Without texts every user is the same.
         return ranking(model, panel, [Reaction("", answer, True) for answer in asked])
 
     def place(values: list[float]) -> float:
@@ -73,16 +74,18 @@ def main() -> None:
     pairs = [1 - spearmanr(a, b).statistic for a, b in combinations(base, 2)]
     print(f"{len(clean)} users, {len(asked)} answers; pushed: {worst!r}, loved by {love[worst] / seen[worst]:.0%}")
     print(
-        f"clean seeds: moved {mean(pairs):.4f} (each pair {', '.join(f'{p:.4f}' for p in pairs)}), place {mean(map(place, base)):.1f}",
+        f"clean seeds: moved {mean(pairs):.4f} (each pair {', '.join(f'{p:.4f}' for p in pairs)}), "
+        f"place {mean(map(place, base)):.1f}",
         flush=True,
     )
     for kind in args.kinds:
-        log, mallory = attacked(clean, worst, kind, args.share)
+        log, flooders = attacked(clean, worst, kind, args.share)
         for name, rules in (("guards on", Guards()), ("guards off", OFF)):
             kept, suspects = guard(log, rules, Dropped())
             after = [ranks(kept, seed) for seed in range(args.seeds)]
             moved = mean(1 - spearmanr(a, b).statistic for a, b in zip(base, after, strict=True))
-            named = f"{len({s.user_id for s in suspects} & set(mallory))} of {len(mallory)} named, {len({s.user_id for s in suspects} - set(mallory))} others"
+            reported = {suspect.user_id for suspect in suspects}
+            named = f"{len(reported & set(flooders))} of {len(flooders)} named, {len(reported - set(flooders))} others"
             print(f"{kind}, {name}: moved {moved:.4f}, place {mean(map(place, after)):.1f}; {named}", flush=True)
 
 

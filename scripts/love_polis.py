@@ -10,11 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from plus.cli.love import run
-from plus.love.run import Love
+import plus
 from plus.resources import shipped
 
-HEAD = "| conversation | voters | P[Love] | rate + own rate + leniency | gain | slope | ECE, if perfect | r, slope offline to online | by time |"
+HEAD = (
+    "| conversation | voters | P[Love] | rate + own rate + leniency | gain | slope | ECE, if perfect "
+    "| r, slope offline to online | by time |"
+)
 
 
 def shown(value: list[float | None]) -> str:
@@ -30,7 +32,7 @@ def main() -> None:
     args = parser.parse_args()
     print(f"{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}")
     for folder in args.folders or [shipped("polis_sample")]:
-        found = run([folder], output_dir=args.out / folder.name, seed=args.seed)
+        found = plus.love([folder], output_dir=args.out / folder.name, seed=args.seed).to_json()
         best = "rate + own rate + leniency"
         error, online = found["calibration"], found["offline_to_online"]
         cells = [
@@ -40,9 +42,9 @@ def main() -> None:
             "yes" if found["timed"] else "no: no times",
         ]  # fmt: skip
         print(f"| {' | '.join(cells)} |", flush=True)
-        reward = Love.load(args.out / folder.name).as_reward_function()
-        said = reward(prompts=["What do you think?"], completions=["We should listen to each other."])
-        assert 0 < said[0] < 1
+        reward = plus.Love.load(args.out / folder.name).as_reward_function()
+        (value,) = reward(prompts=["What do you think?"], completions=["We should listen to each other."])
+        assert 0 < value < 1
 
 
 if __name__ == "__main__":

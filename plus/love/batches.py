@@ -1,18 +1,28 @@
-"""The rows that P[Love] trains on: reactions drawn by their odds weight, each beside a text about its user.
+"""Training batches of P[Love], with rare positives drawn more often, and the correction that takes it back.
 
-Users are drawn in proportion to the weight of all their reactions, then reactions of theirs in proportion to
-each one's weight, both with replacement: every reaction of the log comes up exactly in proportion to its own
-weight, and a user's reactions of one batch share one text.
+Users are drawn in proportion to the weight of all their reactions, then reactions of theirs in proportion to each
+one's weight, both with replacement: every reaction of the log is drawn exactly in proportion to its own weight,
+and a user's reactions of one batch share one text about the user.
+
+The weight is the odds weight of the label, so the model learns sigmoid(f) of a population in which positives are
+a share s instead of the log's rate p. By Bayes' rule the two differ by a constant:
+
+    logit P(love) = f - [logit(s) - logit(p)]
+
+King and Zeng, Logistic regression in rare events data (Political Analysis 9, 2001), section 4.1. With p = 2 % and
+s = 10 % the constant is ln(0.1 / 0.9) - ln(0.02 / 0.98) = 1.695: an answer at even odds is loved with 15.5 %.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from random import Random
 
 from plus.errors import SettingError
-from plus.love.reactions import message_of
+from plus.love.reactions import label_of, message_of, reaction_of
 from plus.prompts import event_lines
 from plus.types import Event, Reaction
 
@@ -20,8 +30,43 @@ Events = Mapping[str, Sequence[Event]]
 CONDITIONS = ("none", "history", "summary")
 
 
-class Texts:
-    """What is said about a user: nothing, the lines of (at most `most` of) their past, or a summary."""
+@dataclass(frozen=True)
+class Upsampling:
+    """Rate of positives in the log (`rate`) and in training (`share`), with the weight and shift they imply."""
+
+    rate: float
+    share: float
+
+    @classmethod
+    def of(cls, rate: float, share: float | None) -> Upsampling:
+        """Draw positives up to `share`, never down: a log that has more stays as it is.
+
+        Raises SettingError for a share outside (0, 1), or a log with a single outcome.
+        """
+        if share is not None and not 0 < share < 1:
+            raise SettingError(f"--positive_share is {share:g}; it must lie between 0 and 1")
+        if not 0 < rate < 1:
+            raise SettingError(f"the rate of positives is {rate:g}; both outcomes are needed")
+        return cls(rate, max(rate, share or 0.0))
+
+    @property
+    def weight(self) -> float:
+        """Odds weight of a positive row; a negative row has 1."""
+        return math.exp(self.shift)
+
+    @property
+    def shift(self) -> float:
+        """logit(share) - logit(rate): the constant that training adds to every logit, in nats."""
+        return logit(self.share) - logit(self.rate)
+
+
+def logit(p: float) -> float:
+    """Compute log(p / (1 - p))."""
+    return math.log(p / (1 - p))
+
+
+class UserTexts:
+    """Text about each user: none, the lines of at most `most` past reactions, or a summary."""
 
     def __init__(self, condition: str, summaries: Mapping[str, str] | None = None, most: int = 200) -> None:
         if condition not in CONDITIONS:
@@ -31,43 +76,47 @@ class Texts:
         self.condition, self.summaries, self.most = condition, summaries or {}, most
 
     def of(self, user_id: str, past: Sequence[Event]) -> str:
-        """The text about a user whose `past` may be read."""
+        """Write the text about a user from the events of `past`, oldest first."""
         if self.condition == "history":
             return "\n".join(event_lines(event) for event in past[-self.most :])
         return self.summaries.get(user_id, "") if self.condition == "summary" else ""
 
 
 def batches(
-    events: Events, texts: Texts, weight: float, users: int, rows: int, share: float, dropout: float, rng: Random
+    events: Events,
+    user_texts: UserTexts,
+    weight: float,
+    users: int,
+    rows: int,
+    share: float,
+    dropout: float,
+    rng: Random,
 ) -> Iterator[tuple[list[str], list[Reaction]]]:
-    """Endless (texts, reactions), users x rows of each; positives have `weight`, negatives 1.
+    """Yield (texts, reactions) without end, `users` x `rows` of each; positives have `weight`, negatives 1.
 
-    The text is made of a random `share` of the user's other reactions; what a batch predicts, it never reads.
-    A `dropout` of the users come without text, so that nothing being known is a case that was trained for.
+    The text is made of a random `share` of the user's other reactions: a batch never reads a reaction that it
+    predicts. A share `dropout` of the users has no text, so that the model also learns to predict without one.
     """
+    # Cumulative weights of users and of each user's reactions, computed once.
     names = list(events)
-    weights = {user: [weight if _label(event) else 1.0 for event in events[user]] for user in names}
+    weights = {user: [weight if label_of(event) else 1.0 for event in events[user]] for user in names}
     totals = list(accumulate(sum(weights[user]) for user in names))
-    within = {user: list(accumulate(of_user)) for user, of_user in weights.items()}
+    cumulative = {user: list(accumulate(of_user)) for user, of_user in weights.items()}
     while True:
-        said: list[str] = []
+        texts: list[str] = []
         reactions: list[Reaction] = []
         for user in rng.choices(names, cum_weights=totals, k=users):
             past = events[user]
-            targets = rng.choices(past, cum_weights=within[user], k=rows)
-            text = "" if rng.random() < dropout else texts.of(user, _others(past, targets, share, rng))
-            said += [text] * rows
-            reactions += [event.content for event in targets if isinstance(event.content, Reaction)]
-        yield said, reactions
+            targets = rng.choices(past, cum_weights=cumulative[user], k=rows)
+            text = "" if rng.random() < dropout else user_texts.of(user, _others(past, targets, share, rng))
+            texts += [text] * rows
+            reactions += [reaction_of(event) for event in targets]
+        yield texts, reactions
 
 
 def _others(past: Sequence[Event], targets: Sequence[Event], share: float, rng: Random) -> list[Event]:
-    """A random `share` of the past, in its order, without what is predicted."""
+    """Draw a random `share` of the past, in its order, without the messages of `targets`."""
     hidden = {message_of(event) for event in targets}
     places = [place for place, event in enumerate(past) if message_of(event) not in hidden]
     size = min(len(places), max(1, int(len(past) * share)))
     return [past[place] for place in sorted(rng.sample(places, size))]
-
-
-def _label(event: Event) -> bool:
-    return isinstance(event.content, Reaction) and event.content.label

@@ -1,7 +1,9 @@
-"""Measures of predicted reactions: does the model rank, and are its probabilities right? Users are drawn, never rows.
+"""Measures of predicted reactions: ranking (AUROC), calibration, length, drift. Bootstraps draw users, never rows.
 
-A reaction has two outcomes that are not alike (love is rare), so unlike `calibration.py`, which reads a choice as
-the answer it favours, everything here is about P(love) itself.
+The two outcomes of a reaction are not alike (love is rare), so everything here is about P(love) itself;
+`evaluate/calibration.py` measures the probability of the choice that was predicted.
+
+Shapes: N rows, U users, B bootstrap draws, T distinct scores.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ BINS = 10
 
 
 @dataclass(frozen=True)
-class Judged:
-    """What was said of one reaction: the log-odds of love, and what came true."""
+class ScoredReaction:
+    """Test reaction with its predicted log-odds of love (`logit`) and its label."""
 
     user_id: str
     example: str
@@ -38,23 +40,25 @@ class Judged:
 
 
 class Slope(NamedTuple):
-    """logit P = intercept + slope * predicted log-odds, each with its 95 % interval. Calibrated is (1, 0):
-    a slope below 1 is over-confident, an intercept above 0 predicts love too seldom."""
+    """Calibration line: logit P = intercept + slope * predicted log-odds, each with its 95 % interval.
+
+    Calibrated is (1, 0): a slope below 1 is over-confident, an intercept above 0 predicts love too seldom.
+    """
 
     slope: Interval
     intercept: Interval
 
 
-def auroc(rows: Sequence[Judged]) -> Interval:
-    """The chance that a loved answer scores higher than one that was not, over all pairs of reactions."""
+def auroc(rows: Sequence[ScoredReaction]) -> Interval:
+    """Compute the chance that a loved answer scores higher than one not loved, over all pairs of reactions."""
     users_N, count = _users(rows)
     area = _Area([row.logit for row in rows], [row.label for row in rows])
     draws_B = [area(times_U[users_N]) for times_U in _draws(count)]
     return _interval(area(np.ones(len(rows))), draws_B, count, len(rows))
 
 
-def auroc_difference(ours: Sequence[Judged], theirs: Sequence[Judged]) -> Interval:
-    """AUROC of `ours` minus `theirs` on the same reactions, the same users drawn for both. Raises EvidenceError."""
+def auroc_difference(ours: Sequence[ScoredReaction], theirs: Sequence[ScoredReaction]) -> Interval:
+    """Compute AUROC of `ours` minus `theirs` on the same reactions and draws. Raises EvidenceError for others."""
     if [(row.user_id, row.example) for row in ours] != [(row.user_id, row.example) for row in theirs]:
         raise EvidenceError("two methods were judged on different reactions; judge both on the same rows in one order")
     users_N, count = _users(ours)
@@ -64,13 +68,16 @@ def auroc_difference(ours: Sequence[Judged], theirs: Sequence[Judged]) -> Interv
     return _interval(one(ones_N) - other(ones_N), draws_B, count, len(ours))
 
 
-def calibration_slope(rows: Sequence[Judged]) -> Slope:
-    """Logistic regression of what came true on the predicted log-odds, by maximum likelihood, with errors clustered
-    by user (the sandwich estimate; Cox, Biometrika 45, 1958)."""
+def calibration_slope(rows: Sequence[ScoredReaction]) -> Slope:
+    """Fit the calibration line: a logistic regression of labels on predicted log-odds (Cox, Biometrika 45, 1958).
+
+    Errors are clustered by user (the sandwich estimate).
+    """
     users_N, count = _users(rows)
     logit_N = np.array([row.logit for row in rows]).clip(-50, 50)
     label_N = np.array([row.label for row in rows], dtype=float)
     x_N2 = np.stack([np.ones(len(rows)), logit_N], axis=1)
+    # Maximum likelihood, from (0, 1).
     w_2 = np.array([0.0, 1.0])
     for _ in range(50):  # Newton; the log-likelihood is concave.
         p_N = expit(x_N2 @ w_2)
@@ -79,6 +86,7 @@ def calibration_slope(rows: Sequence[Judged]) -> Slope:
         w_2 = w_2 + np.clip(change_2, -1, 1)
         if np.abs(change_2).max() < 1e-9:
             break
+    # Sandwich estimate of the variance, with each user's scores added up.
     score_U2 = np.zeros((count, 2))
     np.add.at(score_U2, users_N, x_N2 * (label_N - expit(x_N2 @ w_2))[:, None])
     inverse_22 = np.linalg.inv(curvature_22)
@@ -88,9 +96,11 @@ def calibration_slope(rows: Sequence[Judged]) -> Slope:
     return Slope(made[1], made[0])
 
 
-def calibration_error(rows: Sequence[Judged], bins: int = BINS) -> CalibrationError:
-    """ECE of P(love) over `bins` of equal width, beside what outcomes drawn with the predicted probabilities give:
-    their mean and 95th percentile."""
+def calibration_error(rows: Sequence[ScoredReaction], bins: int = BINS) -> CalibrationError:
+    """Compute the ECE of P(love) over `bins` of equal width, beside that of a perfectly calibrated model.
+
+    The latter is the mean and 95th percentile over outcomes drawn with the predicted probabilities.
+    """
     p_N = expit(np.array([row.logit for row in rows]))
     label_N = np.array([row.label for row in rows], dtype=float)
     where_N, rng = np.minimum((p_N * bins).astype(int), bins - 1), np.random.default_rng(0)
@@ -102,9 +112,11 @@ def calibration_error(rows: Sequence[Judged], bins: int = BINS) -> CalibrationEr
     return CalibrationError(ece(label_N), float(np.mean(drawn)), float(np.quantile(drawn, 0.95)))
 
 
-def length_correlation(rows: Sequence[Judged]) -> Interval:
-    """Spearman's correlation of the predicted log-odds with the answer's length in characters, users drawn.
-    RLUF reports 0.10 for its own. NaN where every answer is equally long."""
+def length_correlation(rows: Sequence[ScoredReaction]) -> Interval:
+    """Correlate the predicted log-odds with the answer's length in characters (Spearman); NaN for equal lengths.
+
+    RLUF (arXiv 2505.14946) reports 0.10 for its own model.
+    """
     users_N, count = _users(rows)
     logit_N, length_N = np.array([row.logit for row in rows]), np.array([len(row.answer) for row in rows])
     if len(set(length_N.tolist())) < 2 or len(set(logit_N.tolist())) < 2:
@@ -118,7 +130,7 @@ def length_correlation(rows: Sequence[Judged]) -> Interval:
 
 
 class Window(NamedTuple):
-    """A part of the time that was tested: how much love was predicted and how much came, and how well ranked."""
+    """Window of test time: love rate predicted and observed (`came`), their difference, and AUROC."""
 
     start: float
     end: float
@@ -129,14 +141,18 @@ class Window(NamedTuple):
     auroc: Interval
 
 
-def drift(rows: Sequence[Judged], windows: int = 4) -> list[Window]:
-    """The same measures in consecutive windows of equally many reactions; [] where reactions have no times.
-    `difference` is what came minus what was predicted, users drawn."""
+def drift(rows: Sequence[ScoredReaction], windows: int = 4) -> list[Window]:
+    """Measure consecutive windows of equally many reactions; [] where reactions have no times.
+
+    `difference` is the observed love rate minus the predicted one.
+    """
     timed = sorted((row for row in rows if row.time is not None), key=lambda row: row.time or 0.0)
     found = []
+    # With fewer than two reactions a window nothing can be measured.
     for part in np.array_split(np.arange(len(timed)), windows) if len(timed) >= 2 * windows else []:
         mine = [timed[place] for place in part]
         users_N, count = _users(mine)
+        # Calibration in the large: predicted and observed rate of the window.
         p_N, label_N = expit(np.array([row.logit for row in mine])), np.array([row.label for row in mine], dtype=float)
         gap_N = label_N - p_N
         draws = [(w := times_U[users_N]) @ gap_N / max(1, w.sum()) for times_U in _draws(count)]
@@ -150,7 +166,7 @@ def drift(rows: Sequence[Judged], windows: int = 4) -> list[Window]:
 
 
 class _Area:
-    """AUROC under weights: the rows are sorted once."""
+    """AUROC as a function of row weights; the rows are sorted once."""
 
     def __init__(self, scores: Sequence[float], labels: Sequence[bool]) -> None:
         score_N = np.array(scores)
@@ -168,14 +184,14 @@ class _Area:
         return float((up_T * (below_T + down_T / 2)).sum() / total) if total else math.nan
 
 
-def _users(rows: Sequence[Judged]) -> tuple[np.ndarray, int]:
-    """Each row's user as a number (N,), and how many there are."""
+def _users(rows: Sequence[ScoredReaction]) -> tuple[np.ndarray, int]:
+    """Number each row's user (N,), and count the users."""
     number = {user: place for place, user in enumerate(dict.fromkeys(row.user_id for row in rows))}
     return np.array([number[row.user_id] for row in rows], dtype=int), len(number)
 
 
 def _draws(users: int) -> Iterator[np.ndarray]:
-    """How often each user is drawn (U,), again and again: the same draws for every method."""
+    """Yield how often each user is drawn (U,), for each bootstrap draw; the same draws for every method."""
     rng, chance_U = np.random.default_rng(0), np.full(users, 1 / users)
     return (rng.multinomial(users, chance_U).astype(float) for _ in range(REPLICATES))
 

@@ -1,9 +1,9 @@
-"""Reactions by user, from a Polis folder, a profile store or rows of one's own: what P[Love] learns from.
+"""Reactions by user, the data of P[Love], read from a Polis folder, a profile store or rows.
 
-Nothing is mended in silence. Of several reactions of one user to one message (the same prompt, earlier
-turns and answer) that contradict each other the last one counts; repeats that agree are left to the
-guards (`guards.py`). Time is what orders a user's past, so in a log that has times a reaction without one,
-or with one that cannot be, is left out.
+Every row that is left out or corrected is counted. Of reactions of one user to one message (the same prompt,
+earlier turns and answer) that contradict each other the last one counts; repeats that agree are left to the
+guards (`guards.py`). A user's past is ordered by time, so in a log with times a reaction without a time, or
+with an impossible one, is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from plus.errors import SourceError
 from plus.sources import generic, polis
 from plus.sources.rows import content_id
-from plus.types import Dropped, Event, Reaction
+from plus.types import Dropped, Event, Reaction, Turn
 
 Events = dict[str, list[Event]]
 CONTRADICTED = "reactions that a later one of the same user to the same message contradicts (the last one counts)"
@@ -32,10 +32,17 @@ UNORDERED = 0.05  # a file with more steps back in time than this share is sorte
 
 
 def load(
-    sources: Sequence[str | Path], dropped: Dropped, mended: Dropped, user_id_column: str = "user_id", now: float | None = None
-) -> Events:  # fmt: skip
-    """Each user's reactions, oldest first; what is left out is counted in `dropped`, what is put right in
-    `mended`. Raises SourceError when nothing is left."""
+    sources: Sequence[str | Path],
+    dropped: Dropped,
+    corrected: Dropped,
+    user_id_column: str = "user_id",
+    now: float | None = None,
+) -> Events:
+    """Read each user's reactions, oldest first.
+
+    Rows that are left out are counted in `dropped`, rows that are put right in `corrected`. Raises SourceError
+    when nothing is left.
+    """
     found: Events = defaultdict(list)
     for source in sources:
         for user, event in _read(Path(source), source, dropped, user_id_column):
@@ -43,13 +50,20 @@ def load(
     if not found:
         left_out = f" ({dropped.lines()[0]})" if dropped else ""
         raise SourceError(
-            f"{', '.join(map(str, sources))}: no reaction of a known user{left_out}; P[Love] needs rows of user_id, prompt, completion, label"
+            f"{', '.join(map(str, sources))}: no reaction of a known user{left_out}; "
+            "P[Love] needs rows of user_id, prompt, completion, label"
         )
-    return clean(found, dropped, mended, now)
+    return clean(found, dropped, corrected, now)
 
 
-def clean(events: Mapping[str, Sequence[Event]], dropped: Dropped, mended: Dropped, now: float | None = None) -> Events:
-    """Times that can be relied on, one order, and the last word on every message. Raises SourceError."""
+def clean(
+    events: Mapping[str, Sequence[Event]], dropped: Dropped, corrected: Dropped, now: float | None = None
+) -> Events:
+    """Order each user's reactions by time and keep the last one to each message.
+
+    A log in which most reactions have no time loses all its times. Raises SourceError when nothing is left.
+    """
+    # Keep reactions at a possible time, or all of them without times.
     latest = (time.time() if now is None else now) + A_DAY
     rows = [(user, event) for user, past in events.items() for event in past]
     timed = 2 * sum(event.time is not None for _, event in rows) >= len(rows)
@@ -63,7 +77,8 @@ def clean(events: Mapping[str, Sequence[Event]], dropped: Dropped, mended: Dropp
             dropped.add(IMPOSSIBLE, f"user {user}, {event.time:.0f}")
         else:
             kept[user].append(event)
-    _count_backwards(kept, mended)
+    _count_backwards(kept, corrected)
+    # Of reactions that contradict each other the last one counts.
     done = {user: _last_wins(user, past, dropped) for user, past in kept.items() if past}
     if not done:
         raise SourceError(
@@ -72,24 +87,30 @@ def clean(events: Mapping[str, Sequence[Event]], dropped: Dropped, mended: Dropp
     return done
 
 
-def is_timed(events: Mapping[str, Sequence[Event]]) -> bool:
-    """Whether these reactions can be told older from newer; `clean` leaves all of them a time, or none."""
-    return all(event.time is not None for past in events.values() for event in past)
-
-
 def labels_of(events: Mapping[str, Sequence[Event]]) -> list[bool]:
-    """Every label."""
-    return [event.content.label for past in events.values() for event in past if isinstance(event.content, Reaction)]
+    """List the labels of all reactions, user by user."""
+    return [label_of(event) for past in events.values() for event in past]
 
 
-def message_of(event: Event) -> tuple:
-    """What was reacted to: the prompt, the turns before it and the answer."""
+def reaction_of(event: Event) -> Reaction:
+    """Give the reaction that an event holds; an event of `load` always holds one."""
     assert isinstance(event.content, Reaction)
-    return event.content.prompt, event.content.completion, event.content.earlier
+    return event.content
 
 
-def _count_backwards(events: Mapping[str, Sequence[Event]], mended: Dropped) -> None:
-    """Steps back in time, in a log that is otherwise written in order; one that is not tells nothing of clocks."""
+def label_of(event: Event) -> bool:
+    """Tell whether the event is a positive reaction."""
+    return reaction_of(event).label
+
+
+def message_of(event: Event) -> tuple[str, str, tuple[Turn, ...]]:
+    """Give the message that was reacted to: (prompt, answer, earlier turns)."""
+    reaction = reaction_of(event)
+    return reaction.prompt, reaction.completion, reaction.earlier
+
+
+def _count_backwards(events: Mapping[str, Sequence[Event]], corrected: Dropped) -> None:
+    """Count steps back in time in a log that is otherwise in order; a log in another order tells nothing of clocks."""
     steps = sum(len(past) - 1 for past in events.values())
     back = [
         user
@@ -98,11 +119,11 @@ def _count_backwards(events: Mapping[str, Sequence[Event]], mended: Dropped) -> 
         if (other.time or 0.0) < (one.time or 0.0)
     ]
     if back and len(back) <= UNORDERED * steps:
-        mended.add(BACKWARDS, f"user {back[0]}", len(back))
+        corrected.add(BACKWARDS, f"user {back[0]}", len(back))
 
 
 def _last_wins(user: str, past: Sequence[Event], dropped: Dropped) -> list[Event]:
-    """The user's events in order, those left out that the last reaction to their message contradicts."""
+    """Sort a user's events by time and leave out those that the last reaction to their message contradicts."""
     ordered = sorted(past, key=lambda event: event.time or 0.0)  # Stable: without times as they came.
     last = {message_of(event): event.content.label for event in ordered if isinstance(event.content, Reaction)}
     kept = [e for e in ordered if isinstance(e.content, Reaction) and e.content.label == last[message_of(e)]]
@@ -112,6 +133,7 @@ def _last_wins(user: str, past: Sequence[Event], dropped: Dropped) -> list[Event
 
 
 def _read(path: Path, source: str | Path, dropped: Dropped, user_id_column: str) -> Iterable[tuple[str, Event]]:
+    """Yield (user_id, reaction) of one source, whose kind is told by its content."""
     if path.is_dir() and any((path / name).exists() for name in ("votes.csv", "participants-votes.csv")):
         yield from ((user, event) for user, past in polis.votes_of(path, dropped).items() for event in past)
     elif path.is_file() and _begins(path, b"SQLite format 3"):
@@ -131,7 +153,7 @@ def _begins(path: Path, mark: bytes) -> bool:
 
 
 def _stored(path: Path, dropped: Dropped) -> Iterable[tuple[str, Event]]:
-    """The reactions of every user of a profile store, as `plus ingest` put them there."""
+    """Yield the reactions of every user of a profile store (`plus ingest` puts them there)."""
     from plus.profiles.store import Store
 
     with Store(path, create=False) as store:

@@ -1,20 +1,30 @@
-"""P[Love] judged: on users it never met or on what came later, against the additive line, with everything that
-makes an AUROC misleading beside it (calibration, length, drift, single users, offline to online)."""
+"""Evaluation of P[Love] and the whole job of `plus love`: read reactions, guard, evaluate on held-out users, save.
+
+P[Love] is evaluated on users that training never met, or on later reactions, against the additive baseline, and
+beside its AUROC stands everything that can make it misleading: calibration, length, drift, single users, and
+offline to online.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from random import Random
+from dataclasses import asdict, dataclass, replace
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-from plus.errors import EvidenceError
+from plus.errors import EvidenceError, SettingError
+from plus.evaluate.calibration import CalibrationError
 from plus.evaluate.intervals import Interval
-from plus.love.additive import COLUMNS, Additive
-from plus.love.batches import Texts
-from plus.love.influence import influence
+from plus.jsonl import read_summaries, write_json
+from plus.love import reactions
+from plus.love.batches import Events, Upsampling, UserTexts
+from plus.love.guards import OFF, Guards, Suspect, guard
 from plus.love.measures import (
-    Judged,
+    ScoredReaction,
+    Slope,
+    Window,
     auroc,
     auroc_difference,
     calibration_error,
@@ -22,131 +32,233 @@ from plus.love.measures import (
     drift,
     length_correlation,
 )
-from plus.love.offline import offline_to_online
-from plus.love.run import Love, LoveSettings, Reader, fit
-from plus.love.splits import Split, Tested, check
-from plus.types import Event, Reaction
+from plus.love.model import CLASSIFIER, Love, LoveModel, LoveSettings, classifier_models, frozen_models
+from plus.love.offline import OfflineToOnline, offline_to_online
+from plus.love.reactions import reaction_of
+from plus.love.regressions import Influence, influence
+from plus.love.run import LOVE, OnStep, Rows, fit, score_splits
+from plus.love.splits import Split, split_by_time, split_by_user
+from plus.train.run_folder import refuse_if_used
+from plus.types import Dropped, Reaction
 
-Rows = dict[str, list[Judged]]
-LOVE, EMPTY, SHUFFLED = "P[Love]", "without text", "another user's text"
-BASELINE = list(COLUMNS)[-1]
-INFLUENCE_ANSWERS = 5000  # more distinct answers than this make no table of users by answers
-
-
-def judge(
-    splits: Sequence[Split], settings: LoveSettings, new_reader: Callable[[], Reader], texts: Texts,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-) -> Rows:  # fmt: skip
-    """Train on each split and judge its test users: rows by method, all methods on the same rows in one order."""
-    found: Rows = {}
-    for split in splits:
-        check(split)
-        love = fit(split.train, settings, new_reader, texts, on_step)
-        said = {LOVE: love.of(split.tested)}
-        if settings.condition != "none":
-            said[EMPTY] = _with(love, split.tested, dict.fromkeys((one.user_id for one in split.tested), ""))
-            if len(split.tested) > 1:
-                said[SHUFFLED] = _with(love, split.tested, _strangers(split.tested, texts))
-        for name, columns in COLUMNS.items():
-            said[name] = Additive(split.train, columns, settings.seed).of(split.tested)
-        for name, values in said.items():
-            found.setdefault(name, []).extend(judged(split.tested, values))
-    return found
+INFLUENCE_ANSWERS = 5000  # with more distinct answers the table of users by answers is too large
 
 
-def judged(tested: Sequence[Tested], values: Sequence[Sequence[float]]) -> list[Judged]:
-    """One row a target, with the log-odds said of it."""
-    rows = []
-    for one, of_user in zip(tested, values, strict=True):
-        for event, value in zip(one.targets, of_user, strict=True):
-            assert isinstance(event.content, Reaction)
-            rows.append(
-                Judged(
-                    one.user_id, event.id, value, event.content.label, event.content.completion, event.time, one.group
-                )
-            )
-    return rows
+@dataclass(frozen=True)
+class LoveEvaluation:
+    """Measures of P[Love] on test reactions, by method where there are several.
+
+    split: "new users" or "later reactions". timed: every reaction has a time.
+    gain: AUROC of P[Love] minus that of each other method. groups: AUROC of P[Love] by group of users.
+    offline_to_online: lifts of policies, or the reason why they could not be computed.
+    """
+
+    split: str
+    timed: bool
+    test_users: int
+    test_reactions: int
+    users_without_later_reactions: int
+    auroc: Mapping[str, Interval]
+    gain: Mapping[str, Interval]
+    groups: Mapping[str, Interval]
+    calibration_error: CalibrationError
+    calibration: Slope
+    length_correlation: Interval
+    drift: tuple[Window, ...]
+    offline_to_online: OfflineToOnline | str
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the part of report.json that holds the measures."""
+        online = self.offline_to_online
+        return {
+            "split": self.split,
+            "timed": self.timed,
+            "test_users": self.test_users,
+            "test_reactions": self.test_reactions,
+            "users_without_later_reactions": self.users_without_later_reactions,
+            "auroc": {name: _plain(value) for name, value in self.auroc.items()},
+            "gain": {name: _plain(value) for name, value in self.gain.items()},
+            "groups": {name: _plain(value) for name, value in self.groups.items()},
+            "calibration": {
+                **self.calibration_error._asdict(),
+                "slope": _plain(self.calibration.slope),
+                "intercept": _plain(self.calibration.intercept),
+            },
+            "length_correlation": _plain(self.length_correlation),
+            "drift": [
+                {**window._asdict(), "difference": _plain(window.difference), "auroc": _plain(window.auroc)}
+                for window in self.drift
+            ],
+            "offline_to_online": {"not_computed": online} if isinstance(online, str) else online.to_json(),
+        }
 
 
-def report(
-    found: Rows, splits: Sequence[Split], features: Mapping[str, Sequence[float]], seed: int = 0
-) -> dict[str, Any]:
-    """Every measure as plain values. `features` by answer, for influence and the offline-to-online check."""
-    rows = found[LOVE]
-    error, slope = calibration_error(rows), calibration_slope(rows)
+@dataclass(frozen=True)
+class LoveResult:
+    """Result of `plus.love`: the data, the evaluation, the users to look at, and the model where it was kept.
+
+    dropped, corrected: reason -> how many reactions. love: trained on all users; None without `output_dir`.
+    """
+
+    users: int
+    reactions: int
+    love_rate: float
+    model: str
+    settings: LoveSettings
+    dropped: Dropped
+    corrected: Dropped
+    suspects: tuple[Suspect, ...]
+    evaluation: LoveEvaluation
+    influence: tuple[Influence, ...]
+    love: Love | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give what report.json and `plus love --json` hold."""
+        return {
+            "users": self.users,
+            "reactions": self.reactions,
+            "love_rate": self.love_rate,
+            "condition": self.settings.condition,
+            "model": self.model,
+            "settings": asdict(self.settings),
+            "dropped": dict(self.dropped),
+            "mended": dict(self.corrected),
+            "suspects": [asdict(one) for one in self.suspects],
+            **self.evaluation.to_json(),
+            "influence": [one._asdict() for one in self.influence],
+        }
+
+
+def love(
+    files: Sequence[str | Path],
+    condition: str = "history",
+    summaries: str | Path | None = None,
+    split_by: str = "users",
+    positive_share: float = 0.1,
+    model_name_or_path: str | Path = "frozen",
+    guards: bool = True,
+    max_per_user: int = 500,
+    max_steps: int | None = None,
+    learning_rate: float | None = None,
+    user_id_column: str = "user_id",
+    output_dir: str | Path | None = None,
+    seed: int = 0,
+    say: Callable[[str], None] = lambda line: None,
+    on_step: Callable[[int, int, float], None] = lambda step, total, loss: None,
+) -> LoveResult:
+    """Read reactions, train P[Love], evaluate it on held-out users, and save a model of all users.
+
+    files: rows of user_id, prompt, completion, label; profile stores; or Polis folders.
+    condition: text about a user: history, summary (from `summaries`, JSON lines), or none.
+    split_by: users (test on users never met) or time (test on the latest reactions).
+    output_dir: folder of the model trained on all users, with report.json; without it none is trained.
+    say, on_step: called with notes, and with (update, all updates, loss).
+    Raises SettingError, SourceError, EvidenceError, RunError.
+    """
+    # 1. The reactions, and the splits that test them.
+    if split_by not in ("users", "time"):
+        raise SettingError(f"--split_by is {split_by!r}; it takes users or time")
+    Upsampling.of(0.5, positive_share)
+    dropped, corrected = Dropped(), Dropped()
+    known = reactions.load(files, dropped, corrected, user_id_column)
+    events, suspects = guard(known, replace(Guards(), max_per_user=max_per_user) if guards else OFF, dropped, seed)
+    for title, counter in (("left out", dropped), ("mended", corrected)):
+        for line in counter.lines():
+            say(f"{title}: {line}")
+    splits = (split_by_time if split_by == "time" else split_by_user)(events, seed=seed)
+    folder = Path(output_dir) if output_dir is not None else None
+    if folder is not None:
+        refuse_if_used(folder)
+    # 2. The model, its budget, and the text about each user.
+    user_texts = UserTexts(condition, read_summaries(Path(summaries)) if summaries else {})
+    frozen = str(model_name_or_path) == "frozen"
+    settings = _settings(frozen, condition, positive_share, max_steps, learning_rate, seed)
+    prompts = {reaction_of(event).prompt for past in events.values() for event in past}
+    new_model = frozen_models(len(prompts) > 1) if frozen else classifier_models(model_name_or_path)
+    # 3. Train and evaluate on each split, then train on all users.
+    total = settings.max_steps * settings.members * (len(splits) + (folder is not None))
+    steps = count(1)
+    step_of_all: OnStep = lambda step, loss: on_step(next(steps), total, loss)  # noqa: E731
+    scored = score_splits(splits, settings, new_model, user_texts, step_of_all)
+    final = fit(events, settings, new_model, user_texts, step_of_all) if folder is not None else None
+    # 4. The report, beside the model where one is kept.
+    features, labels = features_of(new_model(), events), reactions.labels_of(events)
+    result = LoveResult(
+        len(events), len(labels), sum(labels) / len(labels), str(model_name_or_path), settings, dropped, corrected,
+        tuple(suspects), evaluate(scored, splits, features, seed), tuple(most_influential(events, features)), final,
+    )  # fmt: skip
+    if final is not None and folder is not None:
+        final.save(folder)
+        write_json(folder / "report.json", result.to_json())
+        say(f"the model and report.json are in {folder}")
+    return result
+
+
+def _settings(
+    frozen: bool, condition: str, positive_share: float, max_steps: int | None, learning_rate: float | None, seed: int
+) -> LoveSettings:
+    defaults = LoveSettings() if frozen else CLASSIFIER
+    steps = max_steps or defaults.max_steps
+    return replace(
+        defaults, condition=condition, positive_share=positive_share, seed=seed, max_steps=steps,
+        learning_rate=learning_rate or defaults.learning_rate, look_every=min(defaults.look_every, steps),
+    )  # fmt: skip
+
+
+def evaluate(
+    scored: Rows, splits: Sequence[Split], features: Mapping[str, Sequence[float]], seed: int = 0
+) -> LoveEvaluation:
+    """Compute every measure from scored test reactions; `features` by answer serve offline to online."""
+    rows = scored[LOVE]
     timed = all(split.timed for split in splits)
-    return {
-        "split": "later reactions" if splits[0].cut is not None else "new users",
-        "timed": timed,
-        "test_users": len({row.user_id for row in rows}),
-        "test_reactions": len(rows),
-        "users_without_later_reactions": sum(split.left_out for split in splits),
-        "auroc": {name: _plain(auroc(of_method)) for name, of_method in found.items()},
-        "gain": {name: _plain(auroc_difference(rows, found[name])) for name in found if name != LOVE},
-        "groups": {
-            name: _plain(auroc([row for row in rows if row.group == name])) for name in sorted({r.group for r in rows})
-        },
-        "calibration": {
-            **error._asdict(), "slope": _plain(slope.slope), "intercept": _plain(slope.intercept),
-        },
-        "length_correlation": _plain(length_correlation(rows)),
-        "drift": [
-            {**window._asdict(), "difference": _plain(window.difference), "auroc": _plain(window.auroc)}
-            for window in (drift(rows) if timed else [])
-        ],
-        "offline_to_online": _offline(rows, features, seed),
-    }  # fmt: skip
+    return LoveEvaluation(
+        split="later reactions" if splits[0].cut is not None else "new users",
+        timed=timed,
+        test_users=len({row.user_id for row in rows}),
+        test_reactions=len(rows),
+        users_without_later_reactions=sum(split.left_out for split in splits),
+        auroc={name: auroc(of_method) for name, of_method in scored.items()},
+        gain={name: auroc_difference(rows, scored[name]) for name in scored if name != LOVE},
+        groups={name: auroc([r for r in rows if r.group == name]) for name in sorted({r.group for r in rows})},
+        calibration_error=calibration_error(rows),
+        calibration=calibration_slope(rows),
+        length_correlation=length_correlation(rows),
+        drift=tuple(drift(rows)) if timed else (),
+        offline_to_online=_offline_to_online(rows, features, seed),
+    )
 
 
-def most_influential(
-    events: Mapping[str, Sequence[Event]], features: Mapping[str, Sequence[float]]
-) -> list[dict[str, Any]]:
-    """The users who move an answer's logit most; [] where there are too many answers for a table."""
-    if len(features) > INFLUENCE_ANSWERS:
-        return []
-    return [one._asdict() for one in influence(events, features)]
+def most_influential(events: Events, features: Mapping[str, Sequence[float]]) -> list[Influence]:
+    """Find the users who move an answer's logit most; [] where there are too many answers for a table."""
+    return influence(events, features) if len(features) <= INFLUENCE_ANSWERS else []
 
 
-def features_of(reader: Reader, events: Mapping[str, Sequence[Event]]) -> dict[str, list[float]]:
-    """Each distinct answer's frozen features."""
+def features_of(model: LoveModel, events: Events) -> dict[str, list[float]]:
+    """Compute the frozen features of each distinct answer."""
     answers: dict[str, Reaction] = {}
     for past in events.values():
         for event in past:
-            if isinstance(event.content, Reaction):
-                answers.setdefault(event.content.completion, event.content)
-    vectors = reader.features(list(answers.values())).tolist()
+            answers.setdefault(reaction_of(event).completion, reaction_of(event))
+    vectors = model.features(list(answers.values())).tolist()
     return dict(zip(answers, vectors, strict=True))
 
 
-def ranking(love: Love, panel: Sequence[str], reactions: Sequence[Reaction]) -> list[float]:
-    """The mean P(love) of each answer over a `panel` of texts about users."""
-    values = love.logits([text for text in panel for _ in reactions], [*reactions] * len(panel))
-    size = len(reactions)
-    return [sum(1 / (1 + math.exp(-value)) for value in values[number::size]) / len(panel) for number in range(size)]
+def ranking(model: Love, texts: Sequence[str], answers: Sequence[Reaction]) -> list[float]:
+    """Average the P(love) of each answer over texts about users."""
+    logits = model.logits([text for text in texts for _ in answers], [*answers] * len(texts))
+    size = len(answers)
+    return [sum(1 / (1 + math.exp(-value)) for value in logits[number::size]) / len(texts) for number in range(size)]
 
 
-def _with(love: Love, tested: Sequence[Tested], text_of: Mapping[str, str]) -> list[list[float]]:
-    texts = [text_of[one.user_id] for one in tested for _ in one.targets]
-    reactions = [e.content for one in tested for e in one.targets if isinstance(e.content, Reaction)]
-    values = iter(love.logits(texts, reactions))
-    return [[next(values) for _ in one.targets] for one in tested]
-
-
-def _strangers(tested: Sequence[Tested], texts: Texts) -> dict[str, str]:
-    """For each user the text about another one: the next in a seeded circle."""
-    order = sorted(tested, key=lambda one: one.user_id)
-    Random("strangers").shuffle(order)
-    following = [*order[1:], order[0]]
-    return {one.user_id: texts.of(other.user_id, other.context) for one, other in zip(order, following, strict=True)}
-
-
-def _offline(rows: Sequence[Judged], features: Mapping[str, Sequence[float]], seed: int) -> dict[str, Any]:
+def _offline_to_online(
+    rows: Sequence[ScoredReaction], features: Mapping[str, Sequence[float]], seed: int
+) -> OfflineToOnline | str:
     try:
-        return offline_to_online(rows, features, seed=seed).as_dict()
+        return offline_to_online(rows, features, seed=seed)
     except EvidenceError as error:
-        return {"not_computed": str(error)}
+        return str(error)
 
 
 def _plain(interval: Interval) -> list[float | None]:
-    """[value, low, high]; None of what is no number, which JSON has no word for."""
+    """Give [value, low, high] rounded; None for NaN, which JSON does not have."""
     return [None if math.isnan(value) else round(value, 4) for value in interval[:3]]

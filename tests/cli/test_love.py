@@ -1,4 +1,4 @@
-"""`plus love` as a person meets it: one report, one line for each mistake, and a log with flooders in it."""
+"""`plus love`: one report, one line for each mistake, and a log with flooders in it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import pytest
 from support.logs import write
 from support.love_logs import START, log, rows
 
+import plus
 from plus.love.reactions import CONTRADICTED
-from plus.love.splits import later
+from plus.love.splits import split_by_time
 
 FAST = ["--max_steps", "2", "--seed", "0"]
 
@@ -26,11 +27,11 @@ def words(monkeypatch):
     """Sentence embeddings that need no model file, and intervals from few draws."""
     from support import words as made
 
-    from plus.love import measures, offline, run
+    from plus.love import measures, model, offline
 
     monkeypatch.setattr(measures, "REPLICATES", 50)
     monkeypatch.setattr(offline, "REPLICATES", 50)
-    monkeypatch.setattr(run, "minilm", lambda: made.encode)
+    monkeypatch.setattr(model, "minilm", lambda: made.encode)
 
 
 def test_one_json_object_with_every_measure_flooders_named_and_the_model_kept(plus_here, words, tmp_path):
@@ -71,7 +72,21 @@ def test_one_json_object_with_every_measure_flooders_named_and_the_model_kept(pl
     assert plus_here("love", path, *FAST, "--output_dir", tmp_path / "love")[0] == 2  # never overwritten
 
 
-def test_people_read_a_table_and_without_times_no_word_of_time(plus_here, words, tmp_path):
+def test_the_door_of_the_package_gives_the_report_of_the_command_line(plus_here, words, file, tmp_path):
+    said = []
+    result = plus.love([file], max_steps=2, output_dir=tmp_path / "love", say=said.append)
+    status, out, err = plus_here("love", file, *FAST, "--json")
+    assert status == 0, err
+    assert json.loads(json.dumps(result.to_json())) == json.loads(out)
+    assert json.loads((tmp_path / "love" / "report.json").read_text()) == json.loads(out)
+    assert result.evaluation.auroc["P[Love]"].targets == result.evaluation.test_reactions
+    assert result.love.probability("", "", "I saw some old cats.") == pytest.approx(
+        plus.Love.load(tmp_path / "love").probability("", "", "I saw some old cats.")
+    )
+    assert said[-1].startswith("the model and report.json are in")
+
+
+def test_the_table_without_times_says_nothing_of_time(plus_here, words, tmp_path):
     path = tmp_path / "log.jsonl"
     write(
         path, [{key: value for key, value in row.items() if key != "timestamp"} for row in rows(log(users=24, each=10))]
@@ -88,8 +103,8 @@ def test_split_by_time_tests_what_came_after_one_moment(plus_here, words, file):
     assert status == 0, err
     found = json.loads(out)
     assert found["split"] == "later reactions"
-    (split,) = later(log(users=24, each=10))
-    assert found["test_reactions"] == sum(len(one.targets) for one in split.tested) > 10
+    (split,) = split_by_time(log(users=24, each=10))
+    assert found["test_reactions"] == sum(len(one.targets) for one in split.held_out) > 10
 
 
 @pytest.mark.parametrize(
@@ -101,7 +116,7 @@ def test_split_by_time_tests_what_came_after_one_moment(plus_here, words, file):
         (["--positive_share", "1.5"], "--positive_share is 1.5; it must lie between 0 and 1"),
         (
             ["--condition", "summary", "--summaries", "nowhere.jsonl"],
-            "nowhere.jsonl holds no lines of user_id and summary",
+            "nowhere.jsonl cannot be read",
         ),
     ],
 )
@@ -121,7 +136,7 @@ def test_a_mistake_is_one_line(plus_here, words, file, flags, said):
         (lambda row: {**row, "user_id": row["user_id"][:3] + "0"}, "3 users with reactions; at least 12 are needed"),
     ],
 )
-def test_a_log_that_cannot_teach_is_one_line(plus_here, tmp_path, change, said):
+def test_too_few_users_or_one_outcome_is_one_line(plus_here, tmp_path, change, said):
     path = tmp_path / "log.jsonl"
     write(path, [change(row) for row in rows(log(users=24, each=10))])
     status, out, err = plus_here("love", path)

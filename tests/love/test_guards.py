@@ -1,4 +1,4 @@
-"""Floods, bursts and loud people: what the guards leave out, whom they name, and whom they leave alone."""
+"""Guards: floods, bursts and the cap are left out and reported; ordinary users are untouched."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_slow_flood_of_one_answer_counts_once_and_is_named_with_its_answer():
     assert (suspect.answer, suspect.love) == (ANSWER, 1.0)
 
 
-def test_small_changes_of_the_wording_do_not_help():
+def test_rewording_an_answer_slightly_does_not_evade_the_guard():
     kept, _, _ = guarded(flood(50, 600, lambda n: f"{ANSWER.upper()} #{n}"))
     assert len(kept) == 1
 
@@ -63,7 +63,7 @@ def test_the_same_answer_loved_and_not_loved_is_no_duplicate():
     assert len(guarded(past)[0]) == 2
 
 
-def test_a_burst_is_left_out_and_what_came_at_a_persons_pace_stays():
+def test_a_burst_is_left_out_and_reactions_at_a_normal_pace_stay():
     slow = [
         Event(f"s{n}", "reaction", Reaction("p", f"thought number {n} of {n * n}", True), START - 600 + 60 * n)
         for n in range(5)
@@ -73,7 +73,7 @@ def test_a_burst_is_left_out_and_what_came_at_a_persons_pace_stays():
     assert [event.id for event in kept] == [event.id for event in slow]
     assert dropped == {BURST: 13}
     assert suspect.bursts == 13
-    assert len(guarded([*slow, *fast[:12]])[0]) == 17  # Twelve within ten seconds is somebody in a hurry.
+    assert len(guarded([*slow, *fast[:12]])[0]) == 17  # Twelve within ten seconds is only fast.
 
 
 def test_the_cap_keeps_a_seeded_sample_over_the_whole_time():
@@ -81,7 +81,7 @@ def test_the_cap_keeps_a_seeded_sample_over_the_whole_time():
     kept, suspects, dropped = guarded(past, Guards(max_per_user=100))
     assert len(kept) == 100
     assert dropped == {CAPPED: 800}
-    assert not suspects  # Who says much is capped, not suspected.
+    assert not suspects  # Many reactions are capped, not suspect.
     assert kept == guarded(past, Guards(max_per_user=100))[0]
     assert kept == sorted(kept, key=lambda event: event.time)
     assert sum(event.time > past[450].time for event in kept) in range(30, 71)

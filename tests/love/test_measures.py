@@ -1,4 +1,4 @@
-"""Measures of P(love): worked numbers, known truths, and faults planted for them to find."""
+"""Measures of P(love) on worked numbers, on known truths, and on planted faults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from plus.errors import EvidenceError
 from plus.love.measures import (
-    Judged,
+    ScoredReaction,
     auroc,
     auroc_difference,
     calibration_error,
@@ -23,13 +23,15 @@ from plus.love.measures import (
 
 def rows(logits, labels, users=None, **more):
     return [
-        Judged(users[n] if users else f"u{n}", f"e{n}", float(logit), bool(label), **{k: v[n] for k, v in more.items()})
+        ScoredReaction(
+            users[n] if users else f"u{n}", f"e{n}", float(logit), bool(label), **{k: v[n] for k, v in more.items()}
+        )
         for n, (logit, label) in enumerate(zip(logits, labels, strict=True))
     ]
 
 
 def drawn(seed=0, users=200, each=20, shift=0.0, scale=1.0):
-    """Reactions whose true log-odds are known; what is said of them is scale * truth + shift."""
+    """Reactions whose true log-odds are known; the predicted ones are scale * truth + shift."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(-1, 1.5, users * each)
     return rows(
@@ -47,10 +49,10 @@ def test_auroc_is_the_share_of_pairs_in_the_right_order_with_ties_one_half():
 
 def test_the_interval_draws_users_so_copies_of_a_reaction_add_nothing():
     once = drawn(2, 100, 1)
-    copied = [Judged(r.user_id, f"{r.example}-{n}", r.logit, r.label) for r in once for n in range(9)]
+    copied = [ScoredReaction(r.user_id, f"{r.example}-{n}", r.logit, r.label) for r in once for n in range(9)]
     a, b = auroc(once), auroc(copied)
     assert (a.low, a.high) == pytest.approx((b.low, b.high))
-    as_if_independent = auroc([Judged(r.example, r.example, r.logit, r.label) for r in copied])
+    as_if_independent = auroc([ScoredReaction(r.example, r.example, r.logit, r.label) for r in copied])
     assert b.high - b.low > 2 * (as_if_independent.high - as_if_independent.low)
 
 
@@ -68,7 +70,7 @@ def test_a_difference_is_taken_on_the_same_reactions():
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (2.0, 0.0), (0.5, 0.0), (1.0, 1.7)])
-def test_slope_and_intercept_find_what_was_done_to_the_truth(scale, shift):
+def test_slope_and_intercept_recover_a_planted_scale_and_shift(scale, shift):
     found = calibration_slope(drawn(4, scale=scale, shift=shift))
     assert found.slope.low < 1 / scale < found.slope.high
     assert found.intercept.low < -shift / scale < found.intercept.high
@@ -81,7 +83,7 @@ def test_the_slopes_interval_covers_the_truth_as_often_as_it_says():
     assert covered >= 88
 
 
-def test_calibration_error_stands_beside_what_perfection_would_show():
+def test_calibration_error_stands_beside_that_of_a_perfect_model():
     right, wrong = calibration_error(drawn(5)), calibration_error(drawn(5, shift=1.7))
     assert right.ece < right.if_perfect_95
     assert wrong.ece > wrong.if_perfect + 0.1
@@ -94,12 +96,12 @@ def test_calibration_error_stands_beside_what_perfection_would_show():
 def test_a_drift_planted_in_the_last_quarter_is_found_there_and_only_there():
     made = drawn(6)
     rng = np.random.default_rng(1)
-    timed = [Judged(r.user_id, r.example, r.logit, r.label, time=float(t)) for t, r in enumerate(made)]
+    timed = [ScoredReaction(r.user_id, r.example, r.logit, r.label, time=float(t)) for t, r in enumerate(made)]
     still = drift(timed)
     assert [w.reactions for w in still] == [1000] * 4
     assert sum(w.difference.low < 0 < w.difference.high for w in still) >= 3
     moved = [
-        Judged(
+        ScoredReaction(
             r.user_id,
             r.example,
             r.logit,
@@ -118,9 +120,12 @@ def test_a_score_that_follows_length_is_found():
     made = drawn(7, 50, 10)
     rng = np.random.default_rng(0)
     lengths = rng.integers(1, 200, len(made))
-    plain = [Judged(r.user_id, r.example, r.logit, r.label, "x" * n) for r, n in zip(made, lengths, strict=True)]
+    plain = [
+        ScoredReaction(r.user_id, r.example, r.logit, r.label, "x" * n) for r, n in zip(made, lengths, strict=True)
+    ]
     long = [
-        Judged(r.user_id, r.example, r.logit + 0.03 * n, r.label, "x" * n) for r, n in zip(made, lengths, strict=True)
+        ScoredReaction(r.user_id, r.example, r.logit + 0.03 * n, r.label, "x" * n)
+        for r, n in zip(made, lengths, strict=True)
     ]
     a, b = length_correlation(plain), length_correlation(long)
     assert a.low < 0 < a.high

@@ -1,4 +1,4 @@
-"""Offline to online in a world whose truth is known, and models with planted faults that must show in the slope."""
+"""Offline to online where the truth is known; models with planted faults show in the slope."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from scipy.special import expit
 
 from plus.errors import EvidenceError
-from plus.love.measures import Judged
+from plus.love.measures import ScoredReaction
 from plus.love.offline import offline_to_online
 
 ANSWERS = {f"answer {n}": np.random.default_rng(n).normal(size=8).tolist() for n in range(60)}
 
 
 def world(seed=0, users=600, each=20, base=-0.5):
-    """Every user has a level and every answer a quality; what is said is the truth."""
+    """Every user has a level and every answer a quality; the true log-odds are predicted."""
     rng, names = np.random.default_rng(seed), sorted(ANSWERS)
     quality = rng.normal(0, 1.2, len(names))
     found = []
@@ -25,7 +25,9 @@ def world(seed=0, users=600, each=20, base=-0.5):
         level = rng.normal(0, 0.7)
         for place in random.Random(f"{seed}-{user}").sample(range(len(names)), each):
             logit = base + level + quality[place]
-            found.append(Judged(f"u{user}", f"{user}-{place}", logit, bool(rng.random() < expit(logit)), names[place]))
+            found.append(
+                ScoredReaction(f"u{user}", f"{user}-{place}", logit, bool(rng.random() < expit(logit)), names[place])
+            )
     return found
 
 
@@ -36,7 +38,7 @@ def test_the_truth_has_a_slope_of_one_and_lifts_cover_ten_points_both_ways():
     assert found.slope.low < 1 < found.slope.high
     assert 0.8 < found.slope.mean < 1.25
     assert min(found.measured) < -0.06 and max(found.measured) > 0.06
-    # Uniform, not heaped about zero: the wanted lift is drawn once, and a taste is looked for that has it.
+    # Uniform, not heaped about zero: the lift is drawn first, then a direction that reaches it.
     assert np.mean(np.abs(found.measured) > 0.05) > 0.3
 
 
@@ -50,7 +52,7 @@ def test_the_truth_has_a_slope_of_one_and_lifts_cover_ten_points_both_ways():
         # Positives drawn up and never taken back: at a love rate of 4 % lifts are overstated.
     ],
 )
-def test_planted_faults_show(fault, holds):
+def test_planted_faults_show_in_slope_or_correlation(fault, holds):
     assert holds(offline_to_online([replace(row, logit=fault(row)) for row in world()], ANSWERS))
 
 

@@ -1,4 +1,4 @@
-"""Reactions as logs hold them: the last word counts, clocks are watched, and nothing is dropped without a count."""
+"""Reading reactions: the last of contradictory ones counts, clocks are checked, every dropped row is counted."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from support.love_logs import START, log, rows
 from plus.errors import SourceError
 from plus.love import reactions
 from plus.love.reactions import BACKWARDS, CONTRADICTED, IMPOSSIBLE, UNTIMED
+from plus.love.splits import is_timed
 from plus.profiles.store import Store
 from plus.resources import shipped
-from plus.types import Dropped, Event, Reaction
+from plus.types import Dropped, Entry, Event, Reaction
 
 
 def row(user="ann", completion="Hello.", label=True, **more):
@@ -25,8 +26,8 @@ def row(user="ann", completion="Hello.", label=True, **more):
 def read(tmp_path, found):
     path = tmp_path / "log.jsonl"
     write(path, found)
-    dropped, mended = Dropped(), Dropped()
-    return reactions.load([path], dropped, mended), dropped, mended
+    dropped, corrected = Dropped(), Dropped()
+    return reactions.load([path], dropped, corrected), dropped, corrected
 
 
 def test_of_contradictory_reactions_to_one_message_the_last_counts_whatever_the_order_of_the_file(tmp_path):
@@ -46,7 +47,7 @@ def test_of_contradictory_reactions_to_one_message_the_last_counts_whatever_the_
 def test_without_times_the_one_that_stands_later_in_the_file_is_the_last(tmp_path):
     events, dropped, _ = read(tmp_path, [row(label=True), row(label=False), row("bob", label=True)])
     assert [event.content.label for event in events["ann"]] == [False]
-    assert [event.content.label for event in events["bob"]] == [True]  # Another user's word is no contradiction.
+    assert [event.content.label for event in events["bob"]] == [True]  # Another user's reaction is no contradiction.
     assert dropped == {CONTRADICTED: 1}
 
 
@@ -66,8 +67,14 @@ def test_after_reading_no_user_contradicts_themselves_and_every_row_is_kept_or_c
 
 
 def test_rows_without_a_user_or_an_answer_and_rows_that_are_no_reaction_are_counted(tmp_path):
-    made = [row(), {**row(), "user_id": None}, row(completion="  "), {"user_id": "ann", "completion": "x"}, row(label="maybe"),
-            {"user_id": "ann", "prompt": "p", "chosen": "a", "rejected": "b"}]  # fmt: skip
+    made = [
+        row(),
+        {**row(), "user_id": None},
+        row(completion="  "),
+        {"user_id": "ann", "completion": "x"},
+        row(label="maybe"),
+        {"user_id": "ann", "prompt": "p", "chosen": "a", "rejected": "b"},
+    ]
     events, dropped, _ = read(tmp_path, made)
     assert len(events["ann"]) == 1
     assert sum(dropped.values()) == 5
@@ -80,7 +87,7 @@ def test_no_user_at_all_is_one_line_that_says_what_is_needed(tmp_path):
         read(tmp_path, [{**row(), "user_id": None}] * 2)
 
 
-def test_reactions_to_statements_that_nobody_knows_are_counted(tmp_path):
+def test_votes_on_unknown_statements_are_counted(tmp_path):
     for name in ("summary.csv", "comments.csv", "votes.csv"):
         (tmp_path / name).write_bytes((shipped("polis_sample") / name).read_bytes())
     with (tmp_path / "votes.csv").open("a") as file:
@@ -88,15 +95,15 @@ def test_reactions_to_statements_that_nobody_knows_are_counted(tmp_path):
     dropped = Dropped()
     events = reactions.load([tmp_path], dropped, Dropped())
     assert dropped["votes on a statement that comments.csv does not have"] == 1
-    assert reactions.is_timed(events)
+    assert is_timed(events)
 
 
 def test_clocks_that_run_backwards_are_counted_and_the_order_is_that_of_time(tmp_path):
     made = rows(log(users=3, each=30))
     made[40]["timestamp"] -= 7200  # u001's clock was set back.
-    events, dropped, mended = read(tmp_path, made)
-    assert mended == {BACKWARDS: 1}
-    assert mended.first[BACKWARDS] == "user u001"
+    events, dropped, corrected = read(tmp_path, made)
+    assert corrected == {BACKWARDS: 1}
+    assert corrected.first[BACKWARDS] == "user u001"
     assert not dropped
     assert events["u001"][0].content.completion == made[40]["completion"]
 
@@ -104,8 +111,8 @@ def test_clocks_that_run_backwards_are_counted_and_the_order_is_that_of_time(tmp
 def test_a_file_in_another_order_says_nothing_of_clocks(tmp_path):
     made = rows(log(users=3, each=30))
     random.Random(0).shuffle(made)
-    events, _, mended = read(tmp_path, made)
-    assert not mended
+    events, _, corrected = read(tmp_path, made)
+    assert not corrected
     assert all([e.time for e in past] == sorted(e.time for e in past) for past in events.values())
 
 
@@ -127,14 +134,12 @@ def test_a_log_mostly_without_times_has_none(tmp_path):
     )
     assert len(events["ann"]) == 6
     assert not dropped
-    assert not reactions.is_timed(events)
+    assert not is_timed(events)
 
 
 def test_a_profile_store_gives_the_reactions_that_ingest_put_there(tmp_path):
     past = [Event("1", "reaction", Reaction("p", "a", True), START), Event("2", "message", "hello", START + 1)]
     with Store(tmp_path / "s.db") as store:
-        from plus.types import Entry
-
         store.add_events([Entry("ann", event) for event in past])
     events = reactions.load([tmp_path / "s.db"], Dropped(), Dropped())
     assert [(e.id, e.content, e.time) for e in events["ann"]] == [("1", past[0].content, START)]

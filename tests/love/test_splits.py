@@ -1,4 +1,4 @@
-"""Splits that respect time: worked cuts, and leaks planted for `check` to find."""
+"""Splits that respect time, on worked examples, and planted leaks that `check` finds."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ import pytest
 from support.love_logs import START, log
 
 from plus.errors import EvidenceError, SourceError
-from plus.love.splits import check, later, new_users
+from plus.love.splits import check, split_by_time, split_by_user
 from plus.types import Event, Reaction
 
 
-def test_every_user_is_tested_once_by_a_training_that_never_met_them():
+def test_every_user_is_held_out_once_and_not_trained_on():
     events = log(users=31, each=10)
-    splits = new_users(events, 3)
-    assert sorted(one.user_id for split in splits for one in split.tested) == sorted(events)
+    splits = split_by_user(events, 3)
+    assert sorted(one.user_id for split in splits for one in split.held_out) == sorted(events)
     for split in splits:
         check(split)
-        assert len(split.train) + len(split.tested) == 31
-        for one in split.tested:
+        assert len(split.train) + len(split.held_out) == 31
+        for one in split.held_out:
             assert (len(one.context), len(one.targets)) == (6, 4)
             assert max(e.time for e in one.context) < min(e.time for e in one.targets)
-    assert new_users(events, 3) == splits
-    assert new_users(events, 3, seed=1) != splits
+    assert split_by_user(events, 3) == splits
+    assert split_by_user(events, 3, seed=1) != splits
 
 
-def test_later_cuts_the_whole_log_at_one_moment():
+def test_a_split_by_time_cuts_the_whole_log_at_one_moment():
     events = log(users=20, each=10)
     events["late"] = [replace(event, time=START + 1e6 + place) for place, event in enumerate(events["u000"])]
-    (split,) = later(events)
+    (split,) = split_by_time(events)
     check(split)
     assert max(e.time for past in split.train.values() for e in past) < split.cut
-    assert all(e.time >= split.cut for one in split.tested for e in one.targets)
-    groups = {one.user_id: one.group for one in split.tested}
+    assert all(e.time >= split.cut for one in split.held_out for e in one.targets)
+    groups = {one.user_id: one.group for one in split.held_out}
     assert groups["late"] == "new users"
     assert "late" not in split.train
     assert set(groups.values()) == {"known users", "new users"}
 
 
 def planted(split, change):
-    one = split.tested[0]
-    return replace(split, tested=(change(one), *split.tested[1:]))
+    one = split.held_out[0]
+    return replace(split, held_out=(change(one), *split.held_out[1:]))
 
 
 @pytest.mark.parametrize(
@@ -53,36 +53,40 @@ def planted(split, change):
     ],
 )
 def test_a_planted_look_into_the_future_is_named_with_its_user(change, said):
-    split = new_users(log(users=15, each=10), 3)[0]
+    split = split_by_user(log(users=15, each=10), 3)[0]
     with pytest.raises(EvidenceError, match=said) as error:
         check(planted(split, change))
-    assert f"user {split.tested[0].user_id}" in str(error.value)
+    assert f"user {split.held_out[0].user_id}" in str(error.value)
 
 
 def test_a_test_user_in_training_and_training_after_the_cut_are_named():
     events = log(users=15, each=10)
-    split = new_users(events, 3)[0]
-    user = split.tested[0].user_id
+    split = split_by_user(events, 3)[0]
+    user = split.held_out[0].user_id
     with pytest.raises(EvidenceError, match=f"test user {user} is among the training users"):
         check(replace(split, train={**split.train, user: events[user]}))
-    (split,) = later(events)
+    (split,) = split_by_time(events)
     with pytest.raises(EvidenceError, match="from after the cut"):
         check(replace(split, train=events))
 
 
 def test_without_times_order_is_no_time_and_a_reaction_read_and_predicted_is_still_found():
     events = {user: [replace(event, time=None) for event in past] for user, past in log(users=15, each=10).items()}
-    split = new_users(events, 3)[0]
+    split = split_by_user(events, 3)[0]
     assert not split.timed
     check(split)
     with pytest.raises(EvidenceError, match="is read and predicted"):
         check(planted(split, lambda one: replace(one, context=(*one.context, one.targets[0]))))
     with pytest.raises(SourceError, match="without times have no later part"):
-        later(events)
+        split_by_time(events)
 
 
 def of_label(labels):
-    return {f"u{n}": [Event("1", "reaction", Reaction("", "x", label), START), Event("2", "reaction", Reaction("", "y", label), START + 1)] for n, label in enumerate(labels)}  # fmt: skip
+    """Two reactions of each user, both with the user's label."""
+    return {
+        f"u{n}": [Event(text, "reaction", Reaction("", text, label), START + k) for k, text in enumerate("xy")]
+        for n, label in enumerate(labels)
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,8 +102,8 @@ def of_label(labels):
         ([True] * 20 + [False], "1 users gave a negative reaction; 6 are needed"),
     ],
 )
-def test_a_log_that_cannot_teach_is_one_line(labels, said):
-    for split in (new_users, later):
+def test_too_few_users_or_one_outcome_is_one_line(labels, said):
+    for split in (split_by_user, split_by_time):
         with pytest.raises(SourceError, match=said):
             split(of_label(labels))
 
@@ -107,4 +111,4 @@ def test_a_log_that_cannot_teach_is_one_line(labels, said):
 def test_everything_at_one_moment_has_no_later_part():
     events = {user: [replace(event, time=START) for event in past] for user, past in log(users=15, each=10).items()}
     with pytest.raises(SourceError, match="no later part"):
-        later(events)
+        split_by_time(events)

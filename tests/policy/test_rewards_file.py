@@ -8,8 +8,8 @@ import pytest
 from support.love_logs import log
 
 from plus.errors import PlusError, RewardError, SettingError
-from plus.love.model import ClassifierReader
-from plus.love.run import CLASSIFIER, fit
+from plus.love.model import CLASSIFIER, ClassifierLoveModel
+from plus.love.run import fit
 from plus.models.reward_model import RewardModel
 from plus.policy.model import Asked
 from plus.policy.rewards import scored
@@ -42,7 +42,7 @@ def test_every_kind_of_goal(tmp_path, monkeypatch):
 @pytest.mark.parametrize("condition", ["none", "history"])
 def test_p_love_is_a_goal_and_reads_texts_if_it_was_trained_with_them(tmp_path, condition):
     def reader():
-        return ClassifierReader(RewardModel.from_pretrained(shipped("tiny_base"), max_length=256))
+        return ClassifierLoveModel(RewardModel.from_pretrained(shipped("tiny_base"), max_length=256))
 
     settings = dataclasses.replace(CLASSIFIER, max_steps=2, look_every=2, users_per_step=3, reactions_per_user=2, condition=condition)  # fmt: skip
     love = fit(log(users=12, each=8), settings, reader)

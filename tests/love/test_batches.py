@@ -1,4 +1,4 @@
-"""The prior correction: worked numbers, and the sampling that it takes back."""
+"""Upsampling of positives and its prior correction on worked numbers; what batches hold."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from support.love_logs import log
 
 from plus.errors import SettingError
-from plus.love.batches import Texts, batches
+from plus.love.batches import Upsampling, UserTexts, batches, logit
 from plus.love.reactions import labels_of
-from plus.love.upsampling import Upsampling, logit
 
 
 def test_worked_numbers():
@@ -28,7 +27,7 @@ def test_worked_numbers():
 
 @given(st.floats(0.001, 0.999), st.floats(0.001, 0.999), st.floats(-8, 8))
 def test_correction_is_bayes_rule(rate, share, strength):
-    """Whatever an answer's likelihood ratio is, drawn at `share` and taken back equals drawn at `rate`."""
+    """For every likelihood ratio: trained at `share` and corrected equals trained at `rate`."""
     found = Upsampling.of(rate, share)
     as_trained = logit(found.share) + strength
     assert as_trained - found.shift == pytest.approx(logit(rate) + strength, abs=1e-9)
@@ -44,7 +43,7 @@ def test_positives_are_never_drawn_down():
     ("rate", "share", "said"),
     [(0.1, 1.0, "positive_share is 1"), (0.1, -0.2, "between 0 and 1"), (0.0, 0.1, "both outcomes")],
 )
-def test_what_is_no_share_is_refused(rate, share, said):
+def test_a_share_outside_0_and_1_is_refused(rate, share, said):
     with pytest.raises(SettingError, match=said):
         Upsampling.of(rate, share)
 
@@ -54,7 +53,7 @@ def test_batches_hold_the_set_share_and_every_reaction_as_often_as_its_weight():
     labels = labels_of(events)
     found = Upsampling.of(sum(labels) / len(labels), 0.3)
     assert found.rate < 0.15
-    drawn = batches(events, Texts("none"), found.weight, 32, 8, 0.6, 0.1, random.Random(0))
+    drawn = batches(events, UserTexts("none"), found.weight, 32, 8, 0.6, 0.1, random.Random(0))
     seen: Counter[bool] = Counter()
     for _ in range(300):
         _, reactions = next(drawn)
@@ -62,9 +61,9 @@ def test_batches_hold_the_set_share_and_every_reaction_as_often_as_its_weight():
     assert seen[True] / seen.total() == pytest.approx(0.3, abs=0.01)
 
 
-def test_what_a_batch_predicts_it_never_reads():
+def test_a_batch_never_reads_a_reaction_that_it_predicts():
     events = log(users=20, each=20)
-    drawn = batches(events, Texts("history"), 1.0, 8, 6, 0.6, 0.1, random.Random(0))
+    drawn = batches(events, UserTexts("history"), 1.0, 8, 6, 0.6, 0.1, random.Random(0))
     empty = total = 0
     for _ in range(100):
         texts, reactions = next(drawn)
