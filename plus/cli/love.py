@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from plus.cli.show import bar, loading, print_json, results, say
+from plus.cli.show import SCREEN, print_json, results
 from plus.cli.stores import AsJson
 
 Files = Annotated[
@@ -60,21 +59,12 @@ def love(
 
     Example: plus love data/polis_sample --output_dir runs/love
     """
-    with loading("loading torch and the sentence model"):
+    with SCREEN.loading("loading torch and the sentence model"):
         from plus.love import report
-    with ExitStack() as stack:
-        show: Callable[[int, int, Mapping[str, Any]], None] | None = None
-
-        def on_step(step: int, total: int, loss: float) -> None:
-            nonlocal show
-            show = show or stack.enter_context(bar("P[Love]"))  # No bar before there is something to train on.
-            if step % 10 == 0:
-                show(step, total, {"loss": loss})
-
-        result = report.love(
-            files, condition, summaries, split_by, positive_share, model_name_or_path, guards, max_per_user,
-            max_steps, learning_rate, user_id_column, output_dir, seed, say, on_step,
-        )  # fmt: skip
+    result = report.love(
+        files, condition, summaries, split_by, positive_share, model_name_or_path, guards, max_per_user, max_steps,
+        learning_rate, user_id_column, output_dir, seed, SCREEN,
+    )  # fmt: skip
     if as_json:
         print_json(result.to_json())
     else:

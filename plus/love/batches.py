@@ -105,6 +105,7 @@ def batches(
     while True:
         texts: list[str] = []
         reactions: list[Reaction] = []
+        # A user's rows share one text, written from reactions that are none of them.
         for user in rng.choices(names, cum_weights=totals, k=users):
             past = events[user]
             targets = rng.choices(past, cum_weights=cumulative[user], k=rows)

@@ -95,6 +95,7 @@ def _bursts(past: Sequence[Event], guards: Guards) -> set[int]:
     if guards.burst is None:
         return found
     first = 0  # start of the window that ends at `place`
+    # A window that slides over the times.
     for place, event in enumerate(timed):
         while (event.time or 0) - (timed[first].time or 0) > guards.burst_seconds:
             first += 1

@@ -121,6 +121,7 @@ def length_correlation(rows: Sequence[ScoredReaction]) -> Interval:
     logit_N, length_N = np.array([row.logit for row in rows]), np.array([len(row.answer) for row in rows])
     if len(set(length_N.tolist())) < 2 or len(set(logit_N.tolist())) < 2:
         return Interval(math.nan, math.nan, math.nan, count, len(rows))
+    # Draw users, and rank all their rows anew for each draw.
     places = [np.flatnonzero(users_N == user) for user in range(count)]
     rng, draws = np.random.default_rng(0), []
     for _ in range(200):

@@ -233,6 +233,7 @@ class Love:
         folder = Path(folder)
         if folder.exists() and any(folder.iterdir()):
             raise RunError(f"{folder} is in use and nothing is overwritten; give another --output_dir")
+        # One folder a member, then love.json with the calibration.
         kind = "frozen" if isinstance(self.models[0], FrozenLoveModel) else "classifier"
         for number, model in enumerate(self.models):
             model.save(_member_folder(folder, number))
@@ -256,6 +257,7 @@ class Love:
         if not (folder / CONFIG).is_file():
             raise ModelError(f"{folder} holds no P[Love] (no {CONFIG}); give the --output_dir of a plus love")
         config = read_json(folder / CONFIG)
+        # One model a member, each from its folder.
         parts = [_member_folder(folder, number) for number in range(config["readers"])]
         models: list[LoveModel]
         if config["kind"] == "frozen":

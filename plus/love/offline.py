@@ -72,6 +72,7 @@ def offline_to_online(
     here = [row for row in rows if row.user_id in half]
     there = [row for row in rows if row.user_id not in half]
     drawn = _policies(here, features, policies, seed, lift)
+    # Predicted from log-odds on one half, measured from labels on the other.
     offline = _Half(here, drawn, [float(expit(row.logit)) for row in here])
     online = _Half(there, drawn, [float(row.label) for row in there])
     predicted_K, measured_K = offline.lifts(np.ones(offline.users)), online.lifts(np.ones(online.users))
@@ -149,6 +150,7 @@ def _strength(direction_N: np.ndarray, label_N: np.ndarray, wanted: float) -> fl
         weight_N = np.exp(s * direction_N)
         return float(weight_N @ label_N / weight_N.sum() - label_N.mean())
 
+    # The end of the range with the lower lift comes first.
     low, high = sorted((-STRONGEST, STRONGEST), key=lift)
     if not lift(low) < wanted < lift(high):
         return None

@@ -43,6 +43,7 @@ def load(
     Rows that are left out are counted in `dropped`, rows that are put right in `corrected`. Raises SourceError
     when nothing is left.
     """
+    # All sources together: a user's reactions may come from several.
     found: Events = defaultdict(list)
     for source in sources:
         for user, event in _read(Path(source), source, dropped, user_id_column):
@@ -111,6 +112,7 @@ def message_of(event: Event) -> tuple[str, str, tuple[Turn, ...]]:
 
 def _count_backwards(events: Mapping[str, Sequence[Event]], corrected: Dropped) -> None:
     """Count steps back in time in a log that is otherwise in order; a log in another order tells nothing of clocks."""
+    # Steps back of a few users are broken clocks; of many, the file is sorted in another way.
     steps = sum(len(past) - 1 for past in events.values())
     back = [
         user

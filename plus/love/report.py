@@ -8,7 +8,7 @@ offline to online.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -38,6 +38,7 @@ from plus.love.reactions import reaction_of
 from plus.love.regressions import Influence, influence
 from plus.love.run import LOVE, OnStep, Rows, fit, score_splits
 from plus.love.splits import Split, split_by_time, split_by_user
+from plus.progress import SILENT, Screen, Show
 from plus.train.run_folder import refuse_if_used
 from plus.types import Dropped, Reaction
 
@@ -143,8 +144,7 @@ def love(
     user_id_column: str = "user_id",
     output_dir: str | Path | None = None,
     seed: int = 0,
-    say: Callable[[str], None] = lambda line: None,
-    on_step: Callable[[int, int, float], None] = lambda step, total, loss: None,
+    screen: Screen = SILENT,
 ) -> LoveResult:
     """Read reactions, train P[Love], evaluate it on held-out users, and save a model of all users.
 
@@ -152,7 +152,6 @@ def love(
     condition: text about a user: history, summary (from `summaries`, JSON lines), or none.
     split_by: users (test on users never met) or time (test on the latest reactions).
     output_dir: folder of the model trained on all users, with report.json; without it none is trained.
-    say, on_step: called with notes, and with (update, all updates, loss).
     Raises SettingError, SourceError, EvidenceError, RunError.
     """
     # 1. The reactions, and the splits that test them.
@@ -160,11 +159,10 @@ def love(
         raise SettingError(f"--split_by is {split_by!r}; it takes users or time")
     Upsampling.of(0.5, positive_share)
     dropped, corrected = Dropped(), Dropped()
-    known = reactions.load(files, dropped, corrected, user_id_column)
-    events, suspects = guard(known, replace(Guards(), max_per_user=max_per_user) if guards else OFF, dropped, seed)
-    for title, counter in (("left out", dropped), ("mended", corrected)):
-        for line in counter.lines():
-            say(f"{title}: {line}")
+    with screen.status("reading"):
+        known = reactions.load(files, dropped, corrected, user_id_column)
+        events, suspects = guard(known, replace(Guards(), max_per_user=max_per_user) if guards else OFF, dropped, seed)
+    _say_counts(dropped, corrected, screen)
     splits = (split_by_time if split_by == "time" else split_by_user)(events, seed=seed)
     folder = Path(output_dir) if output_dir is not None else None
     if folder is not None:
@@ -176,22 +174,40 @@ def love(
     prompts = {reaction_of(event).prompt for past in events.values() for event in past}
     new_model = frozen_models(len(prompts) > 1) if frozen else classifier_models(model_name_or_path)
     # 3. Train and evaluate on each split, then train on all users.
-    total = settings.max_steps * settings.members * (len(splits) + (folder is not None))
-    steps = count(1)
-    step_of_all: OnStep = lambda step, loss: on_step(next(steps), total, loss)  # noqa: E731
-    scored = score_splits(splits, settings, new_model, user_texts, step_of_all)
-    final = fit(events, settings, new_model, user_texts, step_of_all) if folder is not None else None
+    with screen.bar("P[Love]") as show:
+        on_step = _progress(show, settings.max_steps * settings.members * (len(splits) + (folder is not None)))
+        scored = score_splits(splits, settings, new_model, user_texts, on_step)
+        final = fit(events, settings, new_model, user_texts, on_step) if folder is not None else None
     # 4. The report, beside the model where one is kept.
-    features, labels = features_of(new_model(), events), reactions.labels_of(events)
-    result = LoveResult(
-        len(events), len(labels), sum(labels) / len(labels), str(model_name_or_path), settings, dropped, corrected,
-        tuple(suspects), evaluate(scored, splits, features, seed), tuple(most_influential(events, features)), final,
-    )  # fmt: skip
+    with screen.status("intervals"):
+        features, labels = features_of(new_model(), events), reactions.labels_of(events)
+        result = LoveResult(
+            len(events), len(labels), sum(labels) / len(labels), str(model_name_or_path), settings, dropped, corrected,
+            tuple(suspects), evaluate(scored, splits, features, seed), tuple(most_influential(events, features)), final,
+        )  # fmt: skip
     if final is not None and folder is not None:
         final.save(folder)
         write_json(folder / "report.json", result.to_json())
-        say(f"the model and report.json are in {folder}")
+        screen.say(f"the model and report.json are in {folder}")
     return result
+
+
+def _say_counts(dropped: Dropped, corrected: Dropped, screen: Screen) -> None:
+    for title, counter in (("left out", dropped), ("mended", corrected)):
+        for line in counter.lines():
+            screen.say(f"{title}: {line}")
+
+
+def _progress(show: Show, total: int) -> OnStep:
+    """Show every tenth update of all trainings of a job."""
+    steps = count(1)
+
+    def on_step(step: int, loss: float) -> None:
+        number = next(steps)
+        if number % 10 == 0:
+            show(number, total, {"loss": loss})
+
+    return on_step
 
 
 def _settings(

@@ -83,6 +83,7 @@ def _fit_member(
         events, user_texts, upsampling.weight, settings.users_per_step, settings.reactions_per_user, settings.share,
         settings.dropout, random.Random(f"rows-{settings.seed}-{number}"),
     )  # fmt: skip
+    # Updates; the weights of the lowest held-out loss are kept.
     for step in range(1, settings.max_steps + 1):
         batch_texts, rows = next(drawn)
         loss = cross_entropy(model.logits(batch_texts, rows), torch.tensor([float(row.label) for row in rows]))
@@ -139,6 +140,7 @@ def score_splits(
             logits[EMPTY] = _predict_with(model, users, dict.fromkeys((user.user_id for user in users), ""))
             if len(users) > 1:
                 logits[SHUFFLED] = _predict_with(model, users, _shuffled(users, user_texts))
+        # The additive baseline, feature by feature.
         for name, columns in COLUMNS.items():
             logits[name] = Additive(split.train, columns, settings.seed).predict(users)
         for name, values in logits.items():

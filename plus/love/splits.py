@@ -54,6 +54,7 @@ def split_by_user(events: Events, folds: int = 3, seed: int = 0, share: float = 
     Raises SourceError with too few users, or where no held-out reaction is newer than the others of its user.
     """
     check_enough(events)
+    # Seeded order of users; every fold-th one is held out together.
     names = sorted(events)
     Random(f"deal-{seed}").shuffle(names)
     timed = is_timed(events)
@@ -81,6 +82,7 @@ def split_by_time(events: Events, share: float = 0.8, seed: int = 0) -> list[Spl
     check_enough(events)
     if not is_timed(events):
         raise SourceError("reactions without times have no later part; leave --split_by time out, or give timestamps")
+    # The moment before which the oldest share of all reactions happened.
     times = sorted(event.time or 0.0 for past in events.values() for event in past)
     moment = times[int(len(times) * share)]
     train, users = {}, []
@@ -88,6 +90,7 @@ def split_by_time(events: Events, share: float = 0.8, seed: int = 0) -> list[Spl
         past = in_order(events[user], seed)
         old = [event for event in past if (event.time or 0.0) < moment]
         new = [event for event in past if (event.time or 0.0) >= moment]
+        # A user with reactions on both sides trains and is predicted; one who came later is read first.
         if old:
             train[user] = old
         if old and new:
@@ -149,6 +152,7 @@ def check(split: Split) -> None:
     for user in split.held_out:
         if split.cut is None and user.user_id in split.train:
             raise EvidenceError(f"{split.name}: test user {user.user_id} is among the training users")
+        # What is read must be older than what is predicted.
         newest = max((event.time for event in user.context if event.time is not None), default=None)
         oldest = min((event.time for event in user.targets if event.time is not None), default=None)
         if split.timed and newest is not None and oldest is not None and newest >= oldest:

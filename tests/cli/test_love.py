@@ -74,7 +74,7 @@ def test_one_json_object_with_every_measure_flooders_named_and_the_model_kept(pl
 
 def test_the_door_of_the_package_gives_the_report_of_the_command_line(plus_here, words, file, tmp_path):
     said = []
-    result = plus.love([file], max_steps=2, output_dir=tmp_path / "love", say=said.append)
+    result = plus.love([file], max_steps=2, output_dir=tmp_path / "love", screen=plus.Screen(say=said.append))
     status, out, err = plus_here("love", file, *FAST, "--json")
     assert status == 0, err
     assert json.loads(json.dumps(result.to_json())) == json.loads(out)
