@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` 
     from plus.recipes import Screen, demo, train
     from plus.serve.client import PersonalizedOpenAI
     from plus.serve.personalize import personalize
+    from plus.signals.find import find_signals as signals
+    from plus.signals.find_pairs import find_pairs as pairs
 
 __version__ = "0.1.0"
 __all__ = [
@@ -42,7 +44,9 @@ __all__ = [
     "demo",
     "ingest",
     "load",
+    "pairs",
     "personalize",
+    "signals",
     "train",
 ]
 

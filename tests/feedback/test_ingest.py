@@ -194,7 +194,8 @@ def test_users_without_ids_need_a_name(tmp_path):
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('{"mapping2": {}, "current_node": "x"}', r"columns: mapping2, current_node\); nearest: chatgpt \(missing mapping\)"),
+        ('{"mapping2": {}, "current_node": "x"}',
+         r"columns: mapping2, current_node\); nearest: chatgpt \(missing mapping\)"),
         ('{"input": {}, "preferred_output": []}', r"openai_preference \(missing non_preferred_output\)"),
         ('{"a": 1}', r"nearest: openai_chat \(missing messages\)"),
         ('{"messages": "hi"}', r"openai_chat \(messages in another shape\)"),
@@ -273,7 +274,8 @@ def everything(path) -> list:
     with Store(path, create=False) as store:
         return list(
             store.rows(
-                "SELECT u.user_id, event_id, session_id, kind, time, source, content, held_out FROM events e JOIN users u ON u.number = e.user ORDER BY e.number"
+                "SELECT u.user_id, event_id, session_id, kind, time, source, content, held_out"
+                " FROM events e JOIN users u ON u.number = e.user ORDER BY e.number"
             )
         )
 
@@ -304,7 +306,8 @@ def in_every_format(talk: list[tuple[str, str]]) -> dict[str, dict]:
     newest = str(len(said) - 1)
     return {
         "openai_chat": {"user": "ann", "messages": messages},
-        "sharegpt": {"user_id": "ann", "conversations": [{"from": {"user": "human", "assistant": "gpt"}[r], "value": t} for r, t in said]},
+        "sharegpt": {"user_id": "ann", "conversations": [
+            {"from": {"user": "human", "assistant": "gpt"}[role], "value": text} for role, text in said]},
         "wildchat": {"conversation_hash": "h", "hashed_ip": "ann", "conversation": messages},
         "chatgpt": {"conversation_id": "c", "mapping": mapping, "current_node": newest},
         "open_webui": {"id": "w", "user_id": "ann", "chat": {"history": {"messages": history, "currentId": newest}}},
@@ -330,7 +333,8 @@ def branching(path: Path, exchanges: int) -> Path:
     for number in range(exchanges):
         ask, kept, left, after = f"q{number}", f"a{number}", f"x{number}", f"q{number + 1}"
         for name, role, parent, children in (
-            (ask, "user", f"a{number - 1}", [left, kept]), (kept, "assistant", ask, [after]), (left, "assistant", ask, []),
+            (ask, "user", f"a{number - 1}", [left, kept]), (kept, "assistant", ask, [after]),
+            (left, "assistant", ask, []),
         ):  # fmt: skip
             said = {"id": name, "author": {"role": role}, "content": {"content_type": "text", "parts": [name]}}
             mapping[name] = {"id": name, "parent": parent, "children": children, "message": said}
@@ -348,12 +352,14 @@ def test_a_very_long_tree_with_a_branch_at_every_message_is_read_in_work_that_gr
 
 
 def test_the_annotations_of_wildfeedback_are_one_row_an_utterance(tmp_path):
-    """Two conversations whose utterances follow each other, spelt as the file spells them; whose they are must be said."""
-    said = [("User", "Name a pet.", False, False), ("Agent", "A snake.", False, False), ("User", "No, a cat!", False, True),
+    """Two conversations one after the other, in the file's spelling; the user has to be named."""
+    said = [("User", "Name a pet.", False, False), ("Agent", "A snake.", False, False),
+            ("User", "No, a cat!", False, True),
             ("Agent", "A cat.", False, False), ("User", "Thanks", True, False),
             ("User", "Hi", False, False), ("Agent", "Hello", False, False), ("User", "?", True, True)]  # fmt: skip
     rows = [
-        {"TurnId": 1, "UtterranceId": number % 5, "Role": role, "Content": text, "Preceeding": "YES", "Satisfaction": sat,
+        {"TurnId": 1, "UtterranceId": number % 5, "Role": role, "Content": text, "Preceeding": "YES",
+         "Satisfaction": sat,
          "Satisfaction-Justificiation": "", "Disatisfaction": dsat, "Dissatisfaction-Justificiation": ""}
         for number, (role, text, sat, dsat) in enumerate(said)
     ]  # fmt: skip
@@ -411,7 +417,7 @@ def test_a_log_without_names_for_its_conversations_gives_each_of_several_exchang
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_gibibyte_in_bounded_memory_at_ten_megabytes_a_second_of_one_core(tmp_path):
-    """Generated OpenAI chat JSONL into a new store, by the real command; processor seconds, since machines are shared."""
+    """Generated OpenAI chat JSONL into a new store, by the real command; processor seconds, for machines are shared."""
     line_of = [
         json.dumps(
             {

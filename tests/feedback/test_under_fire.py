@@ -22,8 +22,9 @@ from plus.types import Dropped
 
 SLOWEST = 2.0  # seconds of processor time for one file
 ODD: list[Any] = [
-    None, True, -1, 0, 1e308, -1e308, float("nan"), float("inf"), 10**400, 2**63, "", "\x00", "\ud800", " ", [], {}, [[]],
-    [None], {"role": 1}, [{"role": None, "content": 1}], {"": {}}, "9" * 50, [1, "a", {}], "x" * 5000, {"content": {"parts": 3}},
+    None, True, -1, 0, 1e308, -1e308, float("nan"), float("inf"), 10**400, 2**63, "", "\x00", "\ud800", " ", [], {},
+    [[]], [None], {"role": 1}, [{"role": None, "content": 1}], {"": {}}, "9" * 50, [1, "a", {}], "x" * 5000,
+    {"content": {"parts": 3}},
 ]  # fmt: skip
 FORMATS = {**{name: found[0] for name, found in LOGS.items()},
            "langfuse_apart": [langfuse_score(), langfuse_observation(), langfuse_score(value=0)]}  # fmt: skip

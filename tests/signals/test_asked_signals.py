@@ -59,13 +59,19 @@ BAD = [
     ("I think the user is unhappy.", "replies that are no JSON list"),
     ('[{"turn": 2, "label": ', "replies that are no JSON list"),
     ('["dissatisfied"]', "claims that are no JSON object"),
-    ('[{"turn": 3, "label": "dissatisfied", "rubric": "ignored", "evidence": "Lima"}]', "claims about a turn that was not asked about"),
-    ('[{"turn": 0, "label": "dissatisfied", "rubric": "ignored", "evidence": "Peru"}]', "claims about a turn that was not asked about"),
-    ('[{"turn": true, "label": "dissatisfied", "rubric": "ignored", "evidence": "Peru"}]', "claims about a turn that was not asked about"),
+    ('[{"turn": 3, "label": "dissatisfied", "rubric": "ignored", "evidence": "Lima"}]',
+     "claims about a turn that was not asked about"),
+    ('[{"turn": 0, "label": "dissatisfied", "rubric": "ignored", "evidence": "Peru"}]',
+     "claims about a turn that was not asked about"),
+    ('[{"turn": true, "label": "dissatisfied", "rubric": "ignored", "evidence": "Peru"}]',
+     "claims about a turn that was not asked about"),
     ('[{"turn": 2, "label": "angry", "rubric": "ignored", "evidence": "wrong"}]', "claims without a known label"),
-    ('[{"turn": 2, "label": "dissatisfied", "rubric": "gratitude", "evidence": "wrong"}]', "claims whose rubric is unknown or not of their label"),
-    ('[{"turn": 2, "label": "dissatisfied", "rubric": "ignored", "evidence": "this is wrong"}]', "claims whose evidence does not stand in the turn"),
-    ('[{"turn": 2, "label": "dissatisfied", "rubric": "ignored", "evidence": " "}]', "claims whose evidence does not stand in the turn"),
+    ('[{"turn": 2, "label": "dissatisfied", "rubric": "gratitude", "evidence": "wrong"}]',
+     "claims whose rubric is unknown or not of their label"),
+    ('[{"turn": 2, "label": "dissatisfied", "rubric": "ignored", "evidence": "this is wrong"}]',
+     "claims whose evidence does not stand in the turn"),
+    ('[{"turn": 2, "label": "dissatisfied", "rubric": "ignored", "evidence": " "}]',
+     "claims whose evidence does not stand in the turn"),
 ]  # fmt: skip
 
 
@@ -128,8 +134,10 @@ class Says:
         return self.reply
 
 
+WORDS = st.sampled_from(["satisfied", "unsure", "none", "praise", "Thank"])
+VALUES = st.none() | st.integers(-1, 9) | st.text(max_size=5) | WORDS
 claims = st.lists(
-    st.fixed_dictionaries({}, optional={name: st.none() | st.integers(-1, 9) | st.text(max_size=5) | st.sampled_from(["satisfied", "unsure", "none", "praise", "Thank"]) for name in ("turn", "label", "rubric", "evidence", "probability")}),
+    st.fixed_dictionaries({}, optional=dict.fromkeys(("turn", "label", "rubric", "evidence", "probability"), VALUES)),
     max_size=4,
 ).map(json.dumps)  # fmt: skip
 

@@ -64,8 +64,11 @@ def test_the_test_turns_are_apart_by_author_words_and_meaning(embeddings):
         @ unit(embeddings.vectors([row["text"] for row in turns]), dim=1).T
     ).max(1)
     # The sentence model reads English: other languages are near each other whatever they say.
-    near = [(row["text"], turns[place]["text"]) for row, cosine, place in zip(test, nearest.values, nearest.indices.tolist(), strict=True)
-            if cosine >= SAME_MEANING and row["author"] not in ("polyglot",)]  # fmt: skip
+    near = [
+        (row["text"], turns[place]["text"])
+        for row, cosine, place in zip(test, nearest.values, nearest.indices.tolist(), strict=True)
+        if cosine >= SAME_MEANING and row["author"] not in ("polyglot",)
+    ]
     assert not near
 
 
@@ -97,9 +100,8 @@ def test_written_turns_of_other_authors(head, embeddings, capsys):
         if one.label == row.label != "none"
     ]
     with capsys.disabled():
-        print(
-            f"\ntrained head, {len(rows)} turns: macro-F1 {score:.3f}; rubric right {sum(map(bool, rubric))}/{len(rubric)}"
-        )
+        right = f"{sum(map(bool, rubric))}/{len(rubric)}"
+        print(f"\ntrained head, {len(rows)} turns: macro-F1 {score:.3f}; rubric right {right}")
         for true in LABELS:
             print(f"  {true:<13}", {got: table[true, got] for got in (*LABELS, "unsure")})
     assert score > LEAST

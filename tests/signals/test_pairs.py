@@ -143,7 +143,8 @@ def test_a_better_answer_is_kept_with_what_the_user_wants(chat_server):
 @pytest.mark.parametrize(
     ("new", "states", "reason"),
     [
-        ("Bees are insects, and there is much to say of them.", '["Answers of at most 40 characters"]', "new answers that the checklist judge did not prefer"),
+        ("Bees are insects, and there is much to say of them.", '["Answers of at most 40 characters"]',
+         "new answers that the checklist judge did not prefer"),
         ("", '["Short"]', "complaints for which nothing new was written"),
         (LONG.strip(), '["Short"]', "new answers that the checklist judge did not prefer"),
         ("Bees.", "They seem unhappy.", "complaints that state no preference"),

@@ -46,7 +46,8 @@ def serving(seconds: float = 0.0) -> Iterator[Server]:
             chosen = re.findall(r"(\w+ \d+\.)", text)
             answer = {
                 "id": "x", "object": "chat.completion", "created": 0, "model": body["model"],
-                "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": f" Likes {chosen[-1]} " if chosen else ""}}],
+                "choices": [{"index": 0, "finish_reason": "stop",
+                             "message": {"role": "assistant", "content": f" Likes {chosen[-1]} " if chosen else ""}}],
             }  # fmt: skip
             payload = json.dumps(answer if status == 200 else {"error": {"message": "no"}}).encode()
             with lock:

@@ -12,7 +12,8 @@ def chatgpt(name: str = "c1", edited: bool = True, **changes: Any) -> dict:
     def node(own: str, parent: str | None, children: list[str], role: str = "", text: str = "", **message: Any) -> dict:
         said = None
         if role:
-            said = {"id": own, "author": {"role": role, "name": None, "metadata": {}}, "create_time": 1.7e9 + len(nodes),
+            said = {"id": own, "author": {"role": role, "name": None, "metadata": {}},
+                    "create_time": 1.7e9 + len(nodes),
                     "content": {"content_type": "text", "parts": [text]}, "status": "finished_successfully",
                     "weight": 1.0, "metadata": {}, "recipient": "all", **message}  # fmt: skip
         return {"id": own, "parent": parent, "children": children, "message": said}
@@ -65,7 +66,8 @@ def open_webui_chat(name: str = "w1", user: str = "ann") -> dict:
 def open_webui_feedback(message: str = "3", rating: Any = 1, at: int = 1_700_000_100, user: str = "ann") -> dict:
     """A thumb with the snapshot of its chat."""
     return {"id": f"f-{message}-{at}", "user_id": user, "version": 0, "type": "rating",
-            "data": {"rating": rating, "model_id": "m", "sibling_model_ids": None, "reason": "", "comment": "Too long."},
+            "data": {"rating": rating, "model_id": "m", "sibling_model_ids": None, "reason": "",
+                     "comment": "Too long."},
             "meta": {"model_id": "m", "message_id": message, "message_index": 2, "chat_id": "w1"},
             "snapshot": {"chat": open_webui_chat()}, "created_at": at, "updated_at": at}  # fmt: skip
 
@@ -79,15 +81,34 @@ def langfuse_trace(name: str = "t1", user: str = "ann", **more: Any) -> dict:
 
 def langfuse_observation(name: str = "o1", trace: str = "t9", user: str = "ann") -> dict:
     """An observation of the blob storage: what went in and came out is JSON inside text."""
-    return {"id": name, "trace_id": trace, "type": "GENERATION", "start_time": "2024-05-29 13:46:19.963000",
-            "user_id": user, "session_id": "s2", "input": json.dumps([{"role": "user", "content": "Name a bird."}]),
-            "output": json.dumps({"role": "assistant", "content": "A tit."}), "parent_observation_id": None}  # fmt: skip
+    return {
+        "id": name,
+        "trace_id": trace,
+        "type": "GENERATION",
+        "start_time": "2024-05-29 13:46:19.963000",
+        "user_id": user,
+        "session_id": "s2",
+        "input": json.dumps([{"role": "user", "content": "Name a bird."}]),
+        "output": json.dumps({"role": "assistant", "content": "A tit."}),
+        "parent_observation_id": None,
+    }
 
 
 def langfuse_score(trace: str = "t9", value: Any = 1, at: str = "2024-05-29 13:50:00.000000", **more: Any) -> dict:
     """A score of the blob storage."""
-    return {"id": f"sc-{trace}-{at}", "timestamp": at, "trace_id": trace, "observation_id": None, "name": "thumb",
-            "value": value, "data_type": "BOOLEAN", "string_value": "", "source": "API", "comment": "nice", **more}  # fmt: skip
+    return {
+        "id": f"sc-{trace}-{at}",
+        "timestamp": at,
+        "trace_id": trace,
+        "observation_id": None,
+        "name": "thumb",
+        "value": value,
+        "data_type": "BOOLEAN",
+        "string_value": "",
+        "source": "API",
+        "comment": "nice",
+        **more,
+    }
 
 
 PROMPT = {"role": "user", "content": "Name a pet."}
@@ -99,33 +120,40 @@ LOGS: dict[str, tuple[list[dict], dict[str, int]]] = {
     "open_webui_feedback": ([open_webui_feedback()], {"reaction": 1, "remark": 1}),
     "openai_chat": (
         [{"messages": [PROMPT, CAT, {"role": "user", "content": [{"type": "text", "text": "Why?"}]}], "user": "ann"},
-         {"messages": [PROMPT, {"role": "assistant", "content": None, "tool_calls": []}, {"role": "tool", "content": "x"}, CAT],
+         {"messages": [PROMPT, {"role": "assistant", "content": None, "tool_calls": []},
+                       {"role": "tool", "content": "x"}, CAT],
           "metadata": {"user_id": 7}, "created": 1_700_000_000}],
         {"message": 3},
     ),
     "openai_preference": (
-        [{"input": {"messages": [PROMPT], "tools": []}, "preferred_output": [CAT], "non_preferred_output": [SNAKE], "user_id": "ann"}],
+        [{"input": {"messages": [PROMPT], "tools": []}, "preferred_output": [CAT], "non_preferred_output": [SNAKE],
+          "user_id": "ann"}],
         {"choice": 1},
     ),
     "sharegpt": (
-        [{"id": "x", "user_id": "ann", "conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "Hi"},
+        [{"id": "x", "user_id": "ann", "conversations": [{"from": "system", "value": "s"},
+                                                         {"from": "human", "value": "Hi"},
           {"from": "gpt", "value": "Hello"}, {"from": "human", "value": "Bye"}]}],
         {"message": 2},
     ),
     "langfuse": (
-        [langfuse_trace(), langfuse_trace("t2", output="A dog.", scores=[{"name": "thumb", "value": 0, "comment": "wrong"}]),
+        [langfuse_trace(), langfuse_trace("t2", output="A dog.",
+                                          scores=[{"name": "thumb", "value": 0, "comment": "wrong"}]),
          langfuse_trace("t3", input="Hello?", output="Hi.", scores={"thumb": [1]})],
         {"message": 3, "reaction": 2, "remark": 1},
     ),
     "wildchat": (
-        [{"conversation_hash": "h", "model": "m", "timestamp": "2023-04-09T00:02:53+00:00", "hashed_ip": "ip1", "turn": 1,
-          "conversation": [{**PROMPT, "hashed_ip": "ip1", "toxic": False}, {**CAT, "timestamp": "2023-04-09T00:02:54+00:00"}]}],
+        [{"conversation_hash": "h", "model": "m", "timestamp": "2023-04-09T00:02:53+00:00", "hashed_ip": "ip1",
+          "turn": 1,
+          "conversation": [{**PROMPT, "hashed_ip": "ip1", "toxic": False},
+                           {**CAT, "timestamp": "2023-04-09T00:02:54+00:00"}]}],
         {"message": 1},
     ),
     "wildfeedback": (
         [{"conversation_hash": "h", "user_id": "ann", "prompt": [PROMPT], "chosen": CAT, "rejected": SNAKE,
           "user_preference": ["Be short.", "No snakes."]},
-         {"conversation_hash": "g", "user_id": "ann", "messages": [PROMPT, SNAKE, {"role": "user", "content": "No!", "dsat": ["NF"], "sat": []}]}],
+         {"conversation_hash": "g", "user_id": "ann",
+          "messages": [PROMPT, SNAKE, {"role": "user", "content": "No!", "dsat": ["NF"], "sat": []}]}],
         {"choice": 1, "remark": 2, "message": 2, "reaction": 1},
     ),
     "rows": (

@@ -52,7 +52,8 @@ def log(
 def rows(events: dict[str, list[Event]]) -> list[dict]:
     """The same as rows of one's own."""
     return [
-        {"user_id": user, "prompt": e.content.prompt, "completion": e.content.completion, "label": e.content.label, "timestamp": e.time}
+        {"user_id": user, "prompt": e.content.prompt, "completion": e.content.completion, "label": e.content.label,
+         "timestamp": e.time}
         for user, past in events.items()
         for e in past
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Run by torchrun in tests/train/test_distributed.py: train with the options given, and leave this process's weights."""
+"""Run by torchrun in tests/train/test_distributed.py: train with the given options, and save this process's weights."""
 
 import json
 import os

@@ -46,7 +46,8 @@ class Worker:
 
     def ingest(self, user: str, name: str) -> None:
         events = [
-            Event(f"e{name}-{n}", "choice", Preference("p", f"{token(user)} chosen {name} {n}", "r" * self.rng.choice([5, 900, 5000])))
+            Event(f"e{name}-{n}", "choice", Preference("p", f"{token(user)} chosen {name} {n}",
+                                                       "r" * self.rng.choice([5, 900, 5000])))
             for n in range(self.rng.choice([1, 5, 40]))
         ]  # fmt: skip
         added = self.store.add_events(Entry(user, event) for event in events)

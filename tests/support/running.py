@@ -16,7 +16,8 @@ SUPPORT = ROOT / "tests" / "support"
 NO_SOCKETS = str(SUPPORT / "no_sockets")  # On a process's path this blocks its network (serve/test_networked.py).
 _PATH = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path == NO_SOCKETS]
 ENVIRONMENT = {
-    **os.environ, "PYTHONPATH": os.pathsep.join([*_PATH, str(ROOT), str(ROOT / "tests")]), "HF_HUB_OFFLINE": "1", "COLUMNS": "200",
+    **os.environ, "PYTHONPATH": os.pathsep.join([*_PATH, str(ROOT), str(ROOT / "tests")]), "HF_HUB_OFFLINE": "1",
+    "COLUMNS": "200",
 }  # fmt: skip
 
 

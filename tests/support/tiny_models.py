@@ -116,7 +116,8 @@ def build(family: str) -> tuple[PreTrainedModel, PreTrainedTokenizerFast]:
             model = make(
                 config(
                     vocab_size=len(tokenizer), num_key_value_heads=1, head_dim=8, max_position_embeddings=1024, **SIZE,
-                    pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=tokenizer.bos_token_id,
+                    pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+                    bos_token_id=tokenizer.bos_token_id,
                 )
             )  # fmt: skip
     return model, tokenizer

@@ -8,8 +8,9 @@ from plus.worlds import pets
 
 def config(folder, **changes) -> PLUSConfig:
     options = {
-        "output_dir": str(folder), "use_cpu": True, "bf16": False, "gradient_checkpointing": False, "disable_tqdm": True,
-        "report_to": "none", "max_steps": 1, "num_generations": 4, "per_device_train_batch_size": 16, "max_completion_length": 16,
+        "output_dir": str(folder), "use_cpu": True, "bf16": False, "gradient_checkpointing": False,
+        "disable_tqdm": True, "report_to": "none", "max_steps": 1, "num_generations": 4,
+        "per_device_train_batch_size": 16, "max_completion_length": 16,
         "learning_rate": 1e-3, "reward_learning_rate": 1e-3, "summary_dropout": 0.0, "save_strategy": "no",
     }  # fmt: skip
     return PLUSConfig(**{**options, **changes})

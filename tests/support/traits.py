@@ -181,7 +181,10 @@ def choices(subjects: dict[str, Subject], unrelated: tuple[str, ...], users: int
         summary = " ".join(subjects[name].tastes[taste] for name, taste in own.items())
         for name, taste in own.items():
             answers = subjects[name].answers
-            found += [Asked(summary, Preference(p, answers[taste], answers[1 - taste]), True) for p in rng.sample(subjects[name].prompts, 3)]  # fmt: skip
+            found += [
+                Asked(summary, Preference(p, answers[taste], answers[1 - taste]), True)
+                for p in rng.sample(subjects[name].prompts, 3)
+            ]
         for prompt in rng.sample(unrelated, 8):
             one, two = rng.sample(("Here is a short answer.", "Here is an answer at length."), 2)
             found.append(Asked(summary, Preference(prompt, one, two), False))

@@ -56,10 +56,21 @@ def chunks(body: dict) -> list[dict]:
 
 def events(body: dict) -> list[dict]:
     made: list[dict] = [{"type": "response.created", "response": response(body, "in_progress") | {"output": []}}]
-    made.append({"type": "response.output_item.added", "output_index": 0, "item": response(body)["output"][0] | {"content": []}})  # fmt: skip
-    made.append({"type": "response.content_part.added", "item_id": "m1", "output_index": 0, "content_index": 0, "part": {"type": "output_text", "text": "", "annotations": []}})  # fmt: skip
+    made.append(
+        {"type": "response.output_item.added", "output_index": 0, "item": response(body)["output"][0] | {"content": []}}
+    )
+    made.append(
+        {
+            "type": "response.content_part.added",
+            "item_id": "m1",
+            "output_index": 0,
+            "content_index": 0,
+            "part": {"type": "output_text", "text": "", "annotations": []},
+        }
+    )
     made += [
-        {"type": "response.output_text.delta", "item_id": "m1", "output_index": 0, "content_index": 0, "delta": word, "logprobs": []}
+        {"type": "response.output_text.delta", "item_id": "m1", "output_index": 0, "content_index": 0, "delta": word,
+         "logprobs": []}
         for word in WORDS
     ]  # fmt: skip
     made.append({"type": "response.completed", "response": response(body)})
