@@ -18,11 +18,15 @@ from plus.doors import PUBLIC, MovedFinder, resolve
 from plus.types import Event, Example, Message, Preference, Reaction, Summary, UserHistory
 
 if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` imports them.
+    from plus.audit.report import evaluate
+    from plus.audit.run import audit
+    from plus.benchmark.run import benchmark
     from plus.feedback.ingest import ingest
     from plus.love.run import Love
     from plus.models.run import load
     from plus.profiles.store import Store
-    from plus.recipes import Screen, demo, train
+    from plus.progress import Screen
+    from plus.recipes import demo, train
     from plus.serve.client import PersonalizedOpenAI
     from plus.serve.personalize import personalize
     from plus.signals.find import find_signals as signals
@@ -41,7 +45,10 @@ __all__ = [
     "Store",
     "Summary",
     "UserHistory",
+    "audit",
+    "benchmark",
     "demo",
+    "evaluate",
     "ingest",
     "load",
     "pairs",

@@ -14,6 +14,7 @@ from typing import Any
 PUBLIC = {
     "Love": "plus.love.model:Love",
     "audit": "plus.audit.run:audit",
+    "benchmark": "plus.benchmark.run:benchmark",
     "evaluate": "plus.audit.report:evaluate",
     "PersonalizedOpenAI": "plus.serve.client:PersonalizedOpenAI",
     "Screen": "plus.progress:Screen",

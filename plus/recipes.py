@@ -111,7 +111,7 @@ def demo(
     """
     started = monotonic()
     with screen.loading("loading torch, transformers and trl"):
-        from plus.benchmark.targets import missed
+        from plus.benchmark.evidence import missed
         from plus.train import settings as train_settings
         from plus.worlds import pets
     folder = Path(output_dir) if output_dir else _free(Path("runs") / f"demo-{seed}")

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from plus.benchmark import evidence_page, targets
-from plus.benchmark.position_bias import HABIT
+from plus.benchmark import evidence
+from plus.benchmark.real_people import HABIT, targets_table
 from plus.errors import EvidenceError
 from plus.evaluate import markdown
 from plus.evaluate.intervals import Interval
@@ -94,7 +94,7 @@ def _people(result: Mapping[str, Any], brief: bool) -> str:
     rows = [[name, *(cell for of in shown for cell in of[name])] for name in names]
     absent = dict.fromkeys(cell.split(", ")[0] for cell in result["missing"])
     rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in absent if name not in names]
-    parts = [f"**{result['dataset']}**", markdown.table(columns, rows), _sizes(result), targets.table(result)]
+    parts = [f"**{result['dataset']}**", markdown.table(columns, rows), _sizes(result), targets_table(result)]
     if result["dataset"] == "ukpconvarg1":
         parts.insert(2, _workers(result["groups"]["new prompts"]["rows"], names))
     parts.append("\n".join(f"- not computed: {line}" for line in markdown.missing(result["missing"])))
@@ -127,7 +127,7 @@ def _workers(rows: Mapping[str, Any], names: Sequence[str]) -> str:
 
 
 def _evidence(folder: Path) -> dict[str, Any]:
-    reports = evidence_page.read_reports(folder)
+    reports = evidence.read_reports(folder)
     kept = ("accuracy", "shuffled", "by_seed", "calibration", "targets", "seeds")
     return {
         "kind": "evidence",
@@ -138,7 +138,7 @@ def _evidence(folder: Path) -> dict[str, Any]:
         },
         "audits": {
             name: {key: audit[key] for key in ("verdict", "findings", "not_run")}
-            for name, audit in evidence_page.read_audits(folder).items()
+            for name, audit in evidence.read_audits(folder).items()
         },
         "cpu_seconds": _read(folder / "evidence.json")["cpu_seconds"],
         "training": {data: _training(folder / data / "runs" / f"{data}-0" / "metrics.jsonl") for data in reports},
@@ -157,11 +157,11 @@ def _synthetic(result: Mapping[str, Any], brief: bool) -> str:
         for name, at in report["differences"].items() if name in against or not brief
     ]  # fmt: skip
     parts = [
-        evidence_page.accuracies(reports),
-        evidence_page.sizes(reports),
-        evidence_page.promised(reports),
+        evidence.accuracies(reports),
+        evidence.sizes(reports),
+        evidence.promises_table(reports),
         markdown.table(["data", "difference", "accuracy", "users", "choices"], differences),
-        *(f"Audit of {name}, seed 0, read by seed 1: {audit['verdict']}\n\n{evidence_page.findings(audit)}" for name, audit in result["audits"].items()),
+        *(f"Audit of {name}, seed 0, read by seed 1: {audit['verdict']}\n\n{evidence.findings(audit)}" for name, audit in result["audits"].items()),
         f"Processor time of a core: {result['cpu_seconds']['together'] / 60:.0f} minutes.",
         "\n".join(f"- not computed: {data}, {name}: {why}" for data, report in reports.items() for name, why in report["missing"].items()),
     ]  # fmt: skip
@@ -194,14 +194,14 @@ def _demo(printed: Mapping[str, Any]) -> dict[str, Any]:
             found = found[part]
         return found
 
-    return {"seed": printed["seed"], "seconds": printed["seconds"], "values": {name: value(name) for name in targets.promised()}}  # fmt: skip
+    return {"seed": printed["seed"], "seconds": printed["seconds"], "values": {name: value(name) for name in evidence.demo_promises()}}  # fmt: skip
 
 
 def _promised(result: Mapping[str, Any], brief: bool) -> str:
     runs = result["runs"]
     rows = [
         [f"`{name}`", f"{low:g} to {high:g}", " / ".join(f"{run['values'][name]:.3f}" for run in runs), MEANING[name]]
-        for name, (low, high) in targets.promised().items()
+        for name, (low, high) in evidence.demo_promises().items()
     ]
     seeds = " / ".join(str(run["seed"]) for run in runs)
     seconds = ", ".join(f"{run['seconds']:.0f}" for run in runs)

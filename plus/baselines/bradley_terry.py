@@ -11,7 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from plus.baselines.methods import TextRow, WriterRow
+
 
 def summaries(user_ids: Iterable[str]) -> dict[str, str]:
     """No text about anybody."""
     return dict.fromkeys(user_ids, "")
+
+
+EMBEDDING_METHODS = {
+    "bradley_terry": WriterRow(30, lambda given, k: lambda histories: [""] * len(histories), personal=False)
+}
+LANGUAGE_MODEL_METHODS = {
+    "bradley_terry": TextRow(30, lambda given: summaries(given.population.histories), personal=False)
+}

@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn.functional import softplus
 
+from plus.baselines.methods import HeadRow
 from plus.models.embeddings import Embeddings
 from plus.types import Context, Preference
 
@@ -79,3 +80,9 @@ def categorical(chosen_BA: torch.Tensor, rejected_BA: torch.Tensor) -> tuple[tor
     p_B = torch.einsum("bi,ij,bj->b", chosen_BA.softmax(1), wins_AA.to(chosen_BA), rejected_BA.softmax(1))
     p_B = p_B.clamp(FLOOR, 1 - FLOOR)
     return p_B.log(), (1 - p_B).log()
+
+
+EMBEDDING_METHODS = LANGUAGE_MODEL_METHODS = {
+    "dpl_mean_variance": HeadRow(20, lambda embeddings, users, seed: DPL(embeddings, "mean_variance"), personal=False),
+    "dpl_categorical": HeadRow(21, lambda embeddings, users, seed: DPL(embeddings, "categorical"), personal=False),
+}

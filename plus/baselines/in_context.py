@@ -10,11 +10,30 @@ The method to beat: an independent re-run found PLUS below it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from plus.baselines.methods import Language, TextRow, WriterRow, once
+from plus.evaluate.controls import PastedHistory
 from plus.prompts import event_lines
 from plus.types import Event, UserHistory
+
+EVERYTHING = 1000  # past events: all that there are
 
 
 def texts(histories: Sequence[UserHistory], line: Callable[[Event], str] = event_lines) -> list[str]:
     """Every event of each history in the words of `line`, oldest first."""
     return ["\n".join(line(event) for event in history.events) for history in histories]
+
+
+def pasted(given: Language) -> dict[str, str]:
+    """Paste each user's events in the words in which a language model's base has read histories before."""
+    histories = given.population.histories
+    return dict(zip(histories, PastedHistory(EVERYTHING).summarize(list(histories.values())), strict=True))
+
+
+EMBEDDING_METHODS = {"in_context": WriterRow(31, lambda given, k: partial(once, texts))}
+# Reading a whole history is learned more slowly than reading a sentence: the long row shows it with more updates.
+LANGUAGE_MODEL_METHODS = {
+    "in_context": TextRow(31, pasted, curve=lambda: PastedHistory(EVERYTHING)),
+    "in_context_long": TextRow(50, pasted, long=True),
+}

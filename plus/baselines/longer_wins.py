@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from plus.baselines.methods import ScorerRow
 from plus.types import Preference
 
 
@@ -20,3 +21,6 @@ class LongerWins:
         """log P(chosen > rejected); the texts are ignored, and an empty answer counts as one word."""
         lengths = [(max(1, len(p.chosen.split())), max(1, len(p.rejected.split()))) for p in pairs]
         return [math.log(chosen / (chosen + rejected)) for chosen, rejected in lengths]
+
+
+EMBEDDING_METHODS = LANGUAGE_MODEL_METHODS = {"longer_wins": ScorerRow(12, lambda events: LongerWins())}

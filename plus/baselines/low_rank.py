@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
 
+from plus.baselines.methods import HeadRow
 from plus.baselines.vpl import past_pairs
 from plus.models.embeddings import Embeddings
 from plus.types import Context, Preference, UserHistory
@@ -77,3 +78,8 @@ class LowRank:
         chosen_BD, rejected_BD = self.embeddings.of_pairs(pairs)
         difference = self.network(chosen_BD) - self.network(rejected_BD)
         return difference[:, 0], difference[:, 1:]
+
+
+EMBEDDING_METHODS = LANGUAGE_MODEL_METHODS = {
+    "low_rank": HeadRow(23, lambda embeddings, users, seed: LowRank(embeddings, users))
+}

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from plus.baselines.methods import ScorerRow
 from plus.types import Event, Preference, Reaction
 
 
@@ -43,3 +44,6 @@ class Majority:
 
     def _share(self, prompt: str, answer: str) -> float:
         return (self.wins[prompt, answer] + 1) / (self.seen[prompt, answer] + 2)
+
+
+EMBEDDING_METHODS = {"majority": ScorerRow(11, lambda events: Majority((), events))}

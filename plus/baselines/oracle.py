@@ -7,8 +7,11 @@ Relation to PLUS: the same reward model and rows; the summary is the truth inste
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from plus.baselines.methods import Given, TextRow, Write, WriterRow
 from plus.errors import SourceError
-from plus.types import Population
+from plus.types import Population, UserHistory
 
 
 def summaries(population: Population) -> dict[str, str]:
@@ -18,3 +21,17 @@ def summaries(population: Population) -> dict[str, str]:
             f"{population.name} has no true personas, so there is no oracle; use a synthetic data set such as pets"
         )
     return dict(population.personas)
+
+
+def writer(given: Given, k: int) -> Write:
+    """Write each user's persona. Raises SourceError for real people, and the report says so."""
+    personas = summaries(given.population)
+
+    def write(histories: Sequence[UserHistory]) -> list[str]:
+        return [personas[history.user_id] for history in histories]
+
+    return write
+
+
+EMBEDDING_METHODS = {"oracle": WriterRow(34, writer)}
+LANGUAGE_MODEL_METHODS = {"oracle": TextRow(34, lambda given: summaries(given.population))}

@@ -8,8 +8,10 @@ Relation to PLUS: selection by a rule instead of by learning; strong where votes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from plus.baselines.majority import Majority
+from plus.baselines.methods import Given, Write, WriterRow, once
 from plus.models.extractive import write
 from plus.types import Event, Preference, Reaction, UserHistory
 
@@ -32,3 +34,11 @@ def surprisal(event: Event, majority: Majority) -> float:
         case Reaction() as reaction:
             return -majority.log_probability(reaction)
     return 0.0
+
+
+def writer(given: Given, k: int) -> Write:
+    """Write the k events least expected by the training users of the fold."""
+    return partial(once, partial(texts, k=k, majority=Majority((), given.events)))
+
+
+EMBEDDING_METHODS = {"surprise": WriterRow(42, writer, of_k=True)}

@@ -11,8 +11,11 @@ at temperature 1, as PLUS starts from samples; the most likely text alone would 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from plus.baselines.methods import Given, Language, TextRow, Write, WriterRow, once
 from plus.measures import mean
+from plus.models.extractive import ExtractiveSummarizer
 from plus.models.language_model import LanguageModelSummarizer
 from plus.prompts import INSTRUCTION
 from plus.types import Population, Scorer
@@ -60,3 +63,29 @@ def rank_prompts(
         values = scorer.log_likelihood([texts[e.history.user_id] for e in targets], [e.target for e in targets])
         found[prompt] = mean(values)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def sampled(given: Language) -> dict[str, str]:
+    """Sample a summary of every user from the base as it came."""
+    return summaries(given.population, given.base(), given.seed)
+
+
+def best_of_prompts(given: Language) -> dict[str, str]:
+    """Sample summaries with the prompt that predicts training users' choices best."""
+    base = given.base()
+    first = given.reward_model("untrained", sampled(given))
+    ranked = rank_prompts((*PROMPTS, given.question), given.population, base, first, given.seed)
+    given.say("; ".join(f"{prompt!r} {value:.3f}" for prompt, value in ranked.items()))
+    return summaries(given.population, base, given.seed, next(iter(ranked)))
+
+
+def extractive(given: Given, k: int) -> Write:
+    """Select k events with the extractive summarizer as it starts, before any training."""
+    return partial(once, ExtractiveSummarizer(given.embeddings, k).summarize)
+
+
+EMBEDDING_METHODS = {"untrained": WriterRow(43, extractive, of_k=True)}
+LANGUAGE_MODEL_METHODS = {
+    "untrained": TextRow(32, sampled),
+    "untrained_best_of_5": TextRow(33, best_of_prompts),
+}

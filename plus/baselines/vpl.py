@@ -19,6 +19,7 @@ import torch
 from torch import nn
 from torch.nn.functional import logsigmoid
 
+from plus.baselines.methods import HeadRow
 from plus.models.embeddings import Embeddings
 from plus.sources.resample import draw_targets
 from plus.types import Context, Preference, UserHistory
@@ -105,3 +106,8 @@ def past_pairs(history: UserHistory, most: int = PAST_PAIRS) -> tuple[Preference
 def annealing(step: int, cycle: int = CYCLE) -> float:
     """The KL's weight in a cycle: a cosine from 0.1 to 1, then from 0.1 again."""
     return max(0.1, 0.5 * (1 - math.cos(math.pi * (step % cycle) / cycle)))
+
+
+EMBEDDING_METHODS = LANGUAGE_MODEL_METHODS = {
+    "vpl": HeadRow(22, lambda embeddings, users, seed: VPL(embeddings, seed=seed))
+}

@@ -1,23 +1,24 @@
-"""Which parts of the method carry it? One arm changes one thing; the same users, budget and seeds.
+"""Ablation: which parts of the method matter. One arm changes one thing; the same users, budget and seeds.
 
 Arms are trained by `train/loop.py` on a small base, so that each takes minutes on a CPU. A cell is an
-arm and a seed: its predictions and what else was measured lie in two files, and a cell whose files
-exist is not run again, so an interrupted ablation continues where it stopped.
+arm and a seed (`CellStore.facts`): predictions.jsonl, metrics.jsonl and cell.json. A stored cell is not run
+again, so an interrupted ablation continues where it stopped.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from plus.audit.text_checks import KNOWN, faithfulness
-from plus.errors import EvidenceError, SettingError
+from plus.benchmark.cells import CellStore
+from plus.errors import EvidenceError
 from plus.evaluate import markdown
 from plus.evaluate.comparison import write_comparison
 from plus.evaluate.controls import readings
@@ -37,8 +38,11 @@ REFERENCE = "plus"
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to train. A learning rate of 0 leaves that model as it came; `baseline` is "group"
-    (GRPO), "others" (RLOO) or "value" (PPO)."""
+    """Options of one way to train.
+
+    A learning rate of 0 leaves that model as it came; `baseline` is "group" (GRPO), "others" (RLOO) or
+    "value" (PPO).
+    """
 
     learning_rate: float = 3e-4
     reward_learning_rate: float = 1e-3
@@ -66,7 +70,6 @@ ARMS: dict[str, Arm] = {
     "RLOO": Arm(baseline="others"),
     "PPO, value baseline": Arm(baseline="value"),
 }
-Cell = tuple[list[Prediction], dict[str, Any]]
 
 
 def run_ablation(
@@ -82,20 +85,22 @@ def run_ablation(
     `load(seed)` gives the users; `base(seed)` is the models' start, by default the shipped tiny one.
     Raises SettingError when the folder holds cells of other settings.
     """
+    store = CellStore(folder)
     predictions: list[Prediction] = []
     measured: dict[str, list[dict[str, Any]]] = {}
     metrics: dict[str, list[dict[str, Any]]] = {}
+    # 1. The cells: run, or read where they are stored.
     for seed in seeds:
         population = load(seed)
         for name, arm in arms.items():
-            place = folder / "cells" / f"{_slug(name)}-{seed}"
-            stored = (place / "cell.json").exists()
-            made, facts = read_cell(place, arm) if stored else _store(place, name, seed, arm, population, base(seed))
+            make = partial(run_cell, name, seed, arm, population, base)
+            facts, place, stored = store.facts(f"{_slug(name)}-{seed}", asdict(arm), make)
             log = read_whole_lines(place / "metrics.jsonl")
-            predictions += made
+            predictions += _read_predictions(place)
             measured.setdefault(name, []).append(facts | {"updates": updates_to(log)})
             metrics.setdefault(name, log)
             on_cell(name, seed, facts["seconds"], stored)
+    # 2. The report: accuracy side by side, then the controls of each arm.
     shown = {name: rows for name, rows in metrics.items() if rows}
     ordered = sorted(predictions, key=lambda p: list(arms).index(p.method))
     drawn = dict(list(shown.items())[:7])  # as many as there are colours
@@ -111,7 +116,7 @@ def run_ablation(
 def train_arm(
     arm: Arm, population: Population, seed: int, base: Path, on_step: Callable[[int, dict[str, float]], None]
 ) -> tuple[LanguageModelSummarizer, RewardModel]:
-    """Both models after `max_steps` updates of the plain loop."""
+    """Train both models for `max_steps` updates of the plain loop."""
     torch.manual_seed(seed)
     summarizer = LanguageModelSummarizer.from_pretrained(base, max_prompt_length=256, max_completion_length=24)
     reward_model = RewardModel.from_pretrained(base, 192)
@@ -119,6 +124,7 @@ def train_arm(
         reward_model, torch.optim.AdamW(reward_model.model.parameters(), lr=arm.reward_learning_rate, weight_decay=0.0),
         separate_pairs=arm.separate_pairs, seed=seed,
     )  # fmt: skip
+    # The objective of the arm; a value baseline is trained along.
     moved: list[dict[str, Any]] = [{"params": list(summarizer.model.parameters()), "lr": arm.learning_rate}]
     objective, value = loop.grpo(arm.num_generations, arm.beta, arm.scale), None
     if arm.baseline == "others":
@@ -137,76 +143,80 @@ def train_arm(
 
 
 def run_cell(
-    name: str, seed: int, arm: Arm, population: Population, base: Path, on_step: Callable[[int, dict], None]
-) -> Cell:
-    """Train one arm on one seed and judge it on the test users."""
+    name: str, seed: int, arm: Arm, population: Population, base: Callable[[int], Path], place: Path
+) -> dict[str, Any]:
+    """Train one arm on one seed and judge it on the test users.
+
+    Writes predictions.jsonl and metrics.jsonl into `place`; returns the facts for cell.json.
+    """
+    log: list[dict[str, Any]] = []
     started, processor = time.monotonic(), time.process_time()
-    summarizer, reward_model = train_arm(arm, population, seed, base, on_step)
+    summarizer, reward_model = train_arm(
+        arm, population, seed, base(seed), lambda step, values: log.append({"step": step, **values})
+    )
     trained, processor = time.monotonic() - started, time.process_time() - processor
+    # An untrained summarizer samples, as every arm starts from samples; a trained one writes its likeliest text.
     test = population.split("test")
     histories = {example.history.user_id: example.history for example in test}
-    # An untrained summarizer samples, as every arm starts from samples; a trained one says what it is surest of.
     summarizer.temperature, summarizer.seed = (0.0 if arm.learning_rate else 1.0), seed
     texts = dict(zip(histories, summarizer.summarize(list(histories.values())), strict=True))
     found = readings(reward_model, test, texts, seed)
-    facts = {
-        "arm": name, "seed": seed, "dataset": population.name, "settings": asdict(arm), "seconds": round(trained, 1), "cpu_seconds": round(processor, 1),
-        "shuffled": mean(p.right for p in found["shuffled"]), "empty": mean(p.right for p in found["empty"]),
-        "distinct_summaries": len(set(texts.values())), "example": next(iter(texts.values())),
-        "faithfulness": _faithfulness(population, texts, histories),
-    }  # fmt: skip
-    return [replace(p, method=name) for p in found["own"]], facts
-
-
-def read_cell(place: Path, arm: Arm) -> Cell:
-    """A stored cell. Raises SettingError when it was run with other settings, EvidenceError when torn."""
-    try:
-        facts = json.loads((place / "cell.json").read_text(encoding="utf-8"))
-        rows = [Prediction(**row) for row in read_whole_lines(place / "predictions.jsonl")]
-    except (json.JSONDecodeError, TypeError) as error:
-        raise EvidenceError(f"{place} cannot be read ({error}); remove it and it is run again") from error
-    if facts["settings"] != asdict(arm):
-        raise SettingError(f"{place} was run with other settings; give a new folder, or remove it to run it again")
-    return rows, facts
+    write_jsonl(place / "predictions.jsonl", to_rows(replace(p, method=name) for p in found["own"]))
+    write_jsonl(place / "metrics.jsonl", log)
+    claims = None
+    if population.name in KNOWN:
+        claims = asdict(faithfulness(texts, histories.values(), *KNOWN[population.name]))
+    return {
+        "arm": name,
+        "seed": seed,
+        "dataset": population.name,
+        "settings": asdict(arm),
+        "seconds": round(trained, 1),
+        "cpu_seconds": round(processor, 1),
+        "shuffled": mean(p.right for p in found["shuffled"]),
+        "empty": mean(p.right for p in found["empty"]),
+        "distinct_summaries": len(set(texts.values())),
+        "example": next(iter(texts.values())),
+        "faithfulness": claims,
+    }
 
 
 def updates_to(log: Sequence[Mapping[str, Any]], line: float = 0.9) -> int | None:
-    """The first update at which the mean training accuracy of five reaches the line: how fast an arm
-    learns, where all end at the ceiling. None where it never does."""
+    """Find the first update at which the mean training accuracy of five reaches the line, or None.
+
+    It tells how fast an arm learns, where all arms end at the ceiling.
+    """
     values = [row["accuracy"] for row in log]
     return next((log[n]["step"] for n in range(4, len(log)) if mean(values[n - 4 : n + 1]) >= line), None)
 
 
-def _store(place: Path, name: str, seed: int, arm: Arm, population: Population, base: Path) -> Cell:
-    """Run a cell and write it; cell.json comes last, so that what it stands beside is whole."""
-    log: list[dict[str, Any]] = []
-    made, facts = run_cell(
-        name, seed, arm, population, base, lambda step, values: log.append({"step": step, **values})
-    )  # fmt: skip
-    place.mkdir(parents=True, exist_ok=True)
-    write_jsonl(place / "predictions.jsonl", to_rows(made))
-    write_jsonl(place / "metrics.jsonl", log)
-    write_json(place / "cell.json", facts)
-    return made, facts
-
-
-def _faithfulness(population: Population, texts: Mapping[str, str], histories: Mapping) -> dict[str, Any] | None:
-    if population.name not in KNOWN:
-        return None
-    return asdict(faithfulness(texts, histories.values(), *KNOWN[population.name]))
+def _read_predictions(place: Path) -> list[Prediction]:
+    try:
+        return [Prediction(**row) for row in read_whole_lines(place / "predictions.jsonl")]
+    except TypeError as error:
+        raise EvidenceError(f"{place} cannot be read ({error}); remove it and it is run again") from error
 
 
 def _facts_table(measured: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """What the predictions do not hold: the controls, truth and time of each arm, means over seeds."""
+    """Render what the predictions do not hold: controls, true claims and time of each arm, means over seeds."""
+    columns = ["arm", "another user's", "no summary", "claims true / traits named"]
+    columns += ["updates to 0.9 in training, by seed", "distinct texts", "seconds to train", "a text"]
     rows = []
     for name, cells in measured.items():
-        said = [cell["faithfulness"] for cell in cells if cell["faithfulness"]]
+        claims = [cell["faithfulness"] for cell in cells if cell["faithfulness"]]
+        true = (
+            f"{mean(c['precision'] for c in claims):.2f} / {mean(c['recall'] for c in claims):.2f}" if claims else "-"
+        )
         rows.append([
-            name, f"{mean(c['shuffled'] for c in cells):.3f}", f"{mean(c['empty'] for c in cells):.3f}",
-            f"{mean(s['precision'] for s in said):.2f} / {mean(s['recall'] for s in said):.2f}" if said else "-",
-            ", ".join(str(c["updates"] or "never") for c in cells), f"{mean(c['distinct_summaries'] for c in cells):,.0f}", f"{mean(c['seconds'] for c in cells):.0f}", cells[0]["example"],
+            name,
+            f"{mean(cell['shuffled'] for cell in cells):.3f}",
+            f"{mean(cell['empty'] for cell in cells):.3f}",
+            true,
+            ", ".join(str(cell["updates"] or "never") for cell in cells),
+            f"{mean(cell['distinct_summaries'] for cell in cells):,.0f}",
+            f"{mean(cell['seconds'] for cell in cells):.0f}",
+            cells[0]["example"],
         ])  # fmt: skip
-    columns = ["arm", "another user's", "no summary", "claims true / traits named", "updates to 0.9 in training, by seed", "distinct texts", "seconds to train", "a text"]  # fmt: skip
     return "## Controls of each arm\n\n" + markdown.table(columns, rows) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""A tiny base for each family of synthetic data, made once and kept: the pretrained LLM of a run on a CPU."""
+"""Tiny bases, one for each family of synthetic data and seed: the pretrained language model of a run on a CPU."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from plus.benchmark.cells import timed
 from plus.models import tiny
 from plus.resources import shipped
 from plus.sources import llmfao, polis
@@ -15,13 +16,15 @@ from plus.sources.folds import answers
 from plus.sources.splits import Plan
 from plus.types import Dropped, Preference, Reaction
 from plus.worlds import pets_ood, styles
+from plus.worlds.pets_talk import conversation as pets_conversation
 
 TOKENIZER_ROWS = 4000
+OWN_BASES, SHIPPED_BASE = "a base for each seed", "the base that comes with plus"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a base is trained on, and for how many steps of 32 conversations (notebooks/LOG.md says why)."""
+    """Training conversations of a base, and its steps of 32 conversations each (notebooks/LOG.md says why)."""
 
     conversation: tiny.Conversation
     steps: int
@@ -29,7 +32,7 @@ class Recipe:
 
 
 RECIPES = {
-    "pets": Recipe(tiny.conversation, 1600),
+    "pets": Recipe(pets_conversation, 1600),
     "pets_ood": Recipe(pets_ood.conversation, 3000, vocab_size=1280),  # so that every noun is one token
     "styles": Recipe(styles.conversation, 3200),
 }
@@ -44,7 +47,7 @@ def make(
     steps: int | None = None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Path:
-    """The base of `source` in `folder`, trained where there is none; written whole or not at all."""
+    """Train the base of `source` into `folder` where there is none; written whole or not at all."""
     if (folder / "config.json").exists():
         return folder
     recipe = RECIPES[source]
@@ -60,7 +63,7 @@ def make(
 
 
 def place(dataset_name: str, folder: Path, seed: int) -> tuple[Path, str]:
-    """Where the base of a synthetic data set's run of this seed lies, and its recipe.
+    """Find the folder of the base of a synthetic data set and seed, and the name of its recipe.
 
     The base that comes with plus is pets' of seed 0, so that one is not made again.
     """
@@ -68,15 +71,37 @@ def place(dataset_name: str, folder: Path, seed: int) -> tuple[Path, str]:
     return (shipped("tiny_base") if (source, seed) == ("pets", 0) else folder / f"{source}-{seed}"), source
 
 
+def shipped_base(seed: int) -> Path:
+    """Return the base that comes with plus for any seed: for a quick look."""
+    return shipped("tiny_base")
+
+
+def own_base(dataset_name: str, folder: Path, say: Callable[[str], None]) -> Callable[[int], Path]:
+    """Return a function from seed to base, made in `folder` where there is none; seconds.jsonl keeps the time."""
+
+    def on_step(step: int, loss: float) -> None:
+        if (step + 1) % 400 == 0:
+            say(f"base: {step + 1:,} steps, loss {loss:.3f}")
+
+    def base_of(seed: int) -> Path:
+        path, source = place(dataset_name, folder, seed)
+        if not (path / "config.json").exists():
+            with timed(folder, f"{source}, seed {seed}"):
+                make(path, source, seed, on_step=on_step)
+        return path
+
+    return base_of
+
+
 def corpus(conversation: tiny.Conversation, rows: int = TOKENIZER_ROWS) -> list[str]:
-    """Texts for the tokenizer: the base's own conversations, and the shipped samples of real people."""
+    """Collect texts for the tokenizer: the base's own conversations, and the shipped samples of real people."""
     rng = random.Random("tokenizer")
     texts = [message["content"] for _ in range(rows) for message in conversation(rng)]
-    # Judgments of no answer at all have few words, and leaving them out keeps the tokenizer of the base that is shipped.
+    # Judgments without any answer have few words; leaving them out keeps the tokenizer of the shipped base.
     judged = {
-        user: said
+        user: kept
         for user, past in llmfao.judgments_of(shipped("llmfao_sample"), Dropped()).items()
-        if (said := [event for event in past if all(map(str.strip, answers(event)))])
+        if (kept := [event for event in past if all(map(str.strip, answers(event)))])
     }
     for population in (polis.load(shipped("polis_sample")), build("llmfao", judged, Plan(), Dropped())):
         for history in population.histories.values():

@@ -1,7 +1,9 @@
-"""Every method on every fold and seed: one cell each, computed once, in a folder that can be continued.
+"""Cells of a benchmark: each computed once and kept in a folder that can be continued.
 
-A cell is a file `cells/FOLD--METHOD--SEED.jsonl.gz` of `Prediction` rows (or one row that says why there
-are none), written whole or not at all. A run that is started again computes the missing cells only.
+A cell of predictions is a file `cells/FOLD--METHOD--SEED.jsonl.gz` of `Prediction` rows (or one row that says
+why there are none). A cell of facts is a folder `cells/NAME` whose cell.json comes last, so that what lies
+beside it is whole. Both are written whole or not at all; a run that is started again computes the missing
+cells only.
 """
 
 from __future__ import annotations
@@ -14,28 +16,71 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plus.errors import PlusError, RunError
+from plus.errors import EvidenceError, PlusError, RunError, SettingError, SourceError
+from plus.evaluate.controls import other_users
 from plus.evaluate.predictions import Prediction, to_rows
-from plus.sources.folds import Fold
+from plus.jsonl import append_jsonl, read_json, write_json
+from plus.sources.folds import Fold, slice_of
+from plus.types import Preference, UserHistory
 
-# A method is trained on a fold with a seed and says what it thinks of the fold's test rows. Its
-# controls are rows of other names: "in_context, shuffled".
+# A method is trained on a fold with a seed and predicts the fold's test rows. Its controls are rows of
+# other names: "in_context, shuffled".
 Method = Callable[[Fold, int], Sequence[Prediction]]
+Margins = Callable[[Sequence[UserHistory], Sequence[Preference]], Sequence[float]]
+OnCell = Callable[[str, int, int], None]  # (title of a cell, cells done, cells in all)
 VERSION = 1
 
 
+class CellStore:
+    """Cells under `folder`/cells. A missing cell is made by the function given with its name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "cells"
+
+    def rows(self, name: str, make: Callable[[], Sequence[Mapping[str, Any]]]) -> Path:
+        """Return the file of a cell of rows, made now where there is none."""
+        path = self.folder / f"{name}.jsonl.gz"
+        if not path.exists():
+            _write(path, make())
+        return path
+
+    def facts(
+        self, name: str, settings: Mapping[str, Any], make: Callable[[Path], dict[str, Any]]
+    ) -> tuple[dict[str, Any], Path, bool]:
+        """Return a cell of facts, its folder, and whether it was stored before.
+
+        `make` fills the folder and returns the facts, `settings` among them. Raises SettingError where a
+        stored cell has other settings, EvidenceError where it cannot be read.
+        """
+        place = self.folder / name
+        stored = (place / "cell.json").exists()
+        if not stored:
+            place.mkdir(parents=True, exist_ok=True)
+            write_json(place / "cell.json", make(place))
+        try:
+            facts: dict[str, Any] = read_json(place / "cell.json")
+        except SourceError as error:
+            raise EvidenceError(f"{place} cannot be read ({error}); remove it and it is run again") from error
+        if facts["settings"] != json.loads(json.dumps(settings)):
+            raise SettingError(
+                f"{place} was made with other settings; give a new folder, or remove it to make it again"
+            )
+        return facts, place, stored
+
+
 class Results:
-    """What the cells hold: `of(method)` reads its predictions, `missing` says which cells have none, and why."""
+    """Predictions in the cells: `of(method)` reads them, `missing` names the cells without any and the reason."""
 
     def __init__(self) -> None:
         self.cells: dict[str, list[Path]] = {}
         self.missing: dict[str, str] = {}
 
     def of(self, method: str) -> list[Prediction]:
-        """All predictions under this name, control rows included in the cell of their method."""
+        """Read all predictions under this name; control rows lie in the cell of their method."""
         owner = method.split(", ")[0]
         return [
             Prediction(**row) for path in self.cells.get(owner, []) for row in read(path) if row.get("method") == method
@@ -48,18 +93,19 @@ def run(
     folds: Sequence[Fold] | Callable[[int], Sequence[Fold]],
     seeds: Sequence[int],
     settings: Mapping[str, Any],
-    on_cell: Callable[[str, int, int], None] = lambda name, done, total: None,
+    on_cell: OnCell = lambda name, done, total: None,
 ) -> Results:
-    """Compute what `folder` does not hold yet; a cell whose method cannot work here says why.
+    """Compute the cells that `folder` does not hold yet; a cell whose method cannot work here says why.
 
     `folds` may be a function of the seed, where every seed draws rows of its own. `seconds.jsonl` gets a
-    line a cell, with the processor time that it took, so that a busy machine can tell what it cost.
+    line a cell, with its processor time, which does not depend on what else the machine does.
     Raises RunError where the folder belongs to other settings or to another version.
     """
     claim(folder, settings)
-    results = Results()
+    store, results = CellStore(folder), Results()
     of_seed = folds if callable(folds) else lambda seed: folds
-    gc.freeze()  # Half a million rows that stay: looking through them again and again took a third of the time.
+    # Half a million rows that stay: collecting garbage among them took a third of the time.
+    gc.freeze()
     number = total = 0
     # Seeds last, so that a benchmark which is stopped early holds every fold.
     for seed in seeds:
@@ -69,10 +115,8 @@ def run(
             title = f"{name}, {fold.name}, seed {seed}"
             on_cell(title, number, total)
             number += 1
-            path = folder / "cells" / f"{_file(fold.name)}--{_file(name)}--{seed}.jsonl.gz"
-            if not path.exists():
-                with timed(folder, title):
-                    _write(path, _rows(methods[name], fold, seed))
+            make = partial(_timed_rows, folder, title, methods[name], fold, seed)
+            path = store.rows(f"{_file(fold.name)}--{_file(name)}--{seed}", make)
             first = next(read(path), {"missing": "the fold has no test row"})
             if "missing" in first:
                 results.missing[title] = first["missing"]
@@ -82,18 +126,37 @@ def run(
     return results
 
 
+def fold_predictions(name: str, fold: Fold, seed: int, margins: Margins, shuffled: bool = True) -> list[Prediction]:
+    """Predict a fold's test set with own histories; with `shuffled` also with another user's.
+
+    `margins(histories, pairs)` returns one margin a pair. Raises SourceError where nothing is to be predicted.
+    """
+    examples = fold.population.split("test")
+    if not examples:
+        raise SourceError(f"{fold.name} has no choice to predict; give more data")
+    pairs = [example.target for example in examples]
+    own = [example.history for example in examples]
+    found = _predictions(name, fold, seed, margins(own, pairs))
+    if shuffled and len({history.user_id for history in own}) > 1:
+        of_user = {example.history.user_id: example.history for example in examples}
+        other = [of_user[user] for user in other_users(examples)]
+        found += _predictions(f"{name}, shuffled", fold, seed, margins(other, pairs))
+    return found
+
+
 @contextmanager
 def timed(folder: Path, what: str) -> Iterator[None]:
-    """Append what this took to `folder`/seconds.jsonl: by the clock, and of the processor."""
+    """Append the time of the block to `folder`/seconds.jsonl: by the clock, and of the processor."""
     clock, processor = time.monotonic(), time.process_time()
     yield
-    row = {"what": what, "seconds": round(time.monotonic() - clock, 1), "cpu_seconds": round(time.process_time() - processor, 1)}  # fmt: skip
-    with (folder / "seconds.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+    seconds, cpu_seconds = time.monotonic() - clock, time.process_time() - processor
+    append_jsonl(
+        folder / "seconds.jsonl", {"what": what, "seconds": round(seconds, 1), "cpu_seconds": round(cpu_seconds, 1)}
+    )
 
 
 def claim(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Begin a benchmark in `folder`, or check that the one in it is the same."""
+    """Begin a benchmark in `folder`, or check that the one in it has the same settings. Raises RunError."""
     path, ours = folder / "benchmark.json", {"version": VERSION, **settings}
     if not path.exists():
         taken = folder.exists() and any(entry.suffix != ".part" for entry in folder.iterdir())
@@ -106,33 +169,44 @@ def claim(folder: Path, settings: Mapping[str, Any]) -> None:
     for key in ours.keys() | theirs.keys():
         if ours.get(key) != theirs.get(key):
             raise RunError(
-                f"{folder} holds a benchmark with {key} {theirs.get(key)!r} and this one has {ours.get(key)!r}; give a new --output_dir"
+                f"{folder} holds a benchmark with {key} {theirs.get(key)!r} and this one has {ours.get(key)!r}; "
+                "give a new --output_dir"
             )
 
 
-def _rows(method: Method, fold: Fold, seed: int) -> list[dict[str, Any]]:
-    try:
-        return to_rows(method(fold, seed))
-    except PlusError as error:
-        return [{"missing": str(error)}]
-
-
-def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Whole or not at all; packed where the name ends in .gz."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
-    part.write_bytes(gzip.compress(text, 6) if path.suffix == ".gz" else text)
-    part.replace(path)
-
-
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """The rows of a cell."""
+    """Yield the rows of a cell. Raises RunError where the file is cut or no JSON."""
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             yield from map(json.loads, file)
     except (ValueError, OSError, EOFError) as error:
         raise RunError(f"{path} cannot be read ({error}); delete it and it is computed again") from error
+
+
+def _timed_rows(folder: Path, title: str, method: Method, fold: Fold, seed: int) -> list[dict[str, Any]]:
+    with timed(folder, title):
+        try:
+            return to_rows(method(fold, seed))
+        except PlusError as error:
+            return [{"missing": str(error)}]
+
+
+def _predictions(name: str, fold: Fold, seed: int, margins: Sequence[float]) -> list[Prediction]:
+    examples = fold.population.split("test")
+    rows = enumerate(zip(examples, margins, strict=True))
+    return [
+        Prediction(name, seed, e.history.user_id, f"{fold.name} {n}", round(value, 4), None, slice_of(fold, e.target))
+        for n, (e, value) in rows
+    ]
+
+
+def _write(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows whole or not at all; packed where the name ends in .gz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
+    part.write_bytes(gzip.compress(text, 6) if path.suffix == ".gz" else text)
+    part.replace(path)
 
 
 def _file(name: str) -> str:

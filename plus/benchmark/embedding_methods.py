@@ -1,4 +1,4 @@
-"""The methods of the benchmark on real people: frozen sentence embeddings, a CPU, English.
+"""Methods of the benchmark on real people: frozen sentence embeddings, a CPU, English.
 
 Every method sees the same rows, batches, budget and optimizer, and is judged with the user's own
 history and with another user's. `SETTINGS` were chosen on validation users (notebooks/LOG.md); each
@@ -11,18 +11,13 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 
-from plus.baselines import in_context, last_k, oracle, random_k, surprise_k
-from plus.baselines.constant import Constant
+from plus.baselines import random_k
 from plus.baselines.fit import fit
-from plus.baselines.longer_wins import LongerWins
-from plus.baselines.majority import Majority
-from plus.benchmark.cells import Method
-from plus.benchmark.fold_predictions import Margins, Write, judged, once
-from plus.benchmark.head_baselines import head
+from plus.baselines.methods import Given, HeadRow, ScorerRow, Write, WriterRow, find, once
+from plus.benchmark.cells import Method, fold_predictions
 from plus.errors import SourceError
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin, mean
@@ -36,13 +31,16 @@ from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 from plus.train.early_stopping import Best
 from plus.train.reward_only import train_reward_model
-from plus.types import Context, Event, Preference, Scorer, UserHistory
+from plus.types import Context, Event, Preference, UserHistory
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Budget and rates of one data set. `borrow` is `EventReader`'s, and 0 where all answers are known.
-    `uniform` counts the random selections per user and update that the reward model also reads."""
+    """Budget and rates of one data set.
+
+    `borrow` is `EventReader`'s, and 0 where all answers are known. `uniform` counts the random selections
+    per user and update that the reward model also reads.
+    """
 
     max_steps: int
     look_every: int = 50
@@ -65,52 +63,67 @@ SETTINGS = {
 SEEDS = {"polis": 3, "llmfao": 3, "ukpconvarg1": 1}
 
 
-class People:
-    """All methods for one data set; `methods()` is what `benchmark.run` takes.
+@dataclass(frozen=True)
+class Reading:
+    """A trained reward model, what writes the texts it reads, and whether those are about the user."""
 
-    Models that a later method reads with again (cross-reading) are kept for the fold and seed at hand.
+    reward_model: EventReader
+    write: Write
+    personal: bool = True
+
+    def margins(self, histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> list[float]:
+        """Compute each pair's margin given the text about its history."""
+        return [margin(value) for value in self.reward_model.log_likelihood(self.write(histories), pairs)]
+
+
+class EmbeddingMethods:
+    """All methods for one data set; `methods()` is what `cells.run` takes.
+
+    They are the baselines' own rows (`plus.baselines.methods`) and the method itself: `extractive_K` and
+    `extractive_text_K`. Models that a later method reads with again (cross-reading) are kept for the fold
+    and seed at hand.
     """
 
     def __init__(self, embeddings: Embeddings, settings: Settings, ks: Sequence[int] = (4, 8)) -> None:
         self.embeddings, self.settings, self.ks = embeddings, settings, tuple(ks)
-        self.kept: dict[str, tuple[EventReader, Write]] = {}
+        self.rows = find("EMBEDDING_METHODS")
+        self.kept: dict[str, Reading] = {}
         self.at: tuple[str, int] | None = None
 
     def methods(self) -> dict[str, Method]:
-        """Name -> method, cheap ones first."""
-        found: dict[str, Method] = {
-            "constant": partial(self.counted, "constant", lambda fold: Constant()),
-            "majority": partial(self.counted, "majority", _majority),
-            "longer_wins": partial(self.counted, "longer_wins", lambda fold: LongerWins()),
-            "dpl_mean_variance": partial(self.fitted, "dpl_mean_variance"),
-            "dpl_categorical": partial(self.fitted, "dpl_categorical"),
-            "vpl": partial(self.fitted, "vpl"),
-            "low_rank": partial(self.fitted, "low_rank"),
-            "bradley_terry": partial(self.read, "bradley_terry"),
-            "in_context": partial(self.read, "in_context"),
-            "oracle": partial(self.read, "oracle"),
-        }
+        """Map each name to its method, cheap ones first."""
+        found: dict[str, Method] = {}
+        of_k = [name for name, row in self.rows.items() if isinstance(row, WriterRow) and row.of_k]
+        for name, row in self.rows.items():
+            match row:
+                case ScorerRow():
+                    found[name] = partial(self.score, name, row)
+                case HeadRow():
+                    found[name] = partial(self.train_head, name, row)
+                case WriterRow(of_k=False):
+                    found[name] = partial(self.read, name)
         for k in self.ks:
-            for name in ("random", "last", "surprise", "untrained", "extractive"):
+            for name in (*of_k, "extractive"):
                 found[f"{name}_{k}"] = partial(self.read, f"{name}_{k}")
         found[f"extractive_text_{self.ks[-1]}"] = partial(self.read, f"extractive_text_{self.ks[-1]}")
         return found
 
-    def counted(self, name: str, scorer_of: Callable[[Fold], Scorer], fold: Fold, seed: int) -> list[Prediction]:
-        """A scorer that is told nothing about the user."""
-        scorer = scorer_of(fold)
+    def score(self, name: str, row: ScorerRow, fold: Fold, seed: int) -> list[Prediction]:
+        """Predict with a scorer that is told nothing about the user."""
+        scorer = row.make(_training_events(fold))
 
         def margins(histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> list[float]:
             return [margin(value) for value in scorer.log_likelihood([""] * len(pairs), pairs)]
 
-        return judged(name, fold, seed, margins, shuffled=False)
+        return fold_predictions(name, fold, seed, margins, shuffled=False)
 
-    def fitted(self, name: str, fold: Fold, seed: int) -> list[Prediction]:
-        """The baselines with a head of their own."""
+    def train_head(self, name: str, row: HeadRow, fold: Fold, seed: int) -> list[Prediction]:
+        """Train a baseline with a head of its own, keep its best look, and predict."""
         torch.manual_seed(seed)
         self._embed(fold)
-        model, margins = head(name, self.embeddings, fold.population.users("train"), seed)
-        best, settings = Best(model.parameters()), self.settings
+        model = row.make(self.embeddings, fold.population.users("train"), seed)
+        margins, settings = row.margins(model), self.settings
+        best = Best(model.parameters())
         validation = fold.population.split("validation")
         past, pairs = [e.history for e in validation], [e.target for e in validation]
 
@@ -125,23 +138,23 @@ class People:
             settings.reward_learning_rate, settings.weight_decay, seed, self._redraw(fold, seed), look,
         )  # fmt: skip
         best.restore()
-        return judged(name, fold, seed, margins, shuffled=not name.startswith("dpl"))
+        return fold_predictions(name, fold, seed, margins, shuffled=row.personal)
 
     def read(self, name: str, fold: Fold, seed: int) -> list[Prediction]:
-        """A reward model that reads a text: the methods differ in who writes it."""
-        reader, write = self.trained(name, fold, seed)
-        found = judged(name, fold, seed, _margins(reader, write), shuffled=name != "bradley_terry")
+        """Predict with a reward model that reads a text: the methods differ in what writes it."""
+        own = self.trained(name, fold, seed)
+        found = fold_predictions(name, fold, seed, own.margins, shuffled=own.personal)
         kind, _, k = name.rpartition("_")
         if kind == "extractive":  # Portability: readers never trained on these selections, and the other way round.
             for other in (f"random_{k}", "in_context"):
-                stranger, _ = self.trained(other, fold, seed)
-                found += judged(f"{name}, read by {other}", fold, seed, _margins(stranger, write), shuffled=False)
-            _, uniform = self.trained(f"random_{k}", fold, seed)
-            found += judged(f"random_{k}, read by {name}", fold, seed, _margins(reader, uniform), shuffled=False)
+                crossed = Reading(self.trained(other, fold, seed).reward_model, own.write)
+                found += fold_predictions(f"{name}, read by {other}", fold, seed, crossed.margins, shuffled=False)
+            crossed = Reading(own.reward_model, self.trained(f"random_{k}", fold, seed).write)
+            found += fold_predictions(f"random_{k}, read by {name}", fold, seed, crossed.margins, shuffled=False)
         return found
 
-    def trained(self, name: str, fold: Fold, seed: int) -> tuple[EventReader, Write]:
-        """The reward model of a method and the writer whose texts it reads, trained once."""
+    def trained(self, name: str, fold: Fold, seed: int) -> Reading:
+        """Train the reward model of a method on its texts, once for the fold and seed at hand."""
         if self.at != (fold.name, seed):
             self.at, self.kept = (fold.name, seed), {}
         if name not in self.kept:
@@ -150,55 +163,44 @@ class People:
             self.kept[name] = self._train(name, fold, seed)
         return self.kept[name]
 
-    def _train(self, name: str, fold: Fold, seed: int) -> tuple[EventReader, Write]:
-        settings, kind = self.settings, name.rpartition("_")[0]
+    def _train(self, name: str, fold: Fold, seed: int) -> Reading:
+        settings, (kind, _, k) = self.settings, name.rpartition("_")
+        # A reward model that knows every answer of training, and borrows from the nearest for new ones.
         known = {text for past in fold.events.values() for event in past for text in answers(event)}
         borrow = settings.borrow if fold.group == "new answers" else 0.0
-        reader = EventReader(self.embeddings, known, borrow, label_as_text=kind == "extractive_text")
-        if reader.label_as_text:  # At once, before training meets the lines one by one.
+        reward_model = EventReader(self.embeddings, known, borrow, label_as_text=kind == "extractive_text")
+        if reward_model.label_as_text:  # At once, before training meets the lines one by one.
             lines = {line for event in _events(fold) for line in event_lines(event).split("\n")}
             self.embeddings.ids(sorted(lines))
         optimizer = torch.optim.AdamW(
-            reader.model.parameters(), lr=settings.reward_learning_rate, weight_decay=settings.weight_decay
+            reward_model.model.parameters(), lr=settings.reward_learning_rate, weight_decay=settings.weight_decay
         )
-        coadaptation = CoAdaptation(reader, optimizer, pairs_per_user=settings.pairs_per_user, seed=seed)
+        coadaptation = CoAdaptation(reward_model, optimizer, pairs_per_user=settings.pairs_per_user, seed=seed)
+        # The method trains what writes the texts too; the baselines' texts are given.
         if kind in ("extractive", "extractive_text"):
-            return reader, self._plus(int(name.rpartition("_")[2]), coadaptation, fold, seed)
-        write = self._writer(name, fold, seed)
-        best = Best(reader.model.parameters())
+            return Reading(reward_model, self._plus(int(k), coadaptation, fold, seed))
+        row = self.rows.get(name) or self.rows[kind]
+        assert isinstance(row, WriterRow)
+        given = Given(fold.population, _training_events(fold), self.embeddings, seed)
+        write = row.make(given, int(k) if row.of_k else 0)
+        best = Best(reward_model.model.parameters())
         train_reward_model(
             coadaptation, write, _training(fold), settings.max_steps, settings.users_per_step,
-            lambda step, loss: self._look(best, step, reader, write, fold), self._redraw(fold, seed),
+            lambda step, loss: self._look(best, step, reward_model, write, fold), self._redraw(fold, seed),
         )  # fmt: skip
         best.restore()
-        return reader, write
-
-    def _writer(self, name: str, fold: Fold, seed: int) -> Write:
-        kind, _, k = name.rpartition("_")
-        if name == "bradley_terry":
-            return lambda histories: [""] * len(histories)
-        if name == "in_context":
-            return partial(once, in_context.texts)
-        if name == "oracle":  # Raises for real people, and the report says so.
-            personas = oracle.summaries(fold.population)
-            return lambda histories: [personas[history.user_id] for history in histories]
-        if kind == "random":  # A draw for every choice, so that a test user's accuracy is the mean over draws.
-            return partial(random_k.texts, k=int(k), rng=random.Random(f"random-{seed}"))
-        if kind == "last":
-            return partial(once, partial(last_k.texts, k=int(k)))
-        if kind == "surprise":
-            return partial(once, partial(surprise_k.texts, k=int(k), majority=_majority(fold)))
-        return partial(once, ExtractiveSummarizer(self.embeddings, int(k)).summarize)
+        return Reading(reward_model, write, row.personal)
 
     def _plus(self, k: int, coadaptation: CoAdaptation, fold: Fold, seed: int) -> Write:
-        """The method itself: `train/loop.py`, with a summarizer that selects."""
-        settings, reader = self.settings, coadaptation.reward_model
+        """Train the method itself: `train/loop.py`, with a summarizer that selects."""
+        settings, reward_model = self.settings, coadaptation.reward_model
         summarizer = ExtractiveSummarizer(self.embeddings, k)
         optimizer = torch.optim.AdamW(
             summarizer.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
         )
         write = partial(once, summarizer.summarize)
-        best = Best([*reader.model.parameters(), *summarizer.model.parameters()])
+        best = Best([*reward_model.model.parameters(), *summarizer.model.parameters()])
+        # Random selections that the reward model reads too, so that it can read any.
         rng = random.Random(f"uniform-{seed}")
 
         def uniform(histories: Sequence[UserHistory]) -> list[str]:
@@ -207,21 +209,21 @@ class People:
         loop.train(
             summarizer.sample, optimizer, coadaptation, _training(fold), settings.max_steps, settings.users_per_step,
             settings.num_generations, beta=0.0, seed=seed, redraw=self._redraw(fold, seed),
-            on_step=lambda step, metrics: self._look(best, step, reader, write, fold),
+            on_step=lambda step, metrics: self._look(best, step, reward_model, write, fold),
             also_read=uniform if settings.uniform else None,
         )  # fmt: skip
         best.restore()
         return write
 
-    def _look(self, best: Best, step: int, reader: Any, write: Write, fold: Fold) -> None:
-        """A look at the validation users every so often."""
+    def _look(self, best: Best, step: int, reward_model: EventReader, write: Write, fold: Fold) -> None:
+        """Measure the validation users every `look_every` updates."""
         if step % self.settings.look_every:
             return
         validation = fold.population.split("validation")
         if not validation:
             return
         texts = write([example.history for example in validation])
-        best.look(step, -mean(reader.log_likelihood(texts, [example.target for example in validation])))
+        best.look(step, -mean(reward_model.log_likelihood(texts, [example.target for example in validation])))
 
     def _redraw(self, fold: Fold, seed: int) -> Callable[[Context], Context]:
         rng, settings = random.Random(f"recut-{seed}"), self.settings
@@ -239,24 +241,21 @@ class People:
         return redraw
 
     def _embed(self, fold: Fold) -> None:
-        """Every answer at once, before training meets them one by one."""
+        """Embed every answer at once, before training meets them one by one."""
         targets = [example.target for example in fold.population.examples]
         texts = {text for target in targets for text in (target.chosen, target.rejected)}
         texts |= {text for event in _events(fold) for text in answers(event)}
         self.embeddings.ids(sorted(texts))
 
 
-def _margins(reader: EventReader, write: Write) -> Margins:
-    def margins(histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> list[float]:
-        return [margin(value) for value in reader.log_likelihood(write(histories), pairs)]
-
-    return margins
-
-
 def _events(fold: Fold) -> set[Event]:
-    """Everything that may be read: training events and the contexts of those who are tested."""
+    """Collect what may be read: training events and the contexts of the users who are tested."""
     contexts = {event for row in fold.population.rows for event in row.history.events}
     return contexts | {event for past in fold.events.values() for event in past}
+
+
+def _training_events(fold: Fold) -> list[Event]:
+    return [event for past in fold.events.values() for event in past]
 
 
 def _training(fold: Fold) -> list[Context]:
@@ -264,7 +263,3 @@ def _training(fold: Fold) -> list[Context]:
     if not rows:
         raise SourceError(f"{fold.name} has no user to train on; give more data")
     return rows
-
-
-def _majority(fold: Fold) -> Majority:
-    return Majority((), [event for past in fold.events.values() for event in past])

@@ -1,4 +1,4 @@
-"""The benchmark's tables: accuracy of every method with its shuffled user, differences, and the goals."""
+"""Tables of the benchmark on real people: accuracy with own and shuffled users, paired differences, and goals."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 from scipy.stats import t as student
 
-from plus.benchmark import targets
 from plus.benchmark.cells import Results
+from plus.benchmark.real_people import targets_table
 from plus.evaluate.intervals import paired_difference, user_interval
 from plus.evaluate.markdown import missing, notes_below, values
 from plus.evaluate.predictions import Prediction
@@ -18,29 +18,30 @@ from plus.evaluate.scorecard import notes, plain
 from plus.sources.folds import CONTROVERSIAL
 
 # Pairs of rows whose difference is printed, where both were run: (a, b).
+SELECTED = ("random", "last", "surprise", "untrained")  # other ways to select k events
+SHUFFLED = ("in_context", "extractive_4", "extractive_8", "extractive_text_8")
 DIFFERENCES = (
-    ("in_context", "bradley_terry"),
-    ("low_rank", "bradley_terry"),
-    ("vpl", "bradley_terry"),
-    *((f"extractive_{k}", other) for k in (4, 8) for other in (f"random_{k}", f"last_{k}", f"surprise_{k}", f"untrained_{k}")),
+    *((name, "bradley_terry") for name in ("in_context", "low_rank", "vpl")),
+    *((f"extractive_{k}", f"{other}_{k}") for k in (4, 8) for other in SELECTED),
     ("extractive_text_8", "random_8"),
     *((f"extractive_{k}", other) for k in (4, 8) for other in ("in_context", "bradley_terry", "majority")),
     *((f"extractive_{k}, read by random_{k}", f"random_{k}") for k in (4, 8)),
-    *((f"{name}, shuffled", "bradley_terry") for name in ("in_context", "extractive_4", "extractive_8", "extractive_text_8")),
+    *((f"{name}, shuffled", "bradley_terry") for name in SHUFFLED),
     ("in_context", "majority"),
-)  # fmt: skip
+)
 
 
 def tables(results: Results, methods: Sequence[str]) -> dict[str, Any]:
-    """{"groups": {group: {"rows": {method: {...}}, "differences": {...}}}, "missing": {...}}."""
+    """Compute {"groups": {group: {"rows": {method: {...}}, "differences": {...}}}, "missing": {...}}."""
     predictions = {name: by_slice(results.of(name)) for method in methods for name in names_of(method)}
     groups = list(dict.fromkeys(group.removesuffix(CONTROVERSIAL) for found in predictions.values() for group in found))
     found = {group: _group(group, {n: p for n, p in predictions.items() if p}) for group in groups}
-    return plain({"groups": found, "missing": results.missing})
+    result: dict[str, Any] = plain({"groups": found, "missing": results.missing})
+    return result
 
 
 def names_of(method: str) -> list[str]:
-    """A method's own rows and its controls', as `people.py` calls them."""
+    """List the names of a method's own rows and of its controls."""
     kind, _, k = method.rpartition("_")
     cross = []
     if kind == "extractive":
@@ -49,7 +50,7 @@ def names_of(method: str) -> list[str]:
 
 
 def by_slice(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
-    """Predictions by group, and those of its controversial part once more under a name of their own."""
+    """Group predictions, those of a controversial part once more under a name of their own."""
     found: dict[str, list[Prediction]] = {}
     for prediction in predictions:
         found.setdefault(prediction.group.removesuffix(CONTROVERSIAL), []).append(prediction)
@@ -82,7 +83,7 @@ def _row(found: Sequence[list[Prediction]], names: Sequence[str]) -> dict[str, A
 
 
 def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) -> dict[str, Any]:
-    """Both methods over the cells that both have."""
+    """Compare two methods over the cells that both have."""
     row = {}
     for where, (ours, theirs) in found.items():
         shared = {(p.seed, p.user_id, p.example) for p in ours} & {(p.seed, p.user_id, p.example) for p in theirs}
@@ -93,15 +94,18 @@ def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) 
 
 
 def worker_protocol(predictions: Sequence[Prediction], more_than: int = -1) -> list[float] | None:
-    """[mean, low, high, folds]: accuracy of each user in each fold, their mean, then that of the folds,
-    with Student's t over the folds; only users with more than `more_than` choices in the other folds.
+    """Average accuracy of each user in each fold, then over folds, with Student's t over the folds.
 
-    The protocol of Simpson & Gurevych (Machine Learning 2020) on UKPConvArg1. None below two folds.
+    Returns [mean, low, high, folds], or None below two folds. Only users with more than `more_than`
+    choices in the other folds count. The protocol of Simpson & Gurevych (Machine Learning 2020) on
+    UKPConvArg1.
     """
+    # (seed, fold) -> user -> right or wrong, and how many choices each user has in all folds of a seed.
     cells: dict[tuple[int, str], dict[str, list[float]]] = {}
     for p in predictions:
         cells.setdefault((p.seed, p.example.rsplit(" ", 1)[0]), {}).setdefault(p.user_id, []).append(p.right)
     total = Counter((seed, user) for (seed, _), users in cells.items() for user, right in users.items() for _ in right)
+    # Means of users within a fold, then of folds.
     folds: dict[str, list[float]] = {}
     for (seed, fold), users in cells.items():
         kept = [sum(right) / len(right) for user, right in users.items() if total[seed, user] - len(right) > more_than]
@@ -115,57 +119,90 @@ def worker_protocol(predictions: Sequence[Prediction], more_than: int = -1) -> l
 
 
 def user_mean(predictions: Sequence[Prediction]) -> float:
-    """Accuracy of each user, then their mean: what the literature on workers reports."""
+    """Average accuracy over users: what the literature on workers reports."""
     users: dict[str, list[float]] = {}
     for prediction in predictions:
         users.setdefault(prediction.user_id, []).append(prediction.right)
     return sum(sum(right) / len(right) for right in users.values()) / len(users)
 
 
-def markdown(report: Mapping[str, Any]) -> str:
-    """The report as text for people."""
+def page(report: Mapping[str, Any]) -> str:
+    """Render the report in Markdown."""
     lines = [f"# {report['dataset']}", "", *(f"- {line}" for line in report["notes"]), ""]
     for group, table in report["groups"].items():
-        lines += [f"## {group}", "", "| method | all | controversial | mean of users | shuffled user (all / controversial) |", "|---|---|---|---|---|"]  # fmt: skip
-        rows = table["rows"]
-        for name, row in rows.items():
-            if not name.endswith(", shuffled"):
-                other = rows.get(f"{name}, shuffled", {})
-                shuffled = f"{_short(other.get('all'))} / {_short(other.get('controversial'))}" if other else "-"
-                lines.append(
-                    f"| {name} | {values(row.get('all'))} | {values(row.get('controversial'))} | {row['per_user']:.3f} | {shuffled} |"
-                )
-        lines += [f"| {name} | - (see below) | | | |" for name in absent(report, group)]
-        sizes = {
-            where: next(iter(rows.values()))[where][3:]
-            for where in ("all", "controversial")
-            if where in next(iter(rows.values()), {})
-        }
-        lines += ["", *(f"{where}: {users:,} users, {targets:,} predictions over folds and seeds" for where, (users, targets) in sizes.items())]  # fmt: skip
-        lines += ["", *notes_below(rows)]
+        lines += [
+            f"## {group}",
+            "",
+            *_accuracies(report, group),
+            *_sizes(table["rows"]),
+            "",
+            *notes_below(table["rows"]),
+        ]
         if group == "new prompts":
-            lines += ["", "| accuracy per worker, then folds | all workers | with more than 50 choices in the other folds |", "|---|---|---|"]  # fmt: skip
-            lines += [
-                f"| {name} | {values(row.get('workers'))} | {values(row.get('workers_50'))} |"
-                for name, row in rows.items()
-                if "," not in name
-            ]
+            lines += ["", *_workers(table["rows"])]
         if table["differences"]:
-            lines += ["", "| paired difference | all | controversial |", "|---|---|---|"]
-            lines += [
-                f"| {name} | {values(row.get('all'), '+.3f')} | {values(row.get('controversial'), '+.3f')} |"
-                for name, row in table["differences"].items()
-            ]
+            lines += ["", *_differences_table(table["differences"])]
         lines.append("")
-    if reached := targets.table(report):
+    if reached := targets_table(report):
         lines += ["## Goals", "", reached, ""]
     if report["missing"]:
         lines += ["## Not computed", "", *(f"- {line}" for line in missing(report["missing"])), ""]
     return "\n".join(lines)
 
 
+def _accuracies(report: Mapping[str, Any], group: str) -> list[str]:
+    """Render a row for each method, its shuffled user beside it; then the methods without any cell."""
+    columns = ("method", "all", "controversial", "mean of users", "shuffled user (all / controversial)")
+    rows, lines = report["groups"][group]["rows"], []
+    for name, row in rows.items():
+        if name.endswith(", shuffled"):
+            continue
+        other = rows.get(f"{name}, shuffled", {})
+        shuffled = f"{_short(other.get('all'))} / {_short(other.get('controversial'))}" if other else "-"
+        both = (values(row.get("all")), values(row.get("controversial")))
+        lines.append(_line(name, *both, f"{row['per_user']:.3f}", shuffled))
+    absent_rows = [f"| {name} | - (see below) | | | |" for name in absent(report, group)]
+    return [_line(*columns), "|---|---|---|---|---|", *lines, *absent_rows]
+
+
+def _sizes(rows: Mapping[str, Any]) -> list[str]:
+    """List users and predictions of each slice, after an empty line."""
+    first = next(iter(rows.values()), {})
+    sizes = {where: first[where][3:] for where in ("all", "controversial") if where in first}
+    return [
+        "",
+        *(
+            f"{where}: {users:,} users, {targets:,} predictions over folds and seeds"
+            for where, (users, targets) in sizes.items()
+        ),
+    ]
+
+
+def _workers(rows: Mapping[str, Any]) -> list[str]:
+    """Render the published protocol: accuracy per worker, then folds."""
+    columns = ("accuracy per worker, then folds", "all workers", "with more than 50 choices in the other folds")
+    lines = [
+        _line(name, values(row.get("workers")), values(row.get("workers_50")))
+        for name, row in rows.items()
+        if "," not in name
+    ]
+    return [_line(*columns), "|---|---|---|", *lines]
+
+
+def _differences_table(differences: Mapping[str, Any]) -> list[str]:
+    lines = [
+        _line(name, values(row.get("all"), "+.3f"), values(row.get("controversial"), "+.3f"))
+        for name, row in differences.items()
+    ]
+    return [_line("paired difference", "all", "controversial"), "|---|---|---|", *lines]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
 def absent(report: Mapping[str, Any], group: str) -> list[str]:
-    """Methods that have no cell at all among the folds of a group; `missing` says why."""
+    """List the methods without any cell among the folds of a group; `missing` says why."""
     named = dict.fromkeys(cell.split(", ")[0] for cell in report["missing"] if f"/{group}/" in cell)
     return [name for name in named if name not in report["groups"][group]["rows"]]
 

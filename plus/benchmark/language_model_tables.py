@@ -1,5 +1,5 @@
-"""The page of the benchmark on synthetic users: every method, its shuffled user, and how far from PLUS and
-from the best that can be had."""
+"""Tables of the benchmark with language models: every method, its shuffled user, its distance from PLUS and from
+the best possible."""
 
 from __future__ import annotations
 
@@ -30,8 +30,11 @@ def write_report(
     notes: Sequence[str] = (),
     best_possible: Mapping[int, float] | None = None,
 ) -> dict[str, Any]:
-    """report.json, report.md and plots in `folder`, from the cells that there are; `best_possible` by
-    seed, where it is known."""
+    """Write report.json, report.md and plots into `folder`, from the cells that there are; returns the report.
+
+    `best_possible` maps a seed to the best possible accuracy, where it is known.
+    """
+    # Predictions of each method, and its learning curve where it has one.
     found = {name: results.of(name) for name in methods}
     found = {name: rows for name, rows in found.items() if rows}
     curves = {name: curve(rows) for name in CURVES if (rows := results.of(name + CURVE))}
@@ -52,6 +55,7 @@ def write_report(
         "cpu_seconds": cpu_seconds(folder),
     }
     report = plain(report)
+    # The files: figures first, since the page embeds them.
     made = _draw(folder, found, curves)
     write_json(folder / "report.json", report)
     (folder / "report.md").write_text(page(report, made), encoding="utf-8")
@@ -59,7 +63,7 @@ def write_report(
 
 
 def missing(results: Results, methods: Sequence[str]) -> dict[str, str]:
-    """Method (or one of its cells, where it has others) -> why there is nothing."""
+    """Map each method without predictions (or its cell, where it has others) to the reason."""
     found = {}
     for cell, why in results.missing.items():
         method = cell.split(", ")[0]
@@ -69,7 +73,7 @@ def missing(results: Results, methods: Sequence[str]) -> dict[str, str]:
 
 
 def cpu_seconds(folder: Path) -> dict[str, float]:
-    """Method -> processor seconds of all its cells; what was computed twice counts twice."""
+    """Sum the processor seconds of each method's cells; a cell computed twice counts twice."""
     total: dict[str, float] = {}
     for row in read_whole_lines(folder / "seconds.jsonl"):
         method = row["what"].split(", ")[0]
@@ -78,32 +82,45 @@ def cpu_seconds(folder: Path) -> dict[str, float]:
 
 
 def page(report: Mapping[str, Any], made: Sequence[str] = ()) -> str:
-    """The report as text for people."""
+    """Render the report in Markdown."""
     best = report["best_possible"]
-    columns = ["method", "accuracy", "another user's", *(["minus best possible"] if best else []), "log-likelihood", "ECE (if calibrated)", "users", "choices", "seeds"]  # fmt: skip
+    columns = ["method", "accuracy", "another user's", *(["minus best possible"] if best else [])]
+    columns += ["log-likelihood", "ECE (if calibrated)", "users", "choices", "seeds"]
     rows = [_row(name, card, best is not None) for name, card in report["methods"].items()]
     rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in report["missing"]]
+    why = [f"- {name}: {reason}" for name, reason in report["missing"].items()]
+    # Sections below the table; those without a row are left out.
     seeds = sorted({seed for card in report["methods"].values() for seed in card["by_seed"]}, key=int)
-    by_seed = [[name, *(markdown.number(card["by_seed"].get(seed)) for seed in seeds)] for name, card in report["methods"].items()]  # fmt: skip
+    by_seed = [
+        [name, *(markdown.number(card["by_seed"].get(seed)) for seed in seeds)]
+        for name, card in report["methods"].items()
+    ]
+    differences = [[name, *markdown.shown(at, "+.3f")] for name, at in report["differences"].items()]
+    curves = [
+        [name, count, *markdown.shown(at)]
+        for name, by_count in report["learning_curve"].items()
+        for count, at in by_count.items()
+    ]
+    spent = [[name, f"{value:,.0f}"] for name, value in report["cpu_seconds"].items()]
     parts = [
         f"# {report['title']}",
         "Intervals hold 95 % of repeats over users and seeds. Ties count one half.",
         "\n".join(f"- {note}" for note in [*report["notes"], *([f"best possible: {best:.3f}"] if best else [])]),
         markdown.table(columns, rows),
-        "\n".join([*markdown.notes_below(report["methods"]), *(f"- {name}: {why}" for name, why in report["missing"].items())]),
-        *_section("Paired differences", ["difference", "accuracy", "users", "choices"], [[name, *markdown.shown(at, "+.3f")] for name, at in report["differences"].items()]),
+        "\n".join([*markdown.notes_below(report["methods"]), *why]),
+        *_section("Paired differences", ["difference", "accuracy", "users", "choices"], differences),
         *_section("By seed", ["method", *(f"seed {seed}" for seed in seeds)], by_seed),
-        *_section("By number of past events", ["method", "past events", "accuracy", "users", "choices"], [[name, count, *markdown.shown(at)] for name, curve in report["learning_curve"].items() for count, at in curve.items()]),
-        *_section("Processor seconds, all seeds", ["method", "seconds"], [[name, f"{value:,.0f}"] for name, value in report["cpu_seconds"].items()]),
+        *_section("By number of past events", ["method", "past events", "accuracy", "users", "choices"], curves),
+        *_section("Processor seconds, all seeds", ["method", "seconds"], spent),
         *markdown.pictures(made),
-    ]  # fmt: skip
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _beside(
     rows: Sequence[Prediction], shuffled: Sequence[Prediction], best_possible: Mapping[int, float] | None
 ) -> dict[str, Any]:
-    """What a method's card gets from its controls."""
+    """Compute what a method's scorecard gets from its controls: shuffled user, seeds, distance to the best."""
     seeds = sorted({row.seed for row in rows})
     found: dict[str, Any] = {
         "shuffled": user_interval(shuffled)._asdict() if shuffled else None,
@@ -115,7 +132,7 @@ def _beside(
 
 
 def _differences(found: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
-    """PLUS minus each method, over the choices of the seeds that both have."""
+    """Compute PLUS minus each method, over the choices of the seeds that both have."""
     if REFERENCE not in found:
         return {}
     differences = {}
@@ -128,12 +145,13 @@ def _differences(found: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
 
 
 def _draw(folder: Path, found: Mapping[str, Sequence[Prediction]], curves: Mapping[str, Any]) -> list[str]:
-    """The plots that the cells and the runs beside them allow; returns their file names."""
+    """Draw the plots that the cells and the runs beside them allow; returns their file names."""
     made = []
     if found:
         figures.accuracy_figure(found, folder / "accuracy.png")
         personal = [name for name in ("plus", "in_context", "vpl", "untrained", "oracle") if name in found]
-        figures.reliability_figure({name: found[name] for name in personal or list(found)[:7]}, folder / "reliability.png")  # fmt: skip
+        drawn = {name: found[name] for name in personal or list(found)[:7]}
+        figures.reliability_figure(drawn, folder / "reliability.png")
         made += ["accuracy.png", "reliability.png"]
     if curves:
         figures.learning_curve_figure(curves, folder / "learning_curve.png")

@@ -43,7 +43,7 @@ def test_cells_are_stored_and_not_run_again(tmp_path):
 def test_cells_of_other_settings_are_not_mixed_in(tmp_path):
     only = {REFERENCE: SMALL[REFERENCE]}
     run_ablation(tmp_path, users, [0], only)
-    with pytest.raises(SettingError, match="was run with other settings"):
+    with pytest.raises(SettingError, match="was made with other settings"):
         run_ablation(tmp_path, users, [0], {REFERENCE: replace(SMALL[REFERENCE], beta=0.5)})
     (tmp_path / "cells" / "plus-0" / "cell.json").write_text("{")
     with pytest.raises(EvidenceError, match="remove it and it is run again"):

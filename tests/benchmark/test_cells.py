@@ -99,7 +99,7 @@ def test_a_method_that_cannot_work_says_so_and_the_rest_is_computed(tmp_path):
     row = report["groups"]["new users"]["rows"]["half"]
     assert row["all"][0] == 0.5
     assert row["all"][3:] == [12, 12]  # users and targets: the denominators
-    text = embedding_tables.markdown(report)
+    text = embedding_tables.page(report)
     assert "- oracle, 2 cells: pets/0 has no true personas" in text
     assert "| half | 0.500 [" in text
     assert "| 0.000 / - |" in text  # the shuffled user
@@ -107,7 +107,7 @@ def test_a_method_that_cannot_work_says_so_and_the_rest_is_computed(tmp_path):
 
 def test_a_method_without_a_cell_stands_in_the_table_and_below_it(tmp_path):
     results = cells.run(tmp_path, {"oracle": impossible, "half": Counting("half")}, NEW_USERS, [0], {})
-    text = embedding_tables.markdown(
+    text = embedding_tables.page(
         {"dataset": "pets", "notes": [], **embedding_tables.tables(results, ["oracle", "half"])}
     )  # fmt: skip
     assert "| oracle | - (see below) | | | |" in text
@@ -129,7 +129,7 @@ def test_what_the_numbers_cannot_say_is_said_below_the_table(rows, note):
     results = Held({"m": odd, "other": fine})
     report = {"dataset": "odd", "notes": [], **embedding_tables.tables(results, ["m", "other"])}
     json.dumps(report, allow_nan=False)
-    text = embedding_tables.markdown(report)
+    text = embedding_tables.page(report)
     assert f"- {note}" in text
     assert "| other | 0.500 [" in text, "the rest is computed"
 
@@ -138,7 +138,7 @@ def test_one_class_is_no_obstacle_where_only_accuracy_is_asked():
     rows = [Prediction("m", 0, f"u{n % 9}", str(n), 1.0 - n % 2 * 2, True, "new users") for n in range(36)]
     report = {"dataset": "odd", "notes": [], **embedding_tables.tables(Held({"m": rows}), ["m"])}
     assert report["groups"]["new users"]["rows"]["m"]["all"][0] == 0.5
-    assert "one class only" in embedding_tables.markdown(report)
+    assert "one class only" in embedding_tables.page(report)
 
 
 def test_differences_are_paired_over_the_cells_that_both_have(tmp_path):

@@ -9,9 +9,8 @@ import sys
 import pytest
 from support.words import embeddings, encode
 
-from plus.benchmark import embedding_methods
-from plus.benchmark import real_people as sources
-from plus.benchmark.embedding_methods import SETTINGS, People
+from plus.benchmark import embedding_methods, real_people
+from plus.benchmark.embedding_methods import SETTINGS, EmbeddingMethods
 from plus.errors import SettingError, SourceError
 from plus.resources import shipped
 from plus.sources.folds import Fold
@@ -24,12 +23,12 @@ QUICK = dataclasses.replace(
 
 @pytest.fixture(scope="module")
 def folds():
-    return sources.load("polis", shipped("polis_sample"), Dropped())
+    return real_people.load_folds("polis", shipped("polis_sample"), Dropped())
 
 
 def test_every_method_judges_every_test_choice_with_its_controls(folds):
     fold = folds[0]
-    methods = People(embeddings(), QUICK, ks=(2,)).methods()
+    methods = EmbeddingMethods(embeddings(), QUICK, ks=(2,)).methods()
     size = len(fold.population.split("test"))
     names = set()
     with pytest.raises(SourceError, match="has no true personas, so there is no oracle"):
@@ -50,9 +49,9 @@ def test_every_method_judges_every_test_choice_with_its_controls(folds):
 def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(folds):
     fold = folds[-1]  # new answers: these borrow
     assert fold.group == "new answers"
-    first = People(embeddings(), QUICK).read("extractive_4", fold, 0)
-    assert People(embeddings(), QUICK).read("extractive_4", fold, 0) == first
-    assert People(embeddings(), QUICK).read("extractive_4", fold, 1) != first
+    first = EmbeddingMethods(embeddings(), QUICK).read("extractive_4", fold, 0)
+    assert EmbeddingMethods(embeddings(), QUICK).read("extractive_4", fold, 0) == first
+    assert EmbeddingMethods(embeddings(), QUICK).read("extractive_4", fold, 1) != first
 
 
 def test_the_training_never_meets_a_test_user(folds, monkeypatch):
@@ -60,7 +59,7 @@ def test_the_training_never_meets_a_test_user(folds, monkeypatch):
     fold, asked = folds[0], []
     real = embedding_methods.recut
     monkeypatch.setattr(embedding_methods, "recut", lambda events, *rest: asked.append(events) or real(events, *rest))
-    People(embeddings(), QUICK).read("random_4", fold, 0)
+    EmbeddingMethods(embeddings(), QUICK).read("random_4", fold, 0)
     tested = set(fold.population.users("test")) | set(fold.population.users("validation"))
     assert asked
     assert all(events in fold.events.values() for events in asked)
@@ -70,18 +69,18 @@ def test_the_training_never_meets_a_test_user(folds, monkeypatch):
 def test_a_fold_with_nothing_to_train_on_or_to_predict_says_so(folds):
     empty = Fold("empty", "new users", Population("empty", (), {}))
     with pytest.raises(SourceError, match="no user to train on"):
-        People(embeddings(), QUICK).read("bradley_terry", empty, 0)
+        EmbeddingMethods(embeddings(), QUICK).read("bradley_terry", empty, 0)
     with pytest.raises(SourceError, match="no choice to predict"):
-        People(embeddings(), QUICK).methods()["majority"](empty, 0)
+        EmbeddingMethods(embeddings(), QUICK).methods()["majority"](empty, 0)
 
 
 def test_sources_name_what_they_take():
     with pytest.raises(SettingError, match="llmfao, polis, ukpconvarg1"):
-        sources.load("nonsense", "x", Dropped())
+        real_people.load_folds("nonsense", "x", Dropped())
     with pytest.raises(SettingError, match="--data_dir"):
-        sources.load("polis", None, Dropped())
+        real_people.load_folds("polis", None, Dropped())
     dropped = Dropped()
-    found = sources.load("llmfao", shipped("llmfao_sample"), dropped)
+    found = real_people.load_folds("llmfao", shipped("llmfao_sample"), dropped)
     assert {fold.group for fold in found} == {"same users", "new users", "new prompts"}
     assert dropped
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,8 +16,9 @@ from pathlib import Path
 import pytest
 from support.running import ENVIRONMENT, ROOT
 
-from plus.benchmark import evidence, evidence_page
-from plus.benchmark.language_models import Budget, Synthetic, shipped_base
+from plus.benchmark import evidence
+from plus.benchmark.bases import shipped_base
+from plus.benchmark.language_models import Budget, LanguageModelMethods
 from plus.worlds import pets, pets_ood, styles
 
 FEW = {
@@ -28,7 +30,7 @@ FEW = {
 }
 
 
-class Cheap(Synthetic):
+class Cheap(LanguageModelMethods):
     """Only the methods that train nothing, so that the test is about the page."""
 
     def methods(self):
@@ -40,7 +42,7 @@ def cheap(out: Path, name: str):
 
 
 def test_the_promises_are_those_of_the_issue():
-    found = evidence_page.promises()
+    found = evidence.promises()
     assert found["pets"]["plus"] == found["pets"]["vpl"] == found["pets"]["in_context"] == (0.95, 1.0)
     assert found["pets"]["bradley_terry"] == (0.49, 0.51)
     assert found["pets"]["oracle"] == (0.98, 1.0)
@@ -50,10 +52,21 @@ def test_the_promises_are_those_of_the_issue():
 
 def test_a_promise_is_held_missed_or_not_run():
     card = {"accuracy": {"mean": 0.94}}
-    rows = {(row["data"], row["method"]): row["held"] for row in evidence_page.judged({"pets": {"methods": {"plus": card, "bradley_terry": {"accuracy": {"mean": 0.5}}}}})}  # fmt: skip
+    rows = {(row["data"], row["method"]): row["held"] for row in evidence.compare_promises({"pets": {"methods": {"plus": card, "bradley_terry": {"accuracy": {"mean": 0.5}}}}})}  # fmt: skip
     assert rows["pets", "plus"] is False
     assert rows["pets", "bradley_terry"] is True
     assert rows["pets_ood", "plus"] is None
+
+
+def test_a_missed_promise_is_named_and_nan_is_a_miss():
+    good = {
+        "accuracy": {"plus": 0.99, "bradley_terry": 0.5, "untrained": 0.6, "oracle": 1.0},
+        "controls": {"shuffled": 0.5, "empty": 0.5},
+    }
+    good |= {"faithfulness": {"precision": 1.0, "recall": 1.0}, "null": {"accuracy": 0.5}}
+    assert evidence.missed(good) == []
+    assert set(evidence.demo_promises()) >= {"accuracy.plus", "null.accuracy"}
+    assert evidence.missed(good | {"null": {"accuracy": math.nan}}) == ["null.accuracy is nan, promised 0.45 to 0.55"]
 
 
 def test_cells_then_a_page_of_all_data_sets(tmp_path):

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from plus.baselines import untrained
-from plus.benchmark import cells
+from plus.benchmark import bases, cells
+from plus.benchmark.bases import OWN_BASES, own_base, shipped_base
 from plus.benchmark.language_model_tables import missing, page, write_report
-from plus.benchmark.language_models import CURVE, OWN_BASES, Budget, Synthetic, compute, own_base, shipped_base
+from plus.benchmark.language_models import CURVE, Budget, LanguageModelMethods, compute
 from plus.worlds import pets, styles
 
 SMALL = Budget(2, head_steps=3, long_steps=4)
@@ -25,8 +26,8 @@ def few_chats(seed: int):
     return styles.load_unlabelled(seed, train_users=48, pairs_per_user=2, test_pairs=12)
 
 
-def subject(folder: Path, name: str = "pets", load=few_pets) -> Synthetic:
-    return Synthetic(name, folder, SMALL, shipped_base, lambda line: None, load)
+def subject(folder: Path, name: str = "pets", load=few_pets) -> LanguageModelMethods:
+    return LanguageModelMethods(name, folder, SMALL, shipped_base, lambda line: None, load)
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,6 @@ def test_a_cell_that_is_missing_among_others_is_named():
 
 
 def test_a_base_is_made_once_for_each_seed(tmp_path, monkeypatch):
-    from plus.benchmark import language_models
     from plus.resources import shipped
 
     made = []
@@ -148,7 +148,7 @@ def test_a_base_is_made_once_for_each_seed(tmp_path, monkeypatch):
         folder.mkdir(parents=True)
         (folder / "config.json").write_text("{}")
 
-    monkeypatch.setattr(language_models.bases, "make", make)
+    monkeypatch.setattr(bases, "make", make)
     base_of = own_base("styles_unlabelled", tmp_path, print)
     assert base_of(1) == base_of(1) == tmp_path / "styles-1"
     assert made == [("styles", 1)]

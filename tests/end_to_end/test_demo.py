@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from support.running import plus
 
-from plus.benchmark.targets import missed
+from plus.benchmark.evidence import missed
 
 
 def kept(result: dict) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.running import ENVIRONMENT, ROOT
 
-from plus.benchmark.targets import promised
+from plus.benchmark.evidence import demo_promises
 
 README = (ROOT / "README.md").read_text()
 
@@ -27,7 +27,7 @@ def test_the_first_program_runs_and_prints_what_it_says(demo, tmp_path):
 
 def test_the_table_promises_what_the_demo_checks_and_no_measured_value_misses():
     rows = re.findall(r"^\| `([\w.]+)` \| ([\d.]+) to ([\d.]+) \| ([\d./ ]+) \|", README, re.M)
-    assert {name: (float(low), float(high)) for name, low, high, _ in rows} == promised()
+    assert {name: (float(low), float(high)) for name, low, high, _ in rows} == demo_promises()
     for name, low, high, measured in rows:
         values = [float(value) for value in measured.split(" / ")]
         assert len(values) == 5, name

@@ -59,9 +59,10 @@ def test_every_printed_command_is_one_that_plus_takes(plus_here, monkeypatch):
 
 
 def test_the_methods_it_names_are_those_of_the_benchmark(tmp_path):
-    from plus.benchmark.language_models import Budget, Synthetic, shipped_base
+    from plus.benchmark.bases import shipped_base
+    from plus.benchmark.language_models import Budget, LanguageModelMethods
 
-    known = Synthetic("pets", tmp_path, Budget(1), shipped_base).methods()
+    known = LanguageModelMethods("pets", tmp_path, Budget(1), shipped_base).methods()
     named = commands()[0][commands()[0].index("--methods") + 1].split(",")
     assert set(named) <= known.keys()
     assert {"bradley_terry", "vpl", "in_context", "untrained", "plus", "oracle"} <= set(named)

@@ -8,7 +8,6 @@ middle goes on at its last checkpoint.
 
 from __future__ import annotations
 
-import json
 import math
 import random
 import shutil
@@ -18,9 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from plus.benchmark.cells import CellStore
 from plus.benchmark.policy_world.world import World, fit_reader, helpful, safe
-from plus.errors import SettingError
-from plus.jsonl import write_json
 from plus.measures import mean
 from plus.policy.model import Policy
 from plus.policy.monitor import Panel, Watch
@@ -60,24 +58,21 @@ def name_of(cell: Cell) -> str:
 
 
 def run(folder: Path, world: World, cell: Cell, say: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """The stored cell, or a new one. Raises SettingError where it was made with other settings."""
+    """Return the stored cell, or make it. Raises SettingError where it was made with other settings."""
     name = name_of(cell)
-    place = folder / "cells" / f"{name}--{world.seed}"
-    stored = place / "cell.json"
-    if stored.exists():
-        found = json.loads(stored.read_text(encoding="utf-8"))
-        if found["settings"] != asdict(cell):
-            raise SettingError(f"{place} was made with other settings; give a new folder, or remove it to make it again")  # fmt: skip
-        return found
-    place.mkdir(parents=True, exist_ok=True)
-    began = time.process_time()
-    made = _made(place, world, cell)
-    facts = {"settings": asdict(cell), "seed": world.seed, "seconds": round(time.process_time() - began, 1), **made}
-    facts["scores"] = scores(world, facts["answers"])
-    for leftover in place.glob("checkpoint-*"):
-        shutil.rmtree(leftover)
-    write_json(stored, facts)
-    say(f"{name}, seed {world.seed}: {facts['seconds']:.0f} CPU seconds")
+
+    def make(place: Path) -> dict[str, Any]:
+        began = time.process_time()
+        made = _made(place, world, cell)
+        seconds = round(time.process_time() - began, 1)
+        for leftover in place.glob("checkpoint-*"):
+            shutil.rmtree(leftover)
+        found = {"settings": asdict(cell), "seed": world.seed, "seconds": seconds, **made}
+        return found | {"scores": scores(world, made["answers"])}
+
+    facts, _, stored = CellStore(folder).facts(f"{name}--{world.seed}", asdict(cell), make)
+    if not stored:
+        say(f"{name}, seed {world.seed}: {facts['seconds']:.0f} CPU seconds")
     return facts
 
 

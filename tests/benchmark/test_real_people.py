@@ -1,12 +1,16 @@
-"""Goals on real people: reached, missed and by how much, or not run."""
+"""Real people: position habits, and goals that are reached, missed and by how much, or not run."""
 
 from __future__ import annotations
 
-import math
+import json
+import random
 
 import pytest
 
-from plus.benchmark import embedding_tables, targets
+from plus.benchmark import embedding_tables
+from plus.benchmark.real_people import compare_targets, habit, targets_table
+from plus.resources import shipped
+from plus.sources import llmfao, ukpconvarg1
 
 TAXES, BOWLING = "polis/scoop-hivemind.taxes", "polis/american-assembly.bowling-green"
 
@@ -16,7 +20,7 @@ def report(dataset: str, differences: dict, group: str = "new users") -> dict:
 
 
 def verdicts(found: dict) -> dict[tuple[str, str], float | None]:
-    return {(row["difference"], row["group"]): row["short"] for row in targets.judged(found)}
+    return {(row["difference"], row["group"]): row["short"] for row in compare_targets(found)}
 
 
 def test_a_goal_is_reached_missed_or_not_run():
@@ -42,14 +46,14 @@ def test_an_interval_above_zero_must_lie_there_whole(low, short):
 def test_bowling_green_asks_for_more_and_other_data_for_nothing():
     differences = {"in_context - bradley_terry": {"controversial": [0.05, 0.04, 0.06, 9, 9]}}
     assert verdicts(report(BOWLING, differences))["in_context - bradley_terry", "new users"] == pytest.approx(0.03)
-    assert targets.judged(report("polis/brexit-consensus", differences)) == []
-    assert targets.table(report("polis/brexit-consensus", differences)) == ""
+    assert compare_targets(report("polis/brexit-consensus", differences)) == []
+    assert targets_table(report("polis/brexit-consensus", differences)) == ""
 
 
 def test_the_page_says_by_how_much():
     made = report(TAXES, {"extractive_4 - random_4": {"controversial": [0.0391, 0.0031, 0.0771, 9, 9]}})
     made["groups"]["new users"]["rows"] = {"constant": {"all": [0.5, None, None, 1, 9], "per_user": 0.5}}
-    text = embedding_tables.markdown(made)
+    text = embedding_tables.page(made)
     assert "| extractive_4 - random_4 | new users, controversial | at least +0.04 | +0.039 [+0.003, +0.077] | **missed** by 0.001 |" in text  # fmt: skip
     assert "| in_context, shuffled - bradley_terry | new users, controversial | at most +0.01 | - | not run |" in text
     assert "| constant | 0.500 | - | 0.500 | - |" in text, "one user: a mean without an interval"
@@ -57,16 +61,34 @@ def test_the_page_says_by_how_much():
 
 def test_every_goal_is_a_difference_that_the_report_has():
     known = {f"{a} - {b}" for a, b in embedding_tables.DIFFERENCES}
-    names = {row["difference"] for data in (TAXES, BOWLING, "llmfao") for row in targets.judged(report(data, {}))}
+    names = {row["difference"] for data in (TAXES, BOWLING, "llmfao") for row in compare_targets(report(data, {}))}
     assert names <= known
 
 
-def test_a_missed_promise_is_named_and_nan_is_a_miss():
-    good = {
-        "accuracy": {"plus": 0.99, "bradley_terry": 0.5, "untrained": 0.6, "oracle": 1.0},
-        "controls": {"shuffled": 0.5, "empty": 0.5},
-    }
-    good |= {"faithfulness": {"precision": 1.0, "recall": 1.0}, "null": {"accuracy": 0.5}}
-    assert targets.missed(good) == []
-    assert set(targets.promised()) >= {"accuracy.plus", "null.accuracy"}
-    assert targets.missed(good | {"null": {"accuracy": math.nan}}) == ["null.accuracy is nan, promised 0.45 to 0.55"]
+def test_a_planted_habit_is_counted_and_chance_is_not():
+    rng = random.Random(0)
+    fair = {f"fair-{n}": [rng.random() < 0.5 for _ in range(40)] for n in range(60)}
+    few = {f"few-{n}": [True] * 5 for n in range(4)}
+    line = habit(fair | few)
+    assert line.startswith("position habit: raters took what stood first in 0.5")
+    assert " of 2,420 choices; 0 of 60 raters with 20 or more lean" in line
+    assert line.endswith("(by chance 0.6)")
+    left = {f"left-{n}": [rng.random() < 0.9 for _ in range(40)] for n in range(5)}
+    right = {f"right-{n}": [rng.random() < 0.1 for _ in range(40)] for n in range(5)}
+    assert "; 10 of 70 raters" in habit(fair | left | right), "two habits that cancel out are ten habits"
+
+
+def test_a_share_by_hand():
+    # Two of three choices of either rater: nobody differs, so the interval is the point.
+    assert "in 0.667 [0.667, 0.667] of 6 choices" in habit({"a": [True, True, False], "b": [False, True, True]})
+
+
+def test_what_stood_first_is_read_from_the_judgments_and_ties_are_none(tmp_path):
+    (tmp_path / "crowd-comparisons.csv").write_text("id,worker,winner\n0,w,left\n1,w,right\n2,w,tie\n0,v,left\n")
+    assert llmfao.first_won(tmp_path) == {"w": [True, False], "v": [True]}
+    rows = [("u", "a1", True), ("u", "equal", True), ("u", "a2", True), ("v", "a1", False)]
+    lines = [json.dumps({"user_id": user, "value": value, "crowdsample": sample}) for user, value, sample in rows]
+    (tmp_path / "judgments.jsonl").write_text("\n".join(lines) + "\n")
+    assert ukpconvarg1.first_won(tmp_path) == {"u": [True, False]}, "of the published rows alone"
+    found = llmfao.first_won(shipped("llmfao_sample")).values()
+    assert 0.3 < sum(map(sum, found)) / sum(map(len, found)) < 0.7
