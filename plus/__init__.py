@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` 
     from plus.audit.run import audit
     from plus.benchmark.run import benchmark
     from plus.feedback.ingest import ingest
-    from plus.love.run import Love
+    from plus.love.model import Love
+    from plus.love.report import love
     from plus.models.run import load
     from plus.profiles.store import Store
     from plus.progress import Screen
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` 
     from plus.serve.personalize import personalize
     from plus.signals.find import find_signals as signals
     from plus.signals.find_pairs import find_pairs as pairs
+
 
 __version__ = "0.1.0"
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "evaluate",
     "ingest",
     "load",
+    "love",
     "pairs",
     "personalize",
     "signals",
