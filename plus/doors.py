@@ -37,6 +37,7 @@ MOVED = {
     "plus.models.decode": "plus.models.shared_prefix.decode",
     "plus.models.prefix": "plus.models.shared_prefix.attention",
     "plus.serve.checklist": "plus.judge.checklist",
+    "plus.serve.endpoint_summarizer": "plus.serve.endpoint",
     "plus.serve.stand_in": "plus.serve.fake_server",
     "plus.sources.named": "plus.datasets",
     "plus.sources.population": "plus.types",

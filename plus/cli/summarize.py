@@ -129,10 +129,10 @@ def _write(todo: Sequence[UserHistory], start: Callable, file, maker: str, lines
 
 
 def _show_outgoing(todo: Sequence[UserHistory], run: str, model: str | None, as_json: bool) -> None:
-    from plus.serve.endpoint_summarizer import Endpoint
+    from plus.serve.endpoint import EndpointSummarizer
 
     caught = catcher()
-    engine = Endpoint(run, model or "", concurrency=1, http_client=caught.client)
+    engine = EndpointSummarizer(run, model or "", concurrency=1, http_client=caught.client)
     for _ in engine.stream(todo):
         pass  # Every answer is empty.
     show_outgoing(caught.outgoing, as_json)
@@ -149,9 +149,9 @@ def _engine(run: str, model: str | None) -> tuple[str, Callable]:
             raise ModelError(f"{run} may serve several models; say which with --model")
 
         def connect():
-            from plus.serve.endpoint_summarizer import Endpoint
+            from plus.serve.endpoint import EndpointSummarizer
 
-            return Endpoint(run, model)
+            return EndpointSummarizer(run, model)
 
         return repr((run, model, INSTRUCTION)), connect
 

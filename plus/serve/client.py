@@ -1,11 +1,11 @@
-"""The official client, knowing the user: every call that makes text takes a `user_id`.
+"""Client of any OpenAI-compatible endpoint whose text-making calls take a `user_id`: the official one, wrapped.
 
     client = PersonalizedOpenAI(OpenAI(), profiles)
     client.chat.completions.create(user_id="ann", model=..., messages=[...], **anything)
     client.responses.create(user_id="ann", model=..., input=..., **anything)
 
 Nothing of the client's signatures is repeated here: its own methods are called with the profile in
-their messages, and what they return is handed on, be it an answer, a stream or a raw response.
+their messages, and their results are handed on, be it an answer, a stream or a raw response.
 `create`, `parse` and `stream` are personal; everything else is the client's own. With `rewards`, a user's
 reward model, `chat.completions.create(user_id=..., n=4, rank="plus")` has the answer it prefers as first choice.
 """
@@ -13,12 +13,13 @@ reward model, `chat.completions.create(user_id=..., n=4, rank="plus")` has the a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Self
 
 import openai
 
-from plus.serve import ranking
+from plus.serve.ranking import Rewards, order, refuse
 from plus.serve.requests import Attempt, Kind, Personalizer, Profiles, salt_of
 
 _KINDS: dict[tuple[str, ...], Kind] = {
@@ -33,8 +34,11 @@ _ON_THE_WAY = {path[:length] for path in _KINDS for length in range(len(path))}
 class _Part:
     """A part of the client by its path: a method that takes a user, a part that leads to one, or the client's own."""
 
-    def __init__(self, target: Any, path: tuple[str, ...], personalizer: Personalizer, awaited: bool) -> None:
-        self._target, self._path, self._personalizer, self._awaited = target, path, personalizer, awaited
+    def __init__(
+        self, target: Any, path: tuple[str, ...], personalizer: Personalizer, rewards: Rewards | None, awaited: bool
+    ) -> None:
+        self._target, self._path = target, path
+        self._personalizer, self._rewards, self._awaited = personalizer, rewards, awaited
 
     def __getattr__(self, name: str) -> Any:
         found, path = getattr(self._target, name), (*self._path, name)
@@ -42,7 +46,9 @@ class _Part:
         if kind := _KINDS.get(plain):
             entered = name == "stream" or "with_streaming_response" in path
             return self._personal(found, kind, path, _Entered if entered else _awaited if self._awaited else _called)
-        return _Part(found, path, self._personalizer, self._awaited) if plain in _ON_THE_WAY else found
+        if plain not in _ON_THE_WAY:
+            return found
+        return _Part(found, path, self._personalizer, self._rewards, self._awaited)
 
     def __dir__(self) -> list[str]:
         return dir(self._target)
@@ -55,43 +61,58 @@ class _Part:
     ) -> Callable[..., Any]:
         def call(*positional: Any, user_id: str | None = None, rank: str | None = None, **request: Any) -> Any:
             if rank is not None:
-                ranking.refuse(rank, path, request, user_id, self._personalizer.rewards)
+                refuse(rank, path, request, user_id, self._rewards)
             if user_id is None or "response_id" in request:  # A response that is taken up again is personal already.
                 return method(*positional, **request)
             attempt = self._personalizer.attempt(kind, user_id, request)
-            return run(lambda: method(*positional, **attempt.sent), attempt, rank is not None)
+            finish = partial(self._ranked, attempt) if rank is not None else None
+            return run(lambda sent: method(*positional, **sent), attempt, self._personalizer, finish)
 
         return call
 
+    def _ranked(self, attempt: Attempt, made: Any) -> Any:
+        """Put the choices of an answer into the order of the user's reward model."""
+        if self._rewards and attempt.profile and len(made.choices) > 1:
+            done = order(made, self._rewards, attempt.profile.summary.text, attempt.request)
+            self._personalizer.counts["unranked"] += not done
+        return made
+
 
 class PersonalizedOpenAI(_Part):
-    """An `openai.OpenAI` whose text-making calls take `user_id`.
+    """Wrapper of an `openai.OpenAI`: its text-making calls take `user_id`.
 
-    Users without a summary get their request as it is, or UnknownUserError with `on_unknown="error"`.
+    Requests about users without a summary are sent as they are, or raise UnknownUserError with `on_unknown="error"`.
     `prompt_cache_key` and `safety_identifier` are hashes of the user's id keyed with `salt`; None takes the
     client's own key, or, where that is no secret (shorter than 16 characters), a number of this process.
-    What a server refuses of this (a field, the role of `placement`) is left out and remembered by model.
+    A field or a role (`placement`) that the server refuses is left out from then on, by model.
     `gate` (plus.serve.gate.Gate) holds summaries back where the prompt has nothing to do with them.
+    `rewards` ranks several answers: plus.load(RUN).reward_model.rewards. `settings` are those of Personalizer.
     """
 
     _is_async = False
 
     def __init__(
-        self, client: openai.OpenAI | openai.AsyncOpenAI, profiles: Profiles, *, salt: bytes | None = None, **settings: Any
-    ) -> None:  # fmt: skip
-        super().__init__(
-            client, (), Personalizer(profiles, salt or salt_of(client.api_key), **settings), self._is_async
-        )
+        self,
+        client: openai.OpenAI | openai.AsyncOpenAI,
+        profiles: Profiles,
+        *,
+        salt: bytes | None = None,
+        rewards: Rewards | None = None,
+        **settings: Any,
+    ) -> None:
+        personalizer = Personalizer(profiles, salt or salt_of(client.api_key), **settings)
+        super().__init__(client, (), personalizer, rewards, self._is_async)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Requests by what became of them: see Personalizer."""
+        """Number of requests by outcome: see Personalizer."""
         return dict(self._personalizer.counts)
 
     def with_options(self, **options: Any) -> Self:
-        """The client's `with_options`, still personal; counts and what servers refused are shared."""
+        """Call the client's `with_options`; the result is personal too and shares counts and known refusals."""
         other = object.__new__(type(self))
-        _Part.__init__(other, self._target.with_options(**options), (), self._personalizer, self._awaited)
+        target = self._target.with_options(**options)
+        _Part.__init__(other, target, (), self._personalizer, self._rewards, self._awaited)
         return other
 
     copy = with_options
@@ -105,7 +126,7 @@ class PersonalizedOpenAI(_Part):
 
 
 class AsyncPersonalizedOpenAI(PersonalizedOpenAI):
-    """The same around an `openai.AsyncOpenAI`."""
+    """Wrapper of an `openai.AsyncOpenAI`, otherwise as PersonalizedOpenAI."""
 
     _is_async = True
 
@@ -117,52 +138,58 @@ class AsyncPersonalizedOpenAI(PersonalizedOpenAI):
         await self._target.__aexit__(*error)
 
 
-def _called(request: Callable[[], Any], attempt: Attempt, rank: bool = False) -> Any:
-    while True:
-        try:
-            made = request()
-        except openai.APIStatusError as error:
-            if not attempt.again(error.status_code, error.message):
-                raise
-        else:
-            attempt.accepted()
-            return attempt.ordered(made) if rank else made
+_Send = Callable[[Mapping[str, Any]], Any]  # the request as it goes out -> the client's result
+_Finish = Callable[[Any], Any] | None
 
 
-async def _awaited(request: Callable[[], Any], attempt: Attempt, rank: bool = False) -> Any:
+def _called(send: _Send, attempt: Attempt, personalizer: Personalizer, finish: _Finish = None) -> Any:
     while True:
         try:
-            made = await request()
+            made = send(attempt.sent)
         except openai.APIStatusError as error:
-            if not attempt.again(error.status_code, error.message):
+            if (following := attempt.after_refusal(error.status_code, error.message)) is None:
                 raise
+            attempt = following
         else:
-            attempt.accepted()
-            return await asyncio.to_thread(attempt.ordered, made) if rank else made
+            personalizer.accepted(attempt)
+            return finish(made) if finish else made
+
+
+async def _awaited(send: _Send, attempt: Attempt, personalizer: Personalizer, finish: _Finish = None) -> Any:
+    while True:
+        try:
+            made = await send(attempt.sent)
+        except openai.APIStatusError as error:
+            if (following := attempt.after_refusal(error.status_code, error.message)) is None:
+                raise
+            attempt = following
+        else:
+            personalizer.accepted(attempt)
+            return await asyncio.to_thread(finish, made) if finish else made
 
 
 class _Entered:
     """For methods that ask only when their result is entered (`with`): entering may try again."""
 
-    def __init__(self, request: Callable[[], Any], attempt: Attempt, rank: bool = False) -> None:
-        self._request, self._attempt = request, attempt
+    def __init__(self, send: _Send, attempt: Attempt, personalizer: Personalizer, finish: _Finish = None) -> None:
+        self._send, self._attempt, self._personalizer = send, attempt, personalizer
 
     def __enter__(self) -> Any:
-        return _called(self._enter, self._attempt)
+        return _called(self._enter, self._attempt, self._personalizer)
 
     def __exit__(self, *error: Any) -> Any:
         return self._manager.__exit__(*error)
 
     async def __aenter__(self) -> Any:
-        return await _awaited(self._aenter, self._attempt)
+        return await _awaited(self._aenter, self._attempt, self._personalizer)
 
     async def __aexit__(self, *error: Any) -> Any:
         return await self._manager.__aexit__(*error)
 
-    def _enter(self) -> Any:
-        self._manager = self._request()
+    def _enter(self, sent: Mapping[str, Any]) -> Any:
+        self._manager = self._send(sent)
         return self._manager.__enter__()
 
-    async def _aenter(self) -> Any:
-        self._manager = self._request()
+    async def _aenter(self, sent: Mapping[str, Any]) -> Any:
+        self._manager = self._send(sent)
         return await self._manager.__aenter__()

@@ -122,9 +122,7 @@ class Proxy:
             raise HTTPException(503, "the profile store cannot be read now; plus doctor says why") from None
         except (AttributeError, TypeError, KeyError):  # Messages that are no messages: the upstream says so best.
             return await self._forward(request, path, raw)
-        if attempt.sent is about:
-            return await self._forward(request, path, raw)
-        return await self._forward(request, path, b"", attempt)
+        return await self._forward(request, path, raw, attempt if attempt.changed else None)
 
     async def _attempt(self, kind: Kind, user_id: str | None, about: Mapping[str, Any]) -> Attempt:
         if self.personalizer.gate is None:
@@ -142,10 +140,11 @@ class Proxy:
             if attempt is None or answer.status_code not in (400, 422):
                 break
             said = (await _read(answer)).decode(errors="replace")
-            if not attempt.again(answer.status_code, said):
+            if (following := attempt.after_refusal(answer.status_code, said)) is None:
                 return Response(said, answer.status_code, _kept(answer))
+            attempt = following
         if attempt is not None and answer.is_success:
-            attempt.accepted()
+            self.personalizer.accepted(attempt)
         return _Relay(answer)
 
     async def _send(self, asked: httpx2.Request) -> httpx2.Response:

@@ -1,4 +1,4 @@
-"""Best of n: of several answers to one request, the one that the user's reward model prefers comes first."""
+"""Best of n: the choices of one answer in the order of the user's reward model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PLUS = "plus"
 
 
 def refuse(rank: str, path: tuple[str, ...], request: Mapping[str, Any], user_id: Any, rewards: Rewards | None) -> None:
-    """Raises SettingError where answers could not be ranked, before anything is asked."""
+    """Refuse a request whose answers cannot be ranked, before it is sent. Raises SettingError."""
     if rank != PLUS:
         raise SettingError(f"there is no rank={rank!r}; the reward model's order is rank={PLUS!r}")
     if rewards is None:
@@ -31,10 +31,9 @@ def refuse(rank: str, path: tuple[str, ...], request: Mapping[str, Any], user_id
 
 
 def order(made: Any, rewards: Rewards, summary: str, request: Mapping[str, Any]) -> bool:
-    """Put the choices of a ChatCompletion into the reward model's order, best first, and each one's
-    reward beside it as `plus_reward`; `index` stays what the server said.
+    """Sort the choices of a ChatCompletion by reward, best first, and set each one's `plus_reward`.
 
-    Returns whether it did: what the reward model cannot read keeps the server's order.
+    `index` stays the server's. Returns False, and keeps the server's order, for choices that the reward model cannot read.
     """
     prompt = conversation(request.get("messages") or [])
     try:
@@ -49,7 +48,7 @@ def order(made: Any, rewards: Rewards, summary: str, request: Mapping[str, Any])
 
 
 def conversation(messages: Sequence[Any]) -> Prompt:
-    """What reward models read of a request: the turns of user and assistant; a single one as its text."""
+    """Select the turns of user and assistant, which reward models read; a single one is returned as its text."""
     turns = tuple(
         Turn(message["role"], text_of(message.get("content")))
         for message in messages

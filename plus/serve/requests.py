@@ -1,4 +1,4 @@
-"""A request and a user id in, the request about that user out: what the client and the proxy share.
+"""Requests about users: a request and a user id in, the request about that user out. The client and the proxy share it.
 
 A request is a dictionary of the Chat Completions or the Responses protocol. Everything in it that is not
 about the profile passes through, and what the app says itself (`prompt_cache_key`, ...) stands.
@@ -13,6 +13,8 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -29,41 +31,129 @@ from plus.serve.personalize import (
     personalize,
     profile_text,
 )
-from plus.serve.ranking import Rewards, order
 from plus.types import Summary
 
 Kind = Literal["chat", "responses"]
-FIELDS = ("safety_identifier", "prompt_cache_key")  # ours to add, and not known to every server
+FIELDS = ("safety_identifier", "prompt_cache_key")  # added here, and not known to every server
+# plain: nothing was added. personalized: the profile is in it. gated: the ids alone. too_long: no sentence fits.
+Outcome = Literal["plain", "personalized", "gated", "too_long"]
 
 
 class Profiles(Protocol):
-    """Anything that knows users' summaries: plus.profiles.store.Store, or StoreFile across threads."""
+    """Source of users' summaries: plus.profiles.store.Store, or StoreFile across threads."""
 
     def summary(self, user_id: str) -> Summary | None:
-        """The summary that is shown, or None where the user is unknown or has none."""
+        """Return the summary that is shown, or None for an unknown user and for one without a summary."""
         ...
 
 
 class StoreFile:
-    """The summaries in a store's file for clients that many threads use: SQLite wants a connection for each."""
+    """Summaries in a store's file for clients that many threads use: SQLite wants a connection for each."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = path
         self._local = threading.local()
 
     def summary(self, user_id: str) -> Summary | None:
-        """As Store.summary."""
+        """Return the summary that is shown, as Store.summary."""
         store = getattr(self._local, "store", None)
         if store is None:
             store = self._local.store = Store(self.path, create=False)
-        return store.summary(user_id)
+        found: Summary | None = store.summary(user_id)
+        return found
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A user's summary on its way into a request.
+
+    ids: field of FIELDS -> the hash that stands for the user upstream. gated: the prompt is unrelated to the summary,
+    which stays out.
+    """
+
+    summary: Summary
+    ids: Mapping[str, str]
+    placement: Placement = "system"
+    max_tokens: int = MAX_TOKENS
+    gated: bool = False
+
+
+def personal_request(
+    kind: Kind, request: Mapping[str, Any], profile: Profile | None, refused: frozenset[str] = frozenset()
+) -> tuple[Mapping[str, Any], Outcome]:
+    """Put a profile into a request. Returns (request to send, outcome); the one that was given is not changed.
+
+    `refused` holds the fields and roles that the server does not take: those fields are left out, and the profile takes
+    the next placement of PLACEMENTS.
+    """
+    if profile is None:
+        return request, "plain"
+    ids = {field: value for field, value in profile.ids.items() if field not in refused}
+    if profile.gated:
+        return {**ids, **request}, "gated"
+    try:
+        parts = _chat(request, profile, refused) if kind == "chat" else _responses(request, profile, refused)
+    except WindowError:
+        return request, "too_long"
+    # The app's own fields win over the ids, the profile's messages over the app's, which they contain.
+    return {**ids, **request, **parts}, "personalized"
+
+
+def refused_parts(
+    status: int | None, said: str, request: Mapping[str, Any], sent: Mapping[str, Any], role: Placement
+) -> frozenset[str]:
+    """Read from a refusal (status, message) which added fields, or which role of the profile, the server does not take.
+
+    Empty where the refusal is about something else, such as a field of the app's own.
+    """
+    if status not in (400, 422):
+        return frozenset()
+    fields = {field for field in FIELDS if field in said and field in sent and field not in request}
+    if not fields and role in APP_ROLES and "role" in said.lower() and role in said.lower():
+        return frozenset({role})
+    return frozenset(fields)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A request as it is sent, with what it takes to send it again without what its server refuses."""
+
+    kind: Kind
+    request: Mapping[str, Any]
+    profile: Profile | None
+    refused: frozenset[str]
+    sent: Mapping[str, Any]
+    outcome: Outcome
+
+    @property
+    def changed(self) -> bool:
+        """Whether `sent` differs from the request of the app."""
+        return self.outcome in ("personalized", "gated")
+
+    @property
+    def model(self) -> str:
+        """The model's name in the request, "" where it has none."""
+        return str(self.request.get("model", ""))
+
+    def after_refusal(self, status: int | None, said: str) -> Attempt | None:
+        """Return the next attempt, without what the refusal is about; None where it is about nothing added here."""
+        if self.profile is None or not self.changed:
+            return None
+        role = next_placement(self.profile.placement, self.refused)
+        found = refused_parts(status, said, self.request, self.sent, role)
+        if not found:
+            return None
+        refused = self.refused | found
+        sent, outcome = personal_request(self.kind, self.request, self.profile, refused)
+        return replace(self, refused=refused, sent=sent, outcome=outcome)
 
 
 class Personalizer:
-    """Puts users' profiles into requests. `counts` says what became of them: "personalized", "unknown"
-    (sent as they were), "too_long" (not even one sentence fits `max_tokens`: sent as they were), "gated" (the
-    `gate` found the prompt unrelated: sent without the summary) with "tokens_saved", and "unranked" (several
-    answers that the reward model could not read).
+    """Puts users' profiles into requests, counts outcomes, and remembers what servers refuse.
+
+    `counts`: "personalized"; "unknown" (sent as they were); "too_long" (not even one sentence fits `max_tokens`: sent as they
+    were); "gated" (the `gate` found the prompt unrelated: sent without the summary) with "tokens_saved"; and the client's
+    "unranked" (several answers that the reward model could not read).
 
     `salt` keys the hashes that stand for a user upstream; the raw id never leaves.
     """
@@ -76,23 +166,42 @@ class Personalizer:
         max_tokens: int = MAX_TOKENS,
         placement: Placement = "system",
         gate: Gate | None = None,
-        rewards: Rewards | None = None,
     ) -> None:
         if on_unknown not in ("plain", "error"):
             raise SettingError(f"there is no on_unknown {on_unknown!r}; give plain or error")
         self.profiles, self.salt, self.on_unknown = profiles, salt, on_unknown
-        self.max_tokens, self.placement, self.gate, self.rewards = max_tokens, placement, gate, rewards
+        self.max_tokens, self.placement, self.gate = max_tokens, placement, gate
         self.counts: Counter[str] = Counter()
         self.refused: dict[str, frozenset[str]] = {}  # model -> fields and roles that its server does not take
 
     def attempt(self, kind: Kind, user_id: str | None, request: Mapping[str, Any]) -> Attempt:
-        """The request about this user, and what to do when it is refused. Raises UnknownUserError if so set."""
-        return Attempt(self, kind, request, user_id, self._summary(user_id) if user_id is not None else None)
+        """Make the request about this user, and count its outcome. Raises UnknownUserError if so set."""
+        key = "messages" if kind == "chat" else "input"
+        if not isinstance(given := request.get(key), str | list | None):
+            request = {**request, key: list(given)}  # It may be read twice.
+        profile = self._profile(user_id, request) if user_id is not None else None
+        refused = self.refused.get(str(request.get("model", "")), frozenset())
+        sent, outcome = personal_request(kind, request, profile, refused)
+        self._count(outcome, profile)
+        return Attempt(kind, request, profile, refused, sent, outcome)
+
+    def accepted(self, attempt: Attempt) -> None:
+        """Remember what the attempt left out, for later requests to its model; refusals alone teach nothing."""
+        if attempt.refused:
+            self.refused[attempt.model] = attempt.refused
 
     def hashed(self, purpose: str, user_id: str) -> str:
-        """What stands for a user upstream: HMAC-SHA256, 32 hexadecimal digits."""
+        """Hash a user id for the upstream: HMAC-SHA256, 32 hexadecimal digits."""
         message = f"{purpose}\0{user_id}".encode()
         return hmac.new(self.salt, message, hashlib.sha256).hexdigest()[:32]
+
+    def _profile(self, user_id: str, request: Mapping[str, Any]) -> Profile | None:
+        summary = self._summary(user_id)
+        if summary is None:
+            return None
+        ids = {field: self.hashed(field, user_id) for field in FIELDS}
+        gated = bool(self.gate and not self.gate.is_open(request, summary.text))
+        return Profile(summary, ids, self.placement, self.max_tokens, gated)
 
     def _summary(self, user_id: str) -> Summary | None:
         if not isinstance(user_id, str):
@@ -106,90 +215,42 @@ class Personalizer:
             raise UnknownUserError(f"there is no summary of user {user_id!r}; write one, or use on_unknown='plain'")
         return None
 
+    def _count(self, outcome: Outcome, profile: Profile | None) -> None:
+        self.counts["personalized"] += outcome == "personalized"
+        if outcome == "too_long":
+            self.counts["too_long"] += 1
+        if outcome == "gated" and profile is not None:
+            self.counts["gated"] += 1
+            with suppress(WindowError):  # A profile that never fits saves nothing.
+                self.counts["tokens_saved"] += estimate_tokens(profile_text(profile.summary, profile.max_tokens))
 
-class Attempt:
-    """One request, tried again without what its server turned out not to take."""
 
-    def __init__(
-        self, by: Personalizer, kind: Kind, request: Mapping[str, Any], user_id: str | None, summary: Summary | None
-    ) -> None:
-        key = "messages" if kind == "chat" else "input"
-        if not isinstance(given := request.get(key), str | list | None):
-            request = {**request, key: list(given)}  # It may be read twice.
-        self.by, self.kind, self.request, self.user_id, self.summary = by, kind, request, user_id, summary
-        self.model = str(request.get("model", ""))
-        self.refused = by.refused.get(self.model, frozenset())
-        self.gated = bool(by.gate and summary and not by.gate.is_open(request, summary.text))
-        self.sent = self._personal()
-        by.counts["personalized"] += self.sent is not request and not self.gated
-        if self.gated and summary:
-            by.counts["gated"] += 1
-            by.counts["tokens_saved"] += estimate_tokens(profile_text(summary, by.max_tokens))
+def next_placement(wanted: Placement, refused: frozenset[str]) -> Placement:
+    """Return the first placement from `wanted` on that the server was not seen to refuse."""
+    later = PLACEMENTS[PLACEMENTS.index(wanted) :]
+    return next(role for role in later if role not in refused)
 
-    def again(self, status: int | None, said: str) -> bool:
-        """Whether a refusal is about something that was added here; if so, `sent` now goes without it."""
-        if status not in (400, 422) or self.sent is self.request:
-            return False
-        found = {field for field in FIELDS if field in said and field in self.sent and field not in self.request}
-        role = self._placement
-        if not found and role in APP_ROLES and "role" in said.lower() and role in said.lower():
-            found = {role}
-        self.refused |= found
-        if found:
-            self.sent = self._personal()
-        return bool(found)
 
-    def accepted(self) -> None:
-        """It was taken: later requests for the model begin this way. Nothing is learned from refusals alone."""
-        if self.refused:
-            self.by.refused[self.model] = self.refused
+def _chat(request: Mapping[str, Any], profile: Profile, refused: frozenset[str]) -> dict[str, Any]:
+    return {"messages": _placed(request.get("messages") or [], profile, refused)}
 
-    def ordered(self, made: Any) -> Any:
-        """The answer with its choices in the order of the user's reward model."""
-        if self.by.rewards and self.summary and len(made.choices) > 1:
-            self.by.counts["unranked"] += not order(made, self.by.rewards, self.summary.text, self.request)
-        return made
 
-    @property
-    def _placement(self) -> Placement:
-        wanted = self.by.placement
-        later = PLACEMENTS[PLACEMENTS.index(wanted) :]
-        return next(role for role in later if role not in self.refused)
+def _responses(request: Mapping[str, Any], profile: Profile, refused: frozenset[str]) -> dict[str, Any]:
+    given, app = request.get("input"), request.get("instructions")
+    first = given[0] if isinstance(given, list) and given else None
+    if isinstance(first, Mapping) and first.get("role") in APP_ROLES:  # The app's text stands in the input.
+        return {"input": _placed(given or [], profile, refused)}
+    text = app if isinstance(app, str) else None  # The SDK's own marks for "not given" are no text.
+    return {"instructions": instructions(text, profile.summary, max_tokens=profile.max_tokens)}
 
-    def _personal(self) -> Mapping[str, Any]:
-        if self.summary is None or self.user_id is None:
-            return self.request
-        try:
-            profile = self._profile(self.summary)
-        except WindowError:
-            self.by.counts["too_long"] += 1
-            return self.request
-        ours = {field: self.by.hashed(field, self.user_id) for field in FIELDS if field not in self.refused}
-        return {**ours, **self.request, **profile}
 
-    def _profile(self, summary: Summary) -> dict[str, Any]:
-        """The parts of the request that hold the profile; none behind a closed gate."""
-        if self.gated:
-            return {}
-        return self._chat(summary) if self.kind == "chat" else self._responses(summary)
-
-    def _chat(self, summary: Summary) -> dict[str, Any]:
-        return {"messages": self._placed(self.request.get("messages") or [], summary)}
-
-    def _responses(self, summary: Summary) -> dict[str, Any]:
-        given, app = self.request.get("input"), self.request.get("instructions")
-        first = given[0] if isinstance(given, list) and given else None
-        if isinstance(first, Mapping) and first.get("role") in APP_ROLES:  # The app's text stands in the input.
-            return {"input": self._placed(given or [], summary)}
-        text = app if isinstance(app, str) else None  # The SDK's own marks for "not given" are no text.
-        return {"instructions": instructions(text, summary, max_tokens=self.by.max_tokens)}
-
-    def _placed(self, messages: list[Any], summary: Summary) -> list[Any]:
-        return personalize(messages, summary, max_tokens=self.by.max_tokens, placement=self._placement)
+def _placed(messages: list[Any], profile: Profile, refused: frozenset[str]) -> list[Any]:
+    role = next_placement(profile.placement, refused)
+    return personalize(messages, profile.summary, max_tokens=profile.max_tokens, placement=role)
 
 
 def salt_of(key: str) -> bytes:
-    """The upstream's key as salt of the users' hashes, or a number of this process where it is no secret."""
+    """Turn the upstream's key into the salt of users' hashes; a key under 16 characters gives a number of this process."""
     return key.encode() if len(key) >= 16 else secrets.token_bytes(16)
 
 

@@ -7,9 +7,9 @@ import traceback
 import pytest
 from support.endpoint_server import serving
 
-from plus.errors import ModelError
+from plus.errors import EndpointError
 from plus.prompts import INSTRUCTION
-from plus.serve.endpoint_summarizer import Endpoint
+from plus.serve.endpoint import EndpointSummarizer
 from plus.types import UserHistory, history_of
 
 
@@ -22,7 +22,7 @@ def users(count: int) -> list[UserHistory]:
 def test_texts_come_back_to_their_users_several_at_a_time(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "key-123")
     with serving(seconds=0.05) as server:
-        endpoint = Endpoint(server.url, "m", max_completion_length=33, concurrency=8)
+        endpoint = EndpointSummarizer(server.url, "m", max_completion_length=33, concurrency=8)
         texts = dict(endpoint.stream(users(40)))
     assert texts == {n: f"Likes Cats {n}." for n in range(40)}
     assert 2 <= server.busiest <= 8
@@ -34,7 +34,7 @@ def test_texts_come_back_to_their_users_several_at_a_time(monkeypatch):
 def test_one_refused_user_costs_no_other():
     with serving() as server:
         server.refuse = {"Cats 3.": 400, "Cats 5.": 422}
-        endpoint = Endpoint(server.url, "m")
+        endpoint = EndpointSummarizer(server.url, "m")
         empty = history_of(["nothing"], "quiet")
         texts = dict(endpoint.stream([*users(8), empty]))
     assert sorted(texts) == [0, 1, 2, 4, 6, 7]
@@ -44,7 +44,7 @@ def test_one_refused_user_costs_no_other():
 def test_an_overloaded_server_is_asked_again():
     with serving() as server:
         server.refuse = {"Cats 0.": 503}
-        endpoint = Endpoint(server.url, "m", max_retries=1)
+        endpoint = EndpointSummarizer(server.url, "m", max_retries=1)
         assert dict(endpoint.stream(users(1))) == {}
         assert len(server.asked) == 2 and endpoint.failed == {"status 503": 1}
 
@@ -54,8 +54,8 @@ def test_a_wrong_key_or_model_stops_with_one_line_that_shows_neither_key_nor_his
     monkeypatch.setenv("OPENAI_API_KEY", "key-123")
     with serving() as server:
         server.refuse = {"Cats": status}
-        with pytest.raises(ModelError, match="check the address, --model and OPENAI_API_KEY") as caught:
-            list(Endpoint(server.url, "m").stream(users(2)))
+        with pytest.raises(EndpointError, match="check the address, --model and OPENAI_API_KEY") as caught:
+            list(EndpointSummarizer(server.url, "m").stream(users(2)))
     shown = "".join(traceback.format_exception(caught.value))
     assert "key-123" not in shown and "Cats 0" not in shown and "\n" not in str(caught.value)
 
@@ -63,14 +63,14 @@ def test_a_wrong_key_or_model_stops_with_one_line_that_shows_neither_key_nor_his
 def test_no_server_is_one_line():
     with serving() as server:
         pass
-    with pytest.raises(ModelError, match="does not answer"):
-        list(Endpoint(server.url, "m", max_retries=0).stream(users(1)))
+    with pytest.raises(EndpointError, match="could not be reached"):
+        list(EndpointSummarizer(server.url, "m", max_retries=0).stream(users(1)))
 
 
 def test_a_long_history_loses_its_oldest_events_and_is_counted():
     past = [{"prompt": f"Ask {n}.", "chosen": "word " * 50, "rejected": "Dogs."} for n in range(40)]
     with serving() as server:
-        endpoint = Endpoint(server.url, "m", max_prompt_length=500)
+        endpoint = EndpointSummarizer(server.url, "m", max_prompt_length=500)
         list(endpoint.stream([history_of(past)]))
     (body,) = server.asked
     text = body["messages"][-1]["content"]
