@@ -38,6 +38,7 @@ MOVED = {
     "plus.models.prefix": "plus.models.shared_prefix.attention",
     "plus.serve.checklist": "plus.judge.checklist",
     "plus.serve.endpoint_summarizer": "plus.serve.endpoint",
+    "plus.serve.ranking": "plus.serve.client",
     "plus.serve.stand_in": "plus.serve.fake_server",
     "plus.sources.named": "plus.datasets",
     "plus.sources.population": "plus.types",

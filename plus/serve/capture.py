@@ -1,16 +1,15 @@
-"""What would leave: the very requests that a client would send, caught before any socket opens."""
+"""Outgoing requests, caught before any socket opens: the exact bytes, their tokens and the personal data in them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import openai
+from typing import TYPE_CHECKING, Any, cast
 
 from plus.profiles.text_filters import redact
 from plus.serve.client import PersonalizedOpenAI
+from plus.serve.endpoint import make_client
 from plus.serve.personalize import estimate_tokens
 from plus.serve.requests import Kind, Profiles
 
@@ -20,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A request that was not sent. `tokens` is an estimate; `personal_data` counts what looks personal, by
-    its shape: names and places it cannot see."""
+    """Request that was not sent. `tokens` is an estimate; `personal_data` counts kind -> occurrences by shape, which names
+    and places do not have."""
 
     url: str
     body: bytes
@@ -29,10 +28,17 @@ class Outgoing:
     personal_data: Mapping[str, int]
     personalized: bool = False
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts that `--dry-run --json` prints about a request."""
+        return {
+            "url": self.url, "body": self.body.decode(), "bytes": len(self.body), "tokens": self.tokens,
+            "personal_data": dict(self.personal_data),
+        }  # fmt: skip
+
 
 class Caught:
-    """Requests that got no further: `transport` and `client` take the place of a network's, and every request
-    is answered with an empty object."""
+    """Requests that were caught: `transport` and `client` take the place of a network's, and answer each request with an
+    empty object."""
 
     def __init__(self) -> None:
         import httpx2
@@ -50,12 +56,12 @@ class Caught:
 
     @property
     def outgoing(self) -> list[Outgoing]:
-        """What was caught, in order."""
-        return [described(str(request.url), request.content) for request in self.requests]
+        """Requests in the order in which they were caught."""
+        return [describe(str(request.url), request.content) for request in self.requests]
 
 
-def described(url: str, body: bytes, personalized: bool = False) -> Outgoing:
-    """The bytes of a request, with its tokens and the personal data in it."""
+def describe(url: str, body: bytes, personalized: bool = False) -> Outgoing:
+    """Count the tokens and the personal data in the bytes of a request."""
     text, found = body.decode(), Counter[str]()
     redact(text, found)
     return Outgoing(url, body, estimate_tokens(text), dict(found), personalized)
@@ -65,18 +71,17 @@ def outgoing(
     profiles: Profiles, user_id: str, kind: Kind, request: Mapping[str, Any], key: str | None = None,
     base_url: str | None = None, **settings: Any,
 ) -> Outgoing:  # fmt: skip
-    """The request about the user, byte for byte as PersonalizedOpenAI with these `settings` sends it.
+    """Build the request about a user, byte for byte as PersonalizedOpenAI with these `settings` sends it.
 
-    The address is `base_url`, else `OPENAI_BASE_URL`'s, or OpenAI's own; without a `key` the hashed ids are of
-    this process only.
+    Address and key as in plus.serve.endpoint.make_client; without a key the hashed ids are of this process only.
     """
     caught = Caught()
-    inner = openai.OpenAI(api_key=key or "none", base_url=base_url, http_client=caught.client, max_retries=0)
-    client = PersonalizedOpenAI(inner, profiles, **settings)
+    client = PersonalizedOpenAI(make_client(base_url, key, caught.client, max_retries=0), profiles, **settings)
     _method(client, kind)(user_id=user_id, **request)
     (sent,) = caught.requests
-    return described(str(sent.url), sent.content, client.counts["personalized"] > 0)
+    return describe(str(sent.url), sent.content, client.counts["personalized"] > 0)
 
 
 def _method(client: PersonalizedOpenAI, kind: Kind) -> Callable[..., Any]:
-    return (client.chat.completions if kind == "chat" else client.responses).with_raw_response.create
+    part = client.chat.completions if kind == "chat" else client.responses
+    return cast(Callable[..., Any], part.with_raw_response.create)

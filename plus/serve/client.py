@@ -13,14 +13,20 @@ reward model, `chat.completions.create(user_id=..., n=4, rank="plus")` has the a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Self
 
 import openai
 
-from plus.serve.ranking import Rewards, order, refuse
+from plus.errors import PlusError, SettingError
+from plus.serve.gate import text_of
 from plus.serve.requests import Attempt, Kind, Personalizer, Profiles, salt_of
+from plus.types import Prompt, Turn
+
+# (summary, prompt, answer) rows to rewards, such as plus.load(run).reward_model.rewards.
+Rewards = Callable[[Sequence[tuple[str, Prompt, str]]], Sequence[float]]
+RANKS = "plus"  # the one order there is
 
 _KINDS: dict[tuple[str, ...], Kind] = {
     **{("chat", "completions", verb): "chat" for verb in ("create", "parse", "stream")},
@@ -61,7 +67,7 @@ class _Part:
     ) -> Callable[..., Any]:
         def call(*positional: Any, user_id: str | None = None, rank: str | None = None, **request: Any) -> Any:
             if rank is not None:
-                refuse(rank, path, request, user_id, self._rewards)
+                refuse_ranking(rank, path, request, user_id, self._rewards)
             if user_id is None or "response_id" in request:  # A response that is taken up again is personal already.
                 return method(*positional, **request)
             attempt = self._personalizer.attempt(kind, user_id, request)
@@ -73,7 +79,7 @@ class _Part:
     def _ranked(self, attempt: Attempt, made: Any) -> Any:
         """Put the choices of an answer into the order of the user's reward model."""
         if self._rewards and attempt.profile and len(made.choices) > 1:
-            done = order(made, self._rewards, attempt.profile.summary.text, attempt.request)
+            done = order_choices(made, self._rewards, attempt.profile.summary.text, attempt.request)
             self._personalizer.counts["unranked"] += not done
         return made
 
@@ -193,3 +199,48 @@ class _Entered:
     async def _aenter(self, sent: Mapping[str, Any]) -> Any:
         self._manager = self._send(sent)
         return await self._manager.__aenter__()
+
+
+def refuse_ranking(
+    rank: str, path: tuple[str, ...], request: Mapping[str, Any], user_id: Any, rewards: Rewards | None
+) -> None:
+    """Refuse a request whose answers cannot be ranked, before it is sent. Raises SettingError."""
+    if rank != RANKS:
+        raise SettingError(f"there is no rank={rank!r}; the reward model's order is rank={RANKS!r}")
+    if rewards is None:
+        raise SettingError("rank='plus' needs a reward model; give rewards=plus.load(RUN).reward_model.rewards")
+    if user_id is None:
+        raise SettingError("rank='plus' ranks for a user; give user_id")
+    if path[-3:] not in (("chat", "completions", "create"), ("chat", "completions", "parse")) or path[0].startswith(
+        "with_"
+    ):
+        raise SettingError(f"rank='plus' orders the choices of chat.completions.create, not of {'.'.join(path)}")
+    if request.get("stream"):
+        raise SettingError("rank='plus' reads whole answers and a stream has none; leave out stream or rank")
+
+
+def order_choices(made: Any, rewards: Rewards, summary: str, request: Mapping[str, Any]) -> bool:
+    """Sort the choices of a ChatCompletion by reward, best first, and set each one's `plus_reward`.
+
+    `index` stays the server's. Returns False, and keeps the server's order, for choices that the reward model cannot read.
+    """
+    prompt = conversation(request.get("messages") or [])
+    try:
+        found = rewards([(summary, prompt, choice.message.content or "") for choice in made.choices])
+    except PlusError:
+        return False  # The answers are paid for; a window that is too small shall not lose them.
+    for choice, reward in zip(made.choices, found, strict=True):
+        choice.plus_reward = float(reward)
+    # Calls of tools have no text to read: they come last.
+    made.choices.sort(key=lambda choice: (choice.message.content is None, -choice.plus_reward))
+    return True
+
+
+def conversation(messages: Sequence[Any]) -> Prompt:
+    """Select the turns of user and assistant, which reward models read; a single one is returned as its text."""
+    turns = tuple(
+        Turn(message["role"], text_of(message.get("content")))
+        for message in messages
+        if isinstance(message, Mapping) and message.get("role") in ("user", "assistant")
+    )
+    return turns[0].content if len(turns) == 1 else turns

@@ -1,16 +1,18 @@
-"""Knows when not to: a prompt that has nothing to do with what is known about the user goes without it.
+"""Relevance gate: a prompt that is unrelated to the user's summary is sent without it.
 
-How near a prompt is to a summary is measured as a sentence model embeds them: the mean of its cosine with the
-nearest sentence of the summary and of that with the whole summary (each alone tells less: notebooks/LOG.md), for the
-nearest of the user's newest turns. Below a threshold the summary stays at home.
+The relevance of a prompt to a summary comes from sentence embeddings: the mean of the prompt's cosine with the nearest
+sentence of the summary and of its cosine with the whole summary (each alone tells less: notebooks/LOG.md), for the
+most relevant of the user's newest turns. Below a threshold the summary is left out.
 `calibrate` finds the threshold on choices that no summarizer has read: the highest that gives up no
-more than a small share of what the summaries add to the reward model's log-likelihood there. Where they
+more than a small share of the log-likelihood which the summaries add for the reward model there. Where they
 help with any prompt (a liking for short answers, say), it is so low that nothing is held back.
+`calibrate_on_store` does so for the users of a profile store: the job of `plus gate`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, groupby
 from operator import itemgetter, mul
@@ -18,6 +20,8 @@ from typing import Any, NamedTuple
 
 from plus.errors import EvidenceError
 from plus.profiles.sentences import split
+from plus.profiles.store import Store
+from plus.types import Preference, Scorer
 
 # Texts to vectors of any length, as lists of numbers.
 Encode = Callable[[list[str]], Sequence[Sequence[float]]]
@@ -27,10 +31,10 @@ _REMEMBERED = 4096
 
 
 class Gate:
-    """Open where the relevance of a request to a summary is `threshold` or more.
+    """Gate that is open where the relevance of a request to a summary is `threshold` or more.
 
-    `encode` is any sentence model, such as plus.models.embeddings.minilm; nothing else is asked, and
-    nothing is sent. Vectors of the texts met last are kept in memory.
+    `encode` is any sentence model, such as plus.models.embeddings.minilm; nothing is sent.
+    The vectors of the last 4,096 texts are kept in memory.
     """
 
     def __init__(self, encode: Encode, threshold: float) -> None:
@@ -38,12 +42,12 @@ class Gate:
         self._unit = lru_cache(_REMEMBERED)(self._encoded)
 
     def is_open(self, request: Mapping[str, Any], summary: str) -> bool:
-        """Whether the request should hold the summary. One without any text of the user keeps it."""
+        """Decide whether the request should hold the summary. A request without any text of the user keeps it."""
         texts = asked(request)
         return not texts or self.relevance(texts, summary) >= self.threshold
 
     def relevance(self, texts: Sequence[str], summary: str) -> float:
-        """How near the nearest of the texts is to the summary, -1..1; -1 where there is no text."""
+        """Measure the relevance of the texts to the summary, in [-1, 1]: that of the most relevant; -1 without a text."""
         whole, *sentences = self._unit((summary, *(summary[start:end] for start, end in split(summary))))
         prompts = [self._unit((text,))[0] for text in texts]
         return max(((max(_dot(s, p) for s in sentences) + _dot(whole, p)) / 2 for p in prompts), default=-1.0)
@@ -53,7 +57,7 @@ class Gate:
 
 
 def asked(request: Mapping[str, Any]) -> list[str]:
-    """The newest texts of the user in a request of either protocol, oldest first."""
+    """Select the newest texts of the user in a request of either protocol, oldest first."""
     given = request.get("messages") or request.get("input")
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
@@ -63,7 +67,7 @@ def asked(request: Mapping[str, Any]) -> list[str]:
 
 
 def text_of(content: Any) -> str:
-    """A message's text: itself, or its parts that are text."""
+    """Return a message's text: the content itself, or its text parts, a line each."""
     if isinstance(content, str):
         return content
     parts = content if isinstance(content, list) else []
@@ -72,15 +76,15 @@ def text_of(content: Any) -> str:
 
 
 class HeldOut(NamedTuple):
-    """A held-out choice: how near its prompt is to the summary, and log P(choice | summary) - log P(choice)."""
+    """Held-out choice: relevance of its prompt to the summary, and log P(choice | summary) - log P(choice)."""
 
     relevance: float
     gain: float
 
 
 class Calibration(NamedTuple):
-    """A threshold, and what it does on choices: the share of them that keep the summary, and the share of
-    the whole gain that these hold."""
+    """Threshold and its effect on choices: the share `kept` of them that keep the summary, and the share `gain_kept`
+    of the whole gain that these hold."""
 
     threshold: float
     kept: float
@@ -88,9 +92,9 @@ class Calibration(NamedTuple):
 
 
 def calibrate(choices: Sequence[HeldOut], keep: float = KEPT) -> Calibration:
-    """The highest threshold at which the choices that keep the summary hold `keep` of the whole gain.
+    """Find the highest threshold at which the choices that keep the summary hold `keep` of the whole gain.
 
-    Raises EvidenceError where the summaries predict these choices no better than nothing does.
+    Raises EvidenceError where the summaries predict these choices no better than no summary does.
     """
     total = sum(choice.gain for choice in choices)
     if total <= 0:
@@ -98,17 +102,66 @@ def calibrate(choices: Sequence[HeldOut], keep: float = KEPT) -> Calibration:
             f"over {len(choices):,} held-out choices the summaries gain {total:.3f} nats, so there is nothing to "
             "calibrate on; train the run longer, or give more choices"
         )
+    # Choices of equal relevance are kept or held back together.
     ordered = sorted(choices, key=lambda choice: -choice.relevance)
     levels = [(at, sum(c.gain for c in same)) for at, same in groupby(ordered, key=lambda choice: choice.relevance)]
     held = list(accumulate(map(itemgetter(1), levels)))
     last = next(number for number, gain in enumerate(held) if gain >= keep * total or number == len(held) - 1)
+    # Halfway to the next lower relevance.
     lowest = levels[last][0]
     below = levels[last + 1][0] if last + 1 < len(levels) else -1.0
     return measure(choices, (lowest + below) / 2)
 
 
+@dataclass(frozen=True)
+class StoreCalibration:
+    """Threshold found on one half of a store's users (`found`), and its effect on the other half (`checked`)."""
+
+    found: Calibration
+    checked: Calibration
+    choices: tuple[int, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the facts that `plus gate --json` prints."""
+        found, checked = self.found, self.checked
+        return {
+            "threshold": found.threshold, "choices": self.choices[0], "kept": found.kept, "gain_kept": found.gain_kept,
+            "other_half": {"choices": self.choices[1], "kept": checked.kept, "gain_kept": checked.gain_kept},
+        }  # fmt: skip
+
+
+def calibrate_on_store(store: Store, scorer: Scorer, encode: Encode, keep: float = KEPT) -> StoreCalibration:
+    """Calibrate the gate on held-out choices of every other user of a store, and check it on the users between.
+
+    Raises EvidenceError as `calibrate`.
+    """
+    halves = held_out_choices(store, Gate(encode, 0.0), scorer)
+    found = calibrate(halves[0], keep)
+    return StoreCalibration(found, measure(halves[1], found.threshold), (len(halves[0]), len(halves[1])))
+
+
+def held_out_choices(store: Store, gate: Gate, scorer: Scorer) -> tuple[list[HeldOut], list[HeldOut]]:
+    """Score every held-out choice with and without its user's summary, users assigned to two halves in turn."""
+    halves: tuple[list[HeldOut], list[HeldOut]] = ([], [])
+    number = 0
+    for user_id in store.users():
+        summary = store.summary(user_id)
+        pairs = [e.content for e in store.events(user_id, held_out=True) if isinstance(e.content, Preference)]
+        if summary is None or not summary.text.strip() or not pairs:
+            continue
+        # The gain of a choice is the log-likelihood with the summary minus that without.
+        with_it = scorer.log_likelihood([summary.text] * len(pairs), pairs)
+        without = scorer.log_likelihood([""] * len(pairs), pairs)
+        halves[number % 2].extend(
+            HeldOut(gate.relevance([pair.prompt], summary.text), own - none)
+            for pair, own, none in zip(pairs, with_it, without, strict=True)
+        )
+        number += 1
+    return halves
+
+
 def measure(choices: Sequence[HeldOut], threshold: float) -> Calibration:
-    """What a threshold does on these choices, such as those of users that it was not calibrated on."""
+    """Measure the effect of a threshold on choices, such as those of users that it was not calibrated on."""
     kept = [choice for choice in choices if choice.relevance >= threshold]
     total = sum(choice.gain for choice in choices)
     gain = sum(choice.gain for choice in kept) / total if total else 0.0
@@ -116,7 +169,7 @@ def measure(choices: Sequence[HeldOut], threshold: float) -> Calibration:
 
 
 def _dot(one: Sequence[float], two: Sequence[float]) -> float:
-    return sum(map(mul, one, two))
+    return float(sum(map(mul, one, two)))
 
 
 def _unit(vector: Sequence[float]) -> list[float]:
