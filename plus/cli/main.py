@@ -15,7 +15,6 @@ from plus.cli import (
     demo,
     export,
     forget,
-    gate,
     ingest,
     judge,
     love,
@@ -60,7 +59,7 @@ app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
 app.command(context_settings=EITHER)(prompt.prompt)
 app.command(context_settings=EITHER)(proxy.proxy)
-app.command(context_settings=EITHER)(gate.gate)
+app.command(context_settings=EITHER)(proxy.gate)
 app.command(context_settings=EITHER)(chat.chat)
 app.command(context_settings=EITHER)(judge.judge)
 

@@ -1,9 +1,9 @@
-"""An OpenAI-compatible server between any program with a base URL and the model it talks to.
+"""OpenAI-compatible server between any program with a base URL and the model it talks to.
 
 The user stands in a header (`X-Plus-User`) or in the request's `safety_identifier` or `user`. Requests
 about users without a summary are forwarded byte for byte. Answers are handed on as they come. The
-log has a line a request: route, app, status, milliseconds; no text, no user, no key; and at the end what
-became of the requests (Personalizer.counts).
+log has a line a request: route, app, status, milliseconds; no text, no user, no key; and at the end the number
+of requests by outcome (Personalizer.counts). plus/serve/listen.py runs it.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from plus.serve.requests import Attempt, Kind, Personalizer
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 USER_HEADER = "x-plus-user"
+UNKNOWN = "there is no summary of this user; write one, or start with --on_unknown plain"
 MAX_BODY = 64 * 2**20  # bytes: long contexts and pictures, not uploads
 # What passes from the app, and what comes back: keys, cookies and hop-by-hop headers do not.
 _SENT = ("accept", "content-type", "idempotency-key", "openai-beta")
@@ -40,8 +41,11 @@ _log = logging.getLogger("plus.proxy")
 
 
 class Proxy:
-    """Forwards to `upstream` (an address that ends in /v1) with `key`. `tokens` maps the SHA-256 of an app's
-    token to the app's name; without any, every program that reaches the port may use it."""
+    """Proxy that forwards to `upstream` (an address that ends in /v1) with `key`.
+
+    `tokens` maps the SHA-256 of an app's token to the app's name; without any, every program that reaches the port may
+    use it. `transport` takes the place of the network's (plus.serve.capture).
+    """
 
     def __init__(
         self, personalizer: Personalizer, upstream: str, key: str, tokens: Mapping[bytes, str], timeout: float = 600.0,
@@ -56,8 +60,11 @@ class Proxy:
         )
 
     def app(self) -> Starlette:
-        """The ASGI application. Without tokens it answers to loopback names only, so that no web page reaches
-        it under a name of its own (DNS rebinding)."""
+        """Build the ASGI application.
+
+        Without tokens it answers to loopback names only, so that no web page reaches it under a name of its own
+        (DNS rebinding).
+        """
         hosts = ["*"] if self.tokens else [*LOOPBACK, "[::1]"]
         return Starlette(
             routes=[
@@ -81,6 +88,7 @@ class Proxy:
         return await self._logged(request, self._forward(request, "/models", b""))
 
     async def _logged(self, request: Request, answer: Any) -> Response:
+        """Await an answer for an app that may use the proxy, and log its line."""
         started, status, app = time.perf_counter(), 500, "-"
         try:
             app = self._admit(request)
@@ -109,15 +117,17 @@ class Proxy:
         return name
 
     async def _personal(self, request: Request, kind: Kind, path: str) -> Response:
+        """Answer a request with the profile of its user in it. Raises HTTPException."""
         raw = await _body(request)
         given = _parsed(request, raw)
         user_id = _user(request, given)
-        # What names the user here must not leave; what the app says beside it may.
-        about = {name: value for name, value in given.items() if name not in ("user", "safety_identifier") or value != user_id}  # fmt: skip
+        # The user's id must not leave; other values of these fields are the app's own.
+        named = {name for name in ("user", "safety_identifier") if name in given and given[name] == user_id}
+        about = {name: value for name, value in given.items() if name not in named}
         try:
             attempt = await self._attempt(kind, user_id, about)
         except UnknownUserError:
-            raise HTTPException(404, "there is no summary of this user; write one, or start with --on_unknown plain") from None  # fmt: skip
+            raise HTTPException(404, UNKNOWN) from None
         except ProfileError:
             raise HTTPException(503, "the profile store cannot be read now; plus doctor says why") from None
         except (AttributeError, TypeError, KeyError):  # Messages that are no messages: the upstream says so best.
@@ -131,9 +141,10 @@ class Proxy:
         return await to_thread.run_sync(self.personalizer.attempt, kind, user_id, about, limiter=self._one_at_a_time)
 
     async def _forward(self, request: Request, path: str, raw: bytes, attempt: Attempt | None = None) -> Response:
-        """The upstream's answer, asked again without what it does not take. Raises HTTPException 502 or 504."""
+        """Forward a request, again without the parts that the upstream refuses. Raises HTTPException 502 or 504."""
         headers = {**{name: request.headers[name] for name in _SENT if name in request.headers}, **self._headers}
         while True:
+            # An unchanged request goes on byte for byte.
             content = json.dumps(attempt.sent, separators=(",", ":")).encode() if attempt else raw
             asked = self._client.build_request(request.method, self.upstream + path, content=content, headers=headers)
             answer = await self._send(asked)

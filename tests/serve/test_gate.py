@@ -118,8 +118,8 @@ def test_the_command_finds_the_threshold_on_a_stores_held_out_choices(tmp_path, 
             pairs = [Event(f"e{n}", "choice", Preference(prompt, "a", "b")) for n, prompt in enumerate(asked)]
             store.add_events([Entry(f"u{number}", event, held_out=True) for event in pairs])
     loaded = type("Run", (), {"reward_model": Likes()})
-    monkeypatch.setattr("plus.cli.gate.load_run", lambda store, run: (loaded, run))
-    monkeypatch.setattr("plus.cli.gate.sentence_model", lambda: encode)
+    monkeypatch.setattr("plus.cli.proxy.load_run", lambda store, run: (loaded, run))
+    monkeypatch.setattr("plus.cli.proxy.sentence_model", lambda: encode)
     status, out, err = plus_here("gate", "--store", tmp_path / "p.db", "--json")
     assert status == 0, err
     found = json.loads(out)
