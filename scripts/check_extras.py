@@ -1,7 +1,7 @@
 """Every verb in clean environments without the optional packages: it works, or names the missing extra in one line.
 
-Installs the core, [api] and [train] from this clone, runs a command line of every verb in each, prints a Markdown table.
-Nothing is sent: the address is a closed port. Exit status 1 where a cell is a FAULT. The cheap ones: --only core api
+Installs the core, [api] and [train] from this clone, runs a command line of every verb in each, prints a Markdown
+table. Nothing leaves this machine. Exit status 1 where a cell is a FAULT. The cheap ones: --only core api
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = {"core": "", "api": "[api]", "train": "[train]"}
-URL = "http://127.0.0.1:9/v1"
-# In the order in which they need each other; {run} is a run folder, {url} a closed port.
+# In the order in which they need each other; {run} is a run folder, {url} a stand-in for a model.
 LINES = """ingest choices.jsonl --store s.db
 import summaries.jsonl --store s.db
 export --output out.jsonl --store s.db
@@ -39,14 +37,14 @@ data head choices.jsonl
 data card choices.jsonl
 data split choices.jsonl --output_dir splits
 signals talks.jsonl --engine rules
-signals talks.jsonl --model m --base_url {url} --dry-run
+signals talks.jsonl --model m --base_url {url}
 pairs --store s.db --output pairs.jsonl
-pairs --store s.db --output more.jsonl --model m --base_url {url} --dry-run
+pairs --store s.db --output more.jsonl --model m --base_url {url}
 prompt u1 --store s.db
-chat u1 "Which tea?" --store s.db --base_url {url} --dry-run
+chat u1 "Which tea?" --store s.db --base_url {url}
 proxy --store s.db --upstream {url} --dry-run
-summarize {url} choices.jsonl --model m --dry-run
-judge --store s.db --judge_model m --base_url {url} --output_dir judged --dry-run
+summarize {url} choices.jsonl --model m
+judge --store s.db --judge_model m --base_url {url} --output_dir asked
 train --dataset_name pets --preset tiny --max_steps 1 --output_dir run
 summarize {run} choices.jsonl --output written.jsonl
 summarize {run} choices.jsonl --update --store s.db
@@ -55,22 +53,22 @@ audit {run} --max_examples 8
 push {run} me/x --dry-run
 profile score u1 --run {run} --store s.db
 profile why u1 --run {run} --store s.db
-judge --store s.db --reward_model --run {run} --output_dir judged
+judge --store s.db --reward_model --past_events 1 --run {run} --output_dir judged
 gate --run {run} --store s.db
 love reactions.jsonl
 policy prompts.jsonl --goals goals.yaml --model_name_or_path {tiny_base} --output_dir policy --max_steps 1
-benchmark --dataset_name pets --quick --methods majority --seeds 1
+benchmark --dataset_name pets --quick --methods constant --seeds 1
 demo
 forget u1 --store s.db"""
-MODES = ("--model", "--update", "--reward_model", "--judge_model")  # they tell two lines of one verb apart
-MISSING = re.compile(r"^plus: (plus .* needs \S+, which is not installed; pip install '.*')$")
+MODES = ("--model", "--update", "--reward_model", "--judge_model")  # they tell two lines of a verb apart
+MISSING = re.compile(r"^plus: (.* needs? .*pip install 'plus-preferences\[.*)$")
 
 
 def write_inputs(folder: Path) -> None:
     """Write the choices, reactions, conversations, summaries, prompts and goals that the command lines read."""
     folder.mkdir(exist_ok=True)
     talk = [("user", "Which tea?"), ("assistant", "Black."), ("user", "Thanks, that is perfect!")]
-    rows: dict[str, list[dict[str, Any]]] = {
+    rows = {
         "choices": [{"prompt": f"Tea {n}?", "chosen": f"Herbal {n}.", "rejected": "No."} for n in range(10)],
         "reactions": [{"prompt": f"Tea {n}?", "completion": f"Mint {n}.", "label": n % 3 == 0} for n in range(10)],
         "talks": [{"messages": [{"role": role, "content": text} for role, text in talk]}],
@@ -94,13 +92,13 @@ def make_environment(folder: Path, extra: str) -> None:
     subprocess.run([folder / "bin/pip", "install", "-qc", ROOT / "constraints.txt", f"{ROOT}{extra}"], check=True)
 
 
-def run_line(plus: Path, line: str, folder: Path, limit: float = 120) -> str:
+def run_line(plus: Path, line: str, folder: Path, url: str = "", limit: float = 120) -> str:
     """Run one command line: "works", the line that names an extra, or "FAULT: ..." with the last line of stderr."""
     run = "run" if (folder / "run" / "reward_model").is_dir() else "copied"
-    words = shlex.split(line.format(run=run, url=URL, tiny_base=ROOT / "data" / "tiny_base"))
+    words = shlex.split(line.format(run=run, url=url, tiny_base=ROOT / "data" / "tiny_base"))
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PLUS_", "OPENAI_", "PYTHON"))}
     environment = {**kept, "OPENAI_API_KEY": "none", "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hf")}
-    options: dict[str, Any] = {
+    options = {
         "cwd": folder,
         "env": environment,
         "capture_output": True,
@@ -114,9 +112,8 @@ def run_line(plus: Path, line: str, folder: Path, limit: float = 120) -> str:
             return f"works (stopped after {limit:.0f} s)"
     if done.returncode == 0 and "Traceback" not in done.stderr:
         return "works"
-    said = done.stderr.strip().splitlines() or [""]
-    missing = MISSING.match(said[-1])
-    return missing[1] if missing and done.returncode == 2 else f"FAULT: {said[-1]}"
+    last = (done.stderr.strip().splitlines() or [""])[-1]
+    return missing[1] if done.returncode == 2 and (missing := MISSING.match(last)) else f"FAULT: {last}"
 
 
 def label_of(line: str) -> str:
@@ -129,16 +126,19 @@ def label_of(line: str) -> str:
 def main() -> int:
     """Print the table; 1 where a cell is a fault."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="+", choices=EXTRAS, default=list(EXTRAS), help="these environments")
+    parser.add_argument("--only", nargs="+", choices=EXTRAS, default=[*EXTRAS], help="these environments")
     parser.add_argument("--folder", type=Path, help="keeps the environments; default: a temporary folder")
     asked = parser.parse_args()
     cells: dict[str, list[str]] = {label_of(line): [] for line in LINES.splitlines()}
-    with tempfile.TemporaryDirectory() as scratch:
+    sys.path.insert(0, str(ROOT))
+    from plus.serve.fake_server import serving  # the stand-in for a model
+
+    with tempfile.TemporaryDirectory() as scratch, serving() as url:
         for name in asked.only:
             make_environment(environment := (asked.folder or Path(scratch)) / name, EXTRAS[name])
             write_inputs(work := Path(scratch) / f"{name}-work")
             for line in LINES.splitlines():
-                cells[label_of(line)].append(run_line(environment / "bin/plus", line, work))
+                cells[label_of(line)].append(run_line(environment / "bin/plus", line, work, url))
     print(f"| plus | {' | '.join(asked.only)} |")
     print("|---" * (1 + len(asked.only)) + "|")
     for label, found in cells.items():

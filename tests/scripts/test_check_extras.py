@@ -43,7 +43,7 @@ def test_a_cell_says_what_a_line_did(status, stderr, cell, tmp_path):
     plus.write_text(f"#!/bin/sh\ncat >&2 <<'END'\n{stderr}\nEND\nexit {status}\n")
     plus.chmod(plus.stat().st_mode | stat.S_IXUSR)
     check_extras.write_inputs(tmp_path)
-    assert check_extras.run_line(plus, "ingest choices.jsonl", tmp_path, 10) == cell
+    assert check_extras.run_line(plus, "ingest choices.jsonl", tmp_path, "", 10) == cell
 
 
 def test_a_line_that_goes_on_is_stopped_and_works(tmp_path):
@@ -51,4 +51,4 @@ def test_a_line_that_goes_on_is_stopped_and_works(tmp_path):
     plus.write_text("#!/bin/sh\nexec sleep 30\n")
     plus.chmod(plus.stat().st_mode | stat.S_IXUSR)
     check_extras.write_inputs(tmp_path)
-    assert check_extras.run_line(plus, "demo", tmp_path, 0.5) == "works (stopped after 0 s)"
+    assert check_extras.run_line(plus, "demo", tmp_path, "", 0.5) == "works (stopped after 0 s)"
