@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` 
     from plus.audit.run import audit
     from plus.benchmark.run import benchmark
     from plus.feedback.ingest import ingest
+    from plus.judge.run import judge
     from plus.love.model import Love
     from plus.love.report import love
     from plus.models.run import load
@@ -52,6 +53,7 @@ __all__ = [
     "demo",
     "evaluate",
     "ingest",
+    "judge",
     "load",
     "love",
     "pairs",

@@ -21,6 +21,7 @@ PUBLIC = {
     "Store": "plus.profiles.store:Store",
     "demo": "plus.recipes:demo",
     "ingest": "plus.feedback.ingest:ingest",
+    "judge": "plus.judge.run:judge",
     "load": "plus.models.run:load",
     "pairs": "plus.signals.find_pairs:find_pairs",
     "love": "plus.love.report:love",

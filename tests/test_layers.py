@@ -46,7 +46,7 @@ HEAVY = {
 WITHOUT_TORCH = (
     *("types.py", "errors.py", "measures.py", "prompts.py", "resources.py", "jsonl.py", "datasets.py"),
     *("sources/*", "worlds/*", "profiles/*", "feedback/*", "serve/*"),
-    *("judge/panel.py", "judge/checklist.py", "judge/judge.py", "judge/questions.py", "judge/reply_cache.py"),
+    *("judge/panel.py", "judge/checklist.py", "judge/reply_cache.py", "judge/run.py"),
     *("signals/rubrics.py", "signals/rules.py", "signals/features.py"),
     *("signals/asked_signals.py", "signals/pairs.py", "signals/find.py"),
     *("love/reactions.py", "love/guards.py", "love/splits.py"),

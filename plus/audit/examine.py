@@ -19,7 +19,7 @@ from plus.evaluate.counterfactuals import Stated, curve, label_flip, learning_cu
 from plus.evaluate.intervals import Interval, interval, paired_difference, user_interval
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import groups, scorecard
-from plus.judge.judge import Judge
+from plus.judge.panel import Judge
 from plus.types import Example, Population, Scorer, Summarizer
 from plus.worlds import styles
 

@@ -170,7 +170,7 @@ def _subject(
         from plus import datasets
         from plus.evaluate.controls import PastedHistory
         from plus.evaluate.reward_function import RewardFunction
-        from plus.judge.judge import Judge
+        from plus.judge.panel import Judge
         from plus.models.reward_model import RewardModel
         from plus.models.run import load
         from plus.serve.endpoint import Endpoint

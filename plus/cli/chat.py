@@ -1,4 +1,4 @@
-"""`plus chat USER`: two answers side by side, one of them personalized; the choice is an event of the user's history."""
+"""`plus chat USER`: two answers side by side, one of them personalized; the choice becomes an event of the history."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""What `--dry-run` prints: on stdout the exact bytes that would be sent, a request a line; on stderr what is in them."""
+"""Output of `--dry-run`: on stdout the exact bytes that would be sent, a request a line; on stderr what is in them."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,13 +28,9 @@ def catcher() -> Caught:
 
 
 def show_outgoing(requests: Sequence[Outgoing], as_json: bool = False) -> None:
-    """The requests, and how much and what personal data they hold."""
+    """Print the requests, and how much and what personal data they hold."""
     if as_json:
-        rows = [
-            {"url": r.url, "body": r.body.decode(), "bytes": len(r.body), "tokens": r.tokens, "personal_data": dict(r.personal_data)}
-            for r in requests
-        ]  # fmt: skip
-        print_json({"requests": rows, "sent": 0})
+        print_json({"requests": [request.to_json() for request in requests], "sent": 0})
         return
     for request in requests:
         sys.stdout.buffer.write(request.body + b"\n")
@@ -46,6 +42,10 @@ def show_outgoing(requests: Sequence[Outgoing], as_json: bool = False) -> None:
     found: Counter[str] = Counter()
     for request in requests:
         found.update(request.personal_data)
-    personal = ", ".join(f"{count} x {kind}" for kind, count in found.items()) or "none"
-    say(f"personal data by its shape (names and places have none): {personal}")
+    say(f"personal data by its shape (names and places have none): {named(found)}")
     say("nothing was sent")
+
+
+def named(personal_data: Mapping[str, int]) -> str:
+    """Format kinds of personal data with their counts."""
+    return ", ".join(f"{count} x {kind}" for kind, count in personal_data.items()) or "none"

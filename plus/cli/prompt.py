@@ -2,55 +2,60 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import typer
 
+from plus.cli.dry_run import named
 from plus.cli.show import print_json, say
 from plus.cli.stores import AsJson, StoreFile, User, open_store
 
 TEXT = "Hello."
 
 
+Text = Annotated[str, typer.Argument(help="What the user asks.")]
+System = Annotated[str | None, typer.Option(help="The app's own system text, if it has one.")]
+Model = Annotated[str, typer.Option(help="The model's name in the request.")]
+Protocol = Annotated[Literal["chat", "responses"], typer.Option(help="Chat Completions, or Responses.")]
+Placement = Annotated[
+    Literal["system", "developer", "user"], typer.Option(help="The profile's role where the app has no text.")
+]
+MaxTokens = Annotated[int, typer.Option(help="Of the profile: whole sentences that fit.", min=1)]
+Show = Annotated[bool, typer.Option("--show", "--dry-run", help="Print the exact bytes of the request on stdout.")]
+
+
 def prompt(
     user: User,
-    text: Annotated[str, typer.Argument(help="What the user asks.")] = TEXT,
-    system: Annotated[str | None, typer.Option(help="The app's own system text, if it has one.")] = None,
-    model: Annotated[str, typer.Option(help="The model's name in the request.")] = "gpt-5",
-    protocol: Annotated[Literal["chat", "responses"], typer.Option(help="Chat Completions, or Responses.")] = "chat",
-    placement: Annotated[
-        Literal["system", "developer", "user"], typer.Option(help="The profile's role where the app has no text.")
-    ] = "system",
-    max_tokens: Annotated[int, typer.Option(help="Of the profile: whole sentences that fit.", min=1)] = 512,
-    show: Annotated[
-        bool, typer.Option("--show", "--dry-run", help="Print the exact bytes of the request on stdout.")
-    ] = False,
+    text: Text = TEXT,
+    system: System = None,
+    model: Model = "gpt-5",
+    protocol: Protocol = "chat",
+    placement: Placement = "system",
+    max_tokens: MaxTokens = 512,
+    show: Show = False,
     store: StoreFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """What a request about USER would send: its bytes, tokens, and the personal data in it. Nothing is sent.
+    """Show what a request about USER would send: its bytes, tokens, and the personal data in it. Nothing is sent.
 
     Example: plus prompt ann "Which tea?" --show
     """
     from plus.serve.capture import outgoing
 
     with open_store(store) as opened:
-        opened.user(user)  # Whoever is unknown is named, with the nearest ids.
+        opened.user(user)  # An unknown user is named, with the nearest ids.
         request = _request(protocol, model, text, system)
-        key = os.environ.get("OPENAI_API_KEY")
-        sent = outgoing(opened, user, protocol, request, key, max_tokens=max_tokens, placement=placement)
+        sent = outgoing(opened, user, protocol, request, max_tokens=max_tokens, placement=placement)
     if as_json:
         print_json({**asdict(sent), "body": sent.body.decode(), "bytes": len(sent.body)})
         return
     if show:
         sys.stdout.buffer.write(sent.body)
         sys.stdout.flush()
-    personal = ", ".join(f"{count} x {kind}" for kind, count in sent.personal_data.items()) or "none"
     say(f"\nto {sent.url}: {len(sent.body):,} bytes, about {sent.tokens:,} tokens; nothing was sent")
-    say(f"personal data by its shape (names and places have none): {personal}")
+    say(f"personal data by its shape (names and places have none): {named(sent.personal_data)}")
     if not sent.personalized:
         say("no profile is in it: the user has no summary, or --max_tokens holds no sentence of it")
 

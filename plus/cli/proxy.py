@@ -59,13 +59,13 @@ def proxy(
     dry_run: DryRun = False,
     store: StoreFile = None,
 ) -> None:
-    """Personalize any program with a base URL: the user is the header X-Plus-User, or the request's safety_identifier or user.
+    """Personalize any program with a base URL: the user is X-Plus-User, or the request's safety_identifier or user.
 
     Sends each request, with the user's summary, to the upstream with your OPENAI_API_KEY. Ends on Ctrl-C when open
     answers are through.
 
     Example: plus proxy --port 8787
-    """  # fmt: skip
+    """
     from plus.serve import listen as room
     from plus.serve.gate import Gate
     from plus.serve.requests import Personalizer, salt_of
@@ -102,9 +102,10 @@ def gate(keep: Keep = 0.95, run: RunFolder = None, store: StoreFile = None, as_j
         print_json(found.to_json())
         return
     print(f"--gate {found.found.threshold:.3f}")
+    checked = found.checked
     say(
-        f"set on {found.choices[0]:,} held-out choices; on {found.choices[1]:,} of other users {found.checked.kept:.1%} of "
-        f"the prompts keep the summary, and these hold {found.checked.gain_kept:.1%} of its gain"
+        f"set on {found.choices[0]:,} held-out choices; on {found.choices[1]:,} of other users {checked.kept:.1%} of "
+        f"the prompts keep the summary, and these hold {checked.gain_kept:.1%} of its gain"
     )
 
 

@@ -1,8 +1,8 @@
-"""A prompted language model that checks one answer against what the user said they want (WildFeedback, step 4).
+"""Checklist judge: a prompted model checks an answer against the user's stated preferences (WildFeedback, step 4).
 
-The checklist is the user's own stated preferences, so the judge applies the user's taste and not its own
-(arXiv 2408.15549: it changes who wins). One answer is read at a time: there is no place to favour.
-A reply that cannot be read decides nothing: it is counted, and never taken for a yes or a no.
+The judge applies the user's taste and not its own (arXiv 2408.15549: it changes which answer wins). One answer is read
+at a time, so there is no place to favour. A reply that cannot be read is counted as unclear, and never taken for a yes
+or a no.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MET = {**dict.fromkeys(("yes", "met", "true"), True), **dict.fromkeys(("no", "u
 
 @dataclass(frozen=True)
 class Checked:
-    """One verdict for each preference: met, not met, or None where it has no bearing or the reply was unclear.
+    """Verdicts, one for each preference: met, not met, or None where it has no bearing or the reply was unclear.
 
     `unclear` counts the latter.
     """
@@ -39,7 +39,7 @@ class Checked:
 
     @property
     def score(self) -> float | None:
-        """The share of the decided preferences that are met, in [0, 1]; None when none was decided."""
+        """Share of the decided preferences that are met, in [0, 1]; None when none was decided."""
         decided = [one for one in self.met if one is not None]
         return sum(decided) / len(decided) if decided else None
 
@@ -48,7 +48,7 @@ Question = tuple[tuple[str, ...], Prompt, str]
 
 
 class ChecklistJudge:
-    """Checks answers by any `Writer`, one request an answer, `workers` at a time.
+    """Checklist judge over any `Writer`, one request an answer, `workers` at a time.
 
     A verdict takes about five tokens: give an `Endpoint` a `max_tokens` to hold them (more for a model that thinks
     aloud). `asked` counts the requests, `unclear` the verdicts that could not be read.
@@ -59,11 +59,14 @@ class ChecklistJudge:
         self.asked = self.unclear = 0
 
     def check(self, preferences: Sequence[str], prompt: Prompt, answer: str) -> Checked:
-        """Which of the preferences the answer to the prompt meets. Raises whatever the writer raises."""
+        """Check which of the preferences the answer to the prompt meets. The writer's errors pass through."""
         return self.check_all([(tuple(preferences), prompt, answer)])[0]
 
     def check_all(self, questions: Sequence[Question]) -> list[Checked]:
-        """The same for many (preferences, prompt, answer), in order; equal ones are asked once, none without a preference."""
+        """Check many (preferences, prompt, answer), in order.
+
+        Equal questions are asked once, and those without a preference not at all.
+        """
         asked = list(dict.fromkeys(question for question in questions if question[0]))
         with ThreadPoolExecutor(self.workers) as pool:
             found = dict(zip(asked, pool.map(self._ask, asked), strict=True))
@@ -72,7 +75,7 @@ class ChecklistJudge:
         return [found.get(question, Checked(())) for question in questions]
 
     def agrees(self, preferences: Sequence[str], prompt: Prompt, chosen: str, rejected: str) -> bool:
-        """Whether `chosen` meets more of the preferences than `rejected`."""
+        """Decide whether `chosen` meets more of the preferences than `rejected`."""
         points = tuple(preferences)
         better, worse = self.check_all([(points, prompt, chosen), (points, prompt, rejected)])
         return improves(better, worse)
@@ -83,18 +86,19 @@ class ChecklistJudge:
 
 
 def improves(better: Checked, worse: Checked) -> bool:
-    """Whether one answer meets more than the other, counted on the points that were decided for both."""
+    """Compare two answers: True where the first meets more of the points that were decided for both."""
     both = [(a, b) for a, b in zip(better.met, worse.met, strict=True) if a is not None and b is not None]
     return sum(a for a, _ in both) > sum(b for _, b in both)
 
 
 def read_verdicts(reply: str, points: int) -> Checked:
-    """The verdicts in a model's reply about `points` preferences.
+    """Read the verdicts in a model's reply about `points` preferences.
 
-    Numbered in any punctuation or in JSON; a bare word where there is one point. A point named twice with different
-    verdicts, or not at all, is unclear; a number that no point has is passed over.
+    They are numbered in any punctuation or in JSON; where there is one point, a bare word is enough. A point named
+    twice with different verdicts, or not at all, is unclear; a number that no point has is passed over.
     """
     said = _THOUGHT.sub(" ", reply)
+    # Point number -> the verdicts given to it.
     found: dict[int, set[bool | None]] = {}
     for line in said.splitlines():
         for number, negated, word in _NUMBERED.findall(line) or _REPEATED.findall(line):

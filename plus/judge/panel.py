@@ -1,11 +1,14 @@
-"""A panel of judges: which of two answers does this user get more from? Each judge is a function of questions.
+"""Judges of two answers for one user: a panel of functions from questions to verdicts, and a judge as a `Scorer`.
 
-A prompted model is asked in both orders, in several wordings. A checklist is read against one answer at a
-time. A reward model knows no order. All give a `Verdict`, ties and unclear replies as what they are.
+A prompted model is asked in both orders, in several wordings: a judge favours a place as readily as an answer (arXiv
+2305.17926), and one that always says "A" is left undecided on every pair instead of right on half of them. A checklist
+is read against one answer at a time. A reward model knows no order. All give a `Verdict`; ties and unclear replies are
+kept apart.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,12 +22,14 @@ from plus.prompts import JUDGE, judge_messages
 from plus.types import Preference, Prompt, Scorer, Turn, Writer
 
 Said = Literal["first", "second", "tie", "unclear"]
+_VERDICT = re.compile(r"\b([AB])\b")
 _NAMED = re.compile(r"\b([AB]|TIE|Tie)\b")
+TOLD = ("summary", "history", "nothing")  # texts about a user that a judge may be told
 WORKERS = 8
 
 
 class Question(NamedTuple):
-    """What a judge decides: two answers to one conversation, given a text about the user (or none)."""
+    """Two answers to one conversation, and a text about the user (or none): the input of a judge."""
 
     user_id: str
     about: str
@@ -35,7 +40,7 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge said with `one` shown first (`straight`), and with `two` shown first (`turned`)."""
+    """Verdicts of a judge with `one` shown first (`straight`), and with `two` shown first (`turned`)."""
 
     straight: Said
     turned: Said
@@ -53,12 +58,38 @@ class Verdict:
 
 _POINTS = {"first": 1.0, "second": 0.0, "tie": 0.5, "unclear": 0.5}
 _TURNED: dict[Said, Said] = {"first": "second", "second": "first", "tie": "tie", "unclear": "unclear"}
+_SAID: dict[str, Said] = {"A": "first", "B": "second", "TIE": "tie"}
 PairJudge = Callable[[Sequence[Question]], list[Verdict]]
-WriterOf = Callable[[str], Writer]  # user id -> who is asked about that user
+WriterOf = Callable[[str], Writer]  # user id -> the model to ask about that user
+
+
+class Seat(NamedTuple):
+    """A judge, the texts it may be told when it predicts choices, and the one it is told when it compares answers."""
+
+    judge: PairJudge
+    told: tuple[str, ...] = TOLD
+    compares_by: str = "history"
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """One verdict: the judge, the text it was told, and the two texts compared, named "chosen", "default", ...
+
+    longer: 1 where `one` is the longer, 0 where `two` is, None where neither.
+    """
+
+    judge: str
+    told: str
+    user_id: str
+    example: str
+    one: str
+    two: str
+    verdict: Verdict
+    longer: int | None
 
 
 def prompted(writer_of: WriterOf, instruction: str = JUDGE, workers: int = WORKERS) -> PairJudge:
-    """A model asked in both orders, in the words of `instruction`. Raises whatever the writer raises."""
+    """Make a judge that asks a model in both orders, in the words of `instruction`. The writer's errors pass."""
 
     def judge(questions: Sequence[Question]) -> list[Verdict]:
         turned = [question._replace(one=question.two, two=question.one) for question in questions]
@@ -70,8 +101,10 @@ def prompted(writer_of: WriterOf, instruction: str = JUDGE, workers: int = WORKE
 
 
 def by_checklist(writer_of: WriterOf, workers: int = WORKERS) -> PairJudge:
-    """The sentences about the user as a checklist: the answer that meets more of them wins. Nobody without
-    sentences is decided."""
+    """Make a judge that checks each answer against the sentences about the user; the one that meets more wins.
+
+    Without a sentence it is a tie.
+    """
 
     def judge(questions: Sequence[Question]) -> list[Verdict]:
         def one(question: Question) -> Verdict:
@@ -89,7 +122,7 @@ def by_checklist(writer_of: WriterOf, workers: int = WORKERS) -> PairJudge:
 
 
 def by_scorer(scorer: Scorer) -> PairJudge:
-    """A reward model that reads the text about the user, such as plus.load(run).reward_model."""
+    """Make a judge of a reward model that reads the text about the user, such as plus.load(run).reward_model."""
 
     def judge(questions: Sequence[Question]) -> list[Verdict]:
         pairs = [_pair(question) for question in questions]
@@ -103,13 +136,50 @@ def by_scorer(scorer: Scorer) -> PairJudge:
     return judge
 
 
+class Judge:
+    """Prompted model as a `Scorer`: it predicts which of two answers the user prefers.
+
+    `first_shares` holds, for each pair judged, the share of its two requests in which the answer shown first was taken
+    (1/2 for a judge without a habit, and where a verdict was unclear); `unclear` counts the replies that named neither
+    A nor B, or both.
+    """
+
+    def __init__(self, writer: Writer, workers: int = 8) -> None:
+        self.writer, self.workers = writer, workers
+        self.first_shares: list[float] = []
+        self.unclear = 0
+
+    def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
+        """Estimate log P(chosen preferred to rejected | text) as (wins + 1/2) of (requests + 1), two requests a pair.
+
+        Equal questions are asked once. The writer's errors pass through.
+        """
+        asked = list(dict.fromkeys(q for t, p in zip(texts, pairs, strict=True) for q in ((t, p), (t, p.swapped()))))
+        with ThreadPoolExecutor(self.workers) as pool:
+            answered = dict(zip(asked, pool.map(self._first, asked), strict=True))
+        found = []
+        for text, pair in zip(texts, pairs, strict=True):
+            straight, turned = answered[text, pair], answered[text, pair.swapped()]
+            self.first_shares.append((straight + turned) / 2)
+            found.append(math.log((straight + (1 - turned) + 0.5) / 3))
+        self.unclear += sum(value == 0.5 for value in answered.values())
+        return found
+
+    def _first(self, question: tuple[str, Preference]) -> float:
+        """Return 1 when the answer shown first is taken, 0 for the second, 1/2 when the reply names neither or both."""
+        text, pair = question
+        reply = self.writer.complete(judge_messages(text, pair.conversation, pair.chosen, pair.rejected))
+        named = set(_VERDICT.findall(reply))
+        return 0.5 if len(named) != 1 else float(named == {"A"})
+
+
 def read_verdict(reply: str) -> Said:
-    """What a reply names: A is the answer shown first. Neither or several is unclear."""
-    said = reply.rsplit("</think>", 1)[-1]  # What a model thinks aloud names both.
+    """Read which answer a reply names: A is the one shown first. Neither or several is unclear."""
+    said = reply.rsplit("</think>", 1)[-1]  # Thoughts name both.
     named = {name.upper() for name in _NAMED.findall(said)}
     if len(named) != 1:
         return "unclear"
-    return {"A": "first", "B": "second", "TIE": "tie"}[named.pop()]  # type: ignore[return-value]
+    return _SAID[named.pop()]
 
 
 def _ask(writer_of: WriterOf, instruction: str, question: Question) -> Said:
@@ -118,7 +188,7 @@ def _ask(writer_of: WriterOf, instruction: str, question: Question) -> Said:
 
 
 def _both(said: Said) -> Verdict:
-    """The verdict of who knows no order."""
+    """Make the verdict of a judge that knows no order."""
     return Verdict(said, _TURNED[said])
 
 

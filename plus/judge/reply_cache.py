@@ -1,4 +1,4 @@
-"""What models replied, kept in a file: a question that was asked once is never sent again.
+"""Cache of models' replies in a file: a question that was asked once is never sent again.
 
 One JSON line a reply, with the question as it was sent, so that judgments can be read, checked and scored
 anew for nothing. Lines carry the user they are about, so that `plus forget` finds them in a run folder.
@@ -9,26 +9,32 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from plus.errors import SourceError
+from plus.serve.endpoint import Endpoint
 from plus.types import Message, Writer
+
+if TYPE_CHECKING:
+    import httpx2
 
 
 class Replies:
-    """The replies in the JSONL file at `path`, which is made or continued. `sent` counts what was asked now,
-    `known` what the file held already.
+    """Replies in the JSONL file at `path`, which is made or continued, readable by its owner alone.
 
-    A last line that a crash cut off is dropped. Raises SourceError for a file that is something else.
+    `sent` counts the requests sent now, `known` the replies that the file held. A last line that a crash cut off is
+    dropped. Raises SourceError for a file of another kind.
     """
 
     def __init__(self, path: Path) -> None:
         self.path, self.sent, self.known = path, 0, 0
         self._lock = threading.Lock()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
         self._replies: dict[str, str] = {}
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        text = path.read_text(encoding="utf-8")
         whole = text[: text.rfind("\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             try:
@@ -40,11 +46,11 @@ class Replies:
             path.write_text(whole, encoding="utf-8")
 
     def of(self, writer: Writer, model: str, user_id: str) -> Writer:
-        """A Writer that asks `writer`, known as `model`, about one user only what the file does not hold."""
+        """Wrap a Writer, known as `model`, for questions about one user: it sends only those new to the file."""
         return _Remembering(self, writer, model, user_id)
 
     def reply(self, writer: Writer, model: str, user_id: str, messages: Sequence[Message]) -> str:
-        """The reply that the file holds, or the writer's, written down before it is returned."""
+        """Return the reply that the file holds, or the writer's, which is written down first."""
         row: dict[str, Any] = {"user_id": user_id, "model": model, "messages": list(messages)}
         key = hashlib.sha256(json.dumps(row, ensure_ascii=True, sort_keys=True).encode()).hexdigest()[:32]
         with self._lock:
@@ -57,6 +63,19 @@ class Replies:
             self._replies[key] = text
             self.sent += 1
         return text
+
+
+def endpoint_writers(
+    base_url: str, model: str, max_tokens: int, replies: Replies | None = None, http_client: httpx2.Client | None = None
+) -> Callable[[str], Writer]:
+    """Make the function user id -> Writer of a model behind an endpoint, with its replies kept where a cache is given.
+
+    Raises EndpointError as plus.serve.endpoint.make_client.
+    """
+    endpoint = Endpoint(base_url, model, max_tokens=max_tokens, http_client=http_client)
+    if replies is None:
+        return lambda user_id: endpoint
+    return lambda user_id: replies.of(endpoint, f"{model}, {max_tokens} tokens", user_id)
 
 
 class _Remembering:

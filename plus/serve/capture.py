@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """Request that was not sent. `tokens` is an estimate; `personal_data` counts kind -> occurrences by shape, which names
-    and places do not have."""
+    """Request that was not sent.
+
+    tokens: an estimate. personal_data: kind -> occurrences, found by shape, which names and places do not have.
+    """
 
     url: str
     body: bytes
@@ -37,8 +39,10 @@ class Outgoing:
 
 
 class Caught:
-    """Requests that were caught: `transport` and `client` take the place of a network's, and answer each request with an
-    empty object."""
+    """Requests that were caught.
+
+    `transport` and `client` take the place of a network's and answer each request with an empty object.
+    """
 
     def __init__(self) -> None:
         import httpx2

@@ -1,4 +1,4 @@
-"""Blind comparison in a chat: two answers to each question, one personalized, and the user's choice kept as an event."""
+"""Blind comparison in a chat: two answers to each question, one personalized; the choice is kept as an event."""
 
 from __future__ import annotations
 
@@ -64,8 +64,14 @@ class Tally:
 
 
 def ask(
-    client: PersonalizedOpenAI, user_id: str, earlier: Sequence[Turn], prompt: str, *, system: str | None = None, **request: Any
-) -> Round:  # fmt: skip
+    client: PersonalizedOpenAI,
+    user_id: str,
+    earlier: Sequence[Turn],
+    prompt: str,
+    *,
+    system: str | None = None,
+    **request: Any,
+) -> Round:
     """Ask for both answers at once and draw their order.
 
     Raises EndpointError, without the request in it, where one of the two does not come.
@@ -135,7 +141,7 @@ def _decide(choices: ChoiceLog, earlier: tuple[Turn, ...], question: str, ask: A
 
 
 class ChoiceLog:
-    """Choices of one session on their way into the store; one that could not be written is tried again with the next."""
+    """Choices of one session on their way into the store; one that fails to be written is tried again with the next."""
 
     def __init__(self, store: Store, user_id: str, say: Callable[[str], None]) -> None:
         self.store, self.user_id, self.say, self.session = store, user_id, say, uuid.uuid4().hex

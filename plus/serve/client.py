@@ -1,4 +1,4 @@
-"""Client of any OpenAI-compatible endpoint whose text-making calls take a `user_id`: the official one, wrapped.
+"""Client of any OpenAI-compatible endpoint with a `user_id` in its text-making calls: the official one, wrapped.
 
     client = PersonalizedOpenAI(OpenAI(), profiles)
     client.chat.completions.create(user_id="ann", model=..., messages=[...], **anything)
@@ -204,7 +204,7 @@ class _Entered:
 def refuse_ranking(
     rank: str, path: tuple[str, ...], request: Mapping[str, Any], user_id: Any, rewards: Rewards | None
 ) -> None:
-    """Refuse a request whose answers cannot be ranked, before it is sent. Raises SettingError."""
+    """Raise SettingError for a request with answers that cannot be ranked, before it is sent."""
     if rank != RANKS:
         raise SettingError(f"there is no rank={rank!r}; the reward model's order is rank={RANKS!r}")
     if rewards is None:
@@ -222,7 +222,8 @@ def refuse_ranking(
 def order_choices(made: Any, rewards: Rewards, summary: str, request: Mapping[str, Any]) -> bool:
     """Sort the choices of a ChatCompletion by reward, best first, and set each one's `plus_reward`.
 
-    `index` stays the server's. Returns False, and keeps the server's order, for choices that the reward model cannot read.
+    `index` stays the server's. Returns False, and keeps the server's order, for choices that the reward model cannot
+    read.
     """
     prompt = conversation(request.get("messages") or [])
     try:

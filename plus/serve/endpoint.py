@@ -39,14 +39,18 @@ def checked_url(url: str) -> str:
 
 
 def make_client(
-    base_url: str | None, key: str | None = None, http_client: httpx2.Client | None = None, needs_key: bool = True, **options: Any
-) -> openai.OpenAI:  # fmt: skip
+    base_url: str | None,
+    key: str | None = None,
+    http_client: httpx2.Client | None = None,
+    needs_key: bool = True,
+    **options: Any,
+) -> openai.OpenAI:
     """Make the official client of an endpoint; nothing is sent.
 
     The key is `key`, else that of OPENAI_API_KEY. None is needed where an `http_client` catches every request
-    (plus.serve.capture), and with `needs_key` false a server of one's own gets "none". The address is `base_url`, else that
-    of OPENAI_BASE_URL, else OpenAI's. `options` are the client's own: timeout, max_retries.
-    Raises EndpointError for an unusable address and for a missing key.
+    (plus.serve.capture), and with `needs_key` false a server of one's own gets "none". The address is `base_url`, else
+    that of OPENAI_BASE_URL, else OpenAI's. `options` are the client's own: timeout, max_retries. Raises EndpointError
+    for an unusable address and for a missing key.
     """
     import openai
 
@@ -60,7 +64,7 @@ def make_client(
 def endpoint_error(
     error: openai.OpenAIError, base_url: str = "", model: str = "", remedy: str = REMEDY
 ) -> EndpointError:
-    """Describe a failed request in one line, without its content and its key. Raise it `from None`: the cause holds both."""
+    """Describe a failed request in one line. Raise it `from None`: the cause holds the request and the key."""
     status = getattr(error, "status_code", None)
     found = f"answered with status {status}" if status else f"could not be reached ({type(error).__name__})"
     place = " ".join(["the endpoint", *([base_url] if base_url else [])])

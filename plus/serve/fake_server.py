@@ -1,7 +1,7 @@
-"""A stand-in for a model, to try everything without one: `python -m plus.serve.fake_server [PORT]`.
+"""Stand-in for a model, to try everything without one: `python -m plus.serve.fake_server [PORT]`.
 
-It speaks the Chat Completions protocol on this machine and follows three rules, which stand in `reply`: it
-is no language model, and what is measured with it says nothing about one.
+It speaks the Chat Completions protocol on this machine and follows the three rules of `reply`: it is no language
+model, and measurements with it say nothing about one.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ _ANSWERS = re.compile(r"Answer A:\n(.*?)\n\nAnswer B:\n(.*)", re.DOTALL)
 
 
 def reply(messages: Sequence[Message]) -> str:
-    """Asked for a summary, the word that was chosen most and never rejected; asked to judge, the answer that names
-    what the user likes best; else an answer that names it, if a profile says what it is."""
+    """Reply by three rules: a summary names the word chosen most and never rejected; a verdict takes the answer that
+    names the user's favourite; any other answer names the favourite where a profile states it."""
     asked, everything = messages[-1]["content"], "\n".join(message["content"] for message in messages)
     if asked.endswith(INSTRUCTION):
         return _summary(asked)
@@ -47,13 +47,14 @@ def _summary(asked: str) -> str:
 
 def _verdict(asked: str) -> str:
     liked, answers = _LIKED.search(asked), _ANSWERS.search(asked)
-    named = [liked is not None and liked[1].lower() in answer.lower() for answer in (answers.groups() if answers else ("", ""))]  # fmt: skip
+    first, second = answers.groups() if answers else ("", "")
+    named = [liked is not None and liked[1].lower() in answer.lower() for answer in (first, second)]
     return "TIE" if named[0] == named[1] else "A" if named[0] else "B"
 
 
 @contextmanager
 def serving(port: int = 0) -> Iterator[str]:
-    """Its address, for as long as the block lasts; port 0 takes a free one."""
+    """Serve until the block ends, and yield the address; port 0 takes a free one."""
     server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()

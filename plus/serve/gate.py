@@ -47,7 +47,7 @@ class Gate:
         return not texts or self.relevance(texts, summary) >= self.threshold
 
     def relevance(self, texts: Sequence[str], summary: str) -> float:
-        """Measure the relevance of the texts to the summary, in [-1, 1]: that of the most relevant; -1 without a text."""
+        """Measure the relevance of the most relevant text to the summary, in [-1, 1]; -1 without a text."""
         whole, *sentences = self._unit((summary, *(summary[start:end] for start, end in split(summary))))
         prompts = [self._unit((text,))[0] for text in texts]
         return max(((max(_dot(s, p) for s in sentences) + _dot(whole, p)) / 2 for p in prompts), default=-1.0)

@@ -30,8 +30,9 @@ GRACE = 30  # seconds for open answers after Ctrl-C
 class ProxySettings:
     """Addresses and limits of a proxy.
 
-    upstream: an address that ends in /v1. key: of the upstream. port: 0 takes a free one. apps: SHA-256 of a token -> the
-    app's name. timeout: seconds to wait for the upstream's next byte. max_connections: at once; the next one is told 503.
+    upstream: an address that ends in /v1. key: of the upstream. port: 0 takes a free one. apps: SHA-256 of a token ->
+    the app's name. timeout: seconds to wait for the upstream's next byte. max_connections: at once; the next one is
+    told 503.
     """
 
     upstream: str

@@ -1,6 +1,6 @@
-"""Messages and a summary in, messages out: the one place where a profile joins a request.
+"""Personalized messages: the one place where a profile joins a request.
 
-The order is the app's own text, then the profile, then the conversation: what is the same for all
+The order is the app's own text, then the profile, then the conversation: the text that is the same for all
 users stands first, so that providers can reuse it, and the app's rules come before anything about a
 person.
 """
@@ -17,7 +17,7 @@ from plus.prompts import fenced
 from plus.types import Summary
 
 Placement = Literal["system", "developer", "user"]
-PLACEMENTS: tuple[Placement, ...] = ("developer", "system", "user")  # what one rejects, the next may take
+PLACEMENTS: tuple[Placement, ...] = ("developer", "system", "user")  # a model that rejects one may take the next
 APP_ROLES = ("system", "developer")
 MAX_TOKENS = 512
 
@@ -25,7 +25,7 @@ MAX_TOKENS = 512
 def personalize(
     messages: Iterable[Any], summary: Summary | str, *, max_tokens: int = MAX_TOKENS, placement: Placement = "system"
 ) -> list[Any]:
-    """The messages with the profile in them, as a new list; nothing that was given is changed.
+    """Put the profile into the messages; return a new list, the given one is not changed.
 
     The profile follows the app's text inside the same message, since many chat templates refuse a second
     system message. Where the app has none, it is a first message of role `placement`; "user" puts it before the
@@ -37,10 +37,12 @@ def personalize(
     if placement not in PLACEMENTS:
         raise SettingError(f"there is no placement {placement!r}; give one of {', '.join(PLACEMENTS)}")
     found = list(messages)
+    # 1. Without a summary nothing changes; a model without roles gets it before the first user message.
     if not (profile := profile_text(summary, max_tokens)):
         return found
     if placement == "user":
         return _before_first_user(found, profile)
+    # 2. After the app's leading messages, inside the last of them.
     leading = 0
     while leading < len(found) and _role(found[leading]) in APP_ROLES:
         leading += 1
@@ -51,13 +53,13 @@ def personalize(
 
 
 def instructions(text: str | None, summary: Summary | str, *, max_tokens: int = MAX_TOKENS) -> str | None:
-    """The `instructions` of the Responses protocol with the profile after the app's text."""
+    """Put the profile after the app's text in the `instructions` of the Responses protocol."""
     profile = profile_text(summary, max_tokens)
     return f"{text}\n\n{profile}" if text and profile else profile or text
 
 
 def profile_text(summary: Summary | str, max_tokens: int = MAX_TOKENS) -> str:
-    """The fenced summary, whole sentences from its start that fit `max_tokens`; "" for an empty one."""
+    """Fence the summary, cut to the whole sentences from its start that fit `max_tokens`; "" for an empty one."""
     text = (summary if isinstance(summary, str) else summary.text).strip()
     if not text or estimate_tokens(whole := fenced(text)) <= max_tokens:
         return whole if text else ""
@@ -72,9 +74,9 @@ def profile_text(summary: Summary | str, max_tokens: int = MAX_TOKENS) -> str:
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a model makes of it: four ASCII characters each, any other character one.
+    """Estimate the number of tokens: one for four ASCII characters, one for any other character.
 
-    No tokenizer is asked, since which one an endpoint uses is not known here.
+    The tokenizer of an endpoint is not known here.
     """
     ascii_count = sum(character.isascii() for character in text)
     return -(-ascii_count // 4) + len(text) - ascii_count
@@ -93,7 +95,7 @@ def _before_first_user(messages: list[Any], profile: str) -> list[Any]:
 
 
 def _joined(first: Any, second: Any) -> Any:
-    """Two contents one after the other: texts as text, else as parts of the kind that is there."""
+    """Join two contents: texts as text, else as parts of the kind that is there."""
     if not first or not second:
         return first or second
     if isinstance(first, str) and isinstance(second, str):

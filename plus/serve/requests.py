@@ -127,7 +127,7 @@ class Attempt:
 
     @property
     def changed(self) -> bool:
-        """Whether `sent` differs from the request of the app."""
+        """True where `sent` differs from the request of the app."""
         return self.outcome in ("personalized", "gated")
 
     @property
@@ -151,9 +151,9 @@ class Attempt:
 class Personalizer:
     """Puts users' profiles into requests, counts outcomes, and remembers what servers refuse.
 
-    `counts`: "personalized"; "unknown" (sent as they were); "too_long" (not even one sentence fits `max_tokens`: sent as they
-    were); "gated" (the `gate` found the prompt unrelated: sent without the summary) with "tokens_saved"; and the client's
-    "unranked" (several answers that the reward model could not read).
+    `counts`: "personalized"; "unknown" (sent as they were); "too_long" (not even one sentence fits `max_tokens`: sent
+    as they were); "gated" (the `gate` found the prompt unrelated: sent without the summary) with "tokens_saved"; and
+    the client's "unranked" (several answers that the reward model could not read).
 
     `salt` keys the hashes that stand for a user upstream; the raw id never leaves.
     """
@@ -250,7 +250,7 @@ def _placed(messages: list[Any], profile: Profile, refused: frozenset[str]) -> l
 
 
 def salt_of(key: str) -> bytes:
-    """Turn the upstream's key into the salt of users' hashes; a key under 16 characters gives a number of this process."""
+    """Make the salt of users' hashes from the upstream's key; a key under 16 characters gives a random one."""
     return key.encode() if len(key) >= 16 else secrets.token_bytes(16)
 
 

@@ -16,7 +16,7 @@ from plus.errors import EvidenceError
 from plus.evaluate.controls import readings
 from plus.evaluate.counterfactuals import Stated
 from plus.evaluate.predictions import Prediction
-from plus.judge.judge import Judge
+from plus.judge.panel import Judge
 from plus.serve.endpoint import Endpoint
 from plus.types import Example, Population, Preference, UserHistory
 from plus.worlds import pets, styles

@@ -12,7 +12,7 @@ from support.upstream import upstream
 from plus.errors import EndpointError
 from plus.evaluate.intervals import user_interval
 from plus.evaluate.predictions import predict
-from plus.judge.judge import Judge
+from plus.judge.panel import Judge
 from plus.serve.endpoint import Endpoint
 from plus.worlds import pets
 

@@ -10,9 +10,9 @@ import pytest
 from support.judged import judged_store, persons
 from support.upstream import upstream
 
-from plus.judge.panel import Verdict, prompted
-from plus.judge.questions import Judgment, Seat, answers, answers_judged, choices_judged, people
+from plus.judge.panel import Judgment, Seat, Verdict, prompted
 from plus.judge.report import length_habit, page, position_habit, report
+from plus.judge.run import answers, answers_judged, choices_judged, people
 from plus.profiles.store import Store
 from plus.serve import fake_server
 
@@ -43,7 +43,7 @@ def longest(messages):
 
 
 @pytest.fixture(scope="module")
-def judged():
+def made():
     crowd = persons()
     panel = {
         "reads": Seat(prompted(lambda user: Model(fake_server.reply))),
@@ -54,12 +54,17 @@ def judged():
     return report(choices_judged(crowd, panel), answers_judged(crowd, panel, written))
 
 
-def test_planted_judges_are_exposed_and_an_honest_one_is_not(judged):
+@pytest.fixture(scope="module")
+def judged(made):
+    return made.to_json()
+
+
+def test_planted_judges_are_exposed_and_an_honest_one_is_not(judged, made):
     assert [line.split(":")[0] for line in judged["exposed"]] == ["first", "longest"]
     assert "takes the answer shown first in 1.000" in judged["exposed"][0]
     assert "favours the longer answer" in judged["exposed"][1]
     assert judged["habits"]["reads"]["position"]["mean"] == 0.5 and not judged["habits"]["reads"]["exposed"]
-    text = page(judged, "Judged", ["a note"])
+    text = page(made, "Judged", ["a note"])
     assert text.count("**EXPOSED**") == 2 and "lowest" in text
 
 
@@ -79,7 +84,8 @@ def test_personalized_answers_win_by_the_judge_that_reads_and_ties_are_counted(j
     assert wins["personalized over default"]["mean"] == 0.5 and judged["habits"]["reads"]["ties"] > 0.5
     crowd = persons(6)
     seat = Seat(prompted(lambda user: Model(fake_server.reply)), compares_by="summary")
-    found = report([], answers_judged(crowd, {"r": seat}, answers(crowd, lambda user: Model(fake_server.reply))))
+    written = answers(crowd, lambda user: Model(fake_server.reply))
+    found = report([], answers_judged(crowd, {"r": seat}, written)).to_json()
     assert found["wins"]["r"]["personalized over default"]["mean"] == 1.0
     assert found["wins"]["r"]["personalized over history"]["mean"] == 1.0
     assert found["wins"]["r"]["history over default"]["mean"] == 0.5, "equal answers are a tie"

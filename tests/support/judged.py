@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from plus.judge.questions import Person
+from plus.judge.run import Person
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
 from plus.types import Entry, Event, Preference
