@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` 
     from plus.models.run import load
     from plus.profiles.store import Store
     from plus.progress import Screen
-    from plus.recipes import demo, train
+    from plus.recipes import demo, summarize, train, update
     from plus.serve.client import PersonalizedOpenAI
     from plus.serve.personalize import personalize
     from plus.signals.find import find_signals as signals
@@ -59,7 +59,9 @@ __all__ = [
     "pairs",
     "personalize",
     "signals",
+    "summarize",
     "train",
+    "update",
 ]
 
 if not any(isinstance(finder, MovedFinder) for finder in sys.meta_path):

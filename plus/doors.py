@@ -27,7 +27,9 @@ PUBLIC = {
     "love": "plus.love.report:love",
     "personalize": "plus.serve.personalize:personalize",
     "signals": "plus.signals.find:find_signals",
+    "summarize": "plus.recipes:summarize",
     "train": "plus.recipes:train",
+    "update": "plus.recipes:update",
 }
 # Module path of an earlier version -> today's.
 MOVED = {

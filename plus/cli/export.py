@@ -8,58 +8,67 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plus.cli.show import notes, print_json, say
-from plus.cli.stores import AsJson, Output, RunFolder, StoreFile, add_run, load_run, open_store, print_facts, shape_of
+from plus.cli.show import SCREEN, print_json, say
+from plus.cli.stores import AsJson, Output, RunFolder, StoreFile, load_run, open_store, print_facts, shape_of
 
 if TYPE_CHECKING:
-    pass
+    from plus.profiles.export import Changes
+    from plus.profiles.store import Store
 
-FORMATS = "jsonl, markdown (a folder, a file a user), csv, parquet, openai (developer messages), trl (choices with the summary as system message)"
+FORMATS = (
+    "jsonl, markdown (a folder, a file a user), csv, parquet, openai (developer messages), "
+    "trl (choices with the summary as system message)"
+)
+Target = Annotated[str, typer.Option("--output", help="A new file or folder; - is stdout.")]
+Format = Annotated[str, typer.Option("--format", help=FORMATS)]
+Users = Annotated[list[str] | None, typer.Option("--users", help="One user's id; may be given again.")]
+Since = Annotated[str | None, typer.Option(help="Only summaries written since: 2026-11-01, or seconds since 1970.")]
+RedactPii = Annotated[
+    bool,
+    typer.Option(
+        "--redact_pii",
+        help="Mask e-mail, phone, card, account, IP numbers and links by their shape; "
+        "names it cannot, and user ids stay.",
+    ),
+]
+MaxTokens = Annotated[
+    int | None, typer.Option(help="Keep the sentences worth most that fit (needs a run's reward model).", min=1)
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Count and print the first, write nothing.")]
+Source = Annotated[
+    str, typer.Argument(help="JSONL, a Markdown file or a folder of them, a run folder; - is JSONL on stdin.")
+]
 
 
 def export(
-    output: Annotated[str, typer.Option("--output", help="A new file or folder; - is stdout.")],
-    form: Annotated[str, typer.Option("--format", help=FORMATS)] = "jsonl",
-    users: Annotated[list[str] | None, typer.Option("--users", help="One user's id; may be given again.")] = None,
-    since: Annotated[
-        str | None, typer.Option(help="Only summaries written since: 2026-11-01, or seconds since 1970.")
-    ] = None,
-    redact_pii: Annotated[
-        bool,
-        typer.Option(
-            "--redact_pii",
-            help="Mask e-mail, phone, card, account, IP numbers and links by their shape; names it cannot, and user ids stay.",
-        ),
-    ] = False,
-    max_tokens: Annotated[
-        int | None, typer.Option(help="Keep the sentences worth most that fit (needs a run's reward model).", min=1)
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count and print the first, write nothing.")] = False,
+    output: Target,
+    form: Format = "jsonl",
+    users: Users = None,
+    since: Since = None,
+    redact_pii: RedactPii = False,
+    max_tokens: MaxTokens = None,
+    dry_run: DryRun = False,
     run: RunFolder = None,
     store: StoreFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write summaries where other programs read them; JSONL and Markdown come back with plus import, edits included.
+    """Write summaries for other programs to read; JSONL and Markdown come back with plus import, edits included.
 
     Example: plus export --format markdown --output profiles
     """
-    from plus.profiles.export import Changes, preview
-    from plus.profiles.export import export as write
+    from plus.profiles import export as exporting
 
+    # 1. Write, or only count.
     with open_store(store) as opened:
-        change = Changes(opened, redact_pii, max_tokens)
-        if max_tokens is not None:
-            loaded = load_run(opened, run)[0]
-            tokenizer = loaded.summarizer.tokenizer
-            change.scorer = loaded.reward_model
-            change.tokens = lambda text: len(tokenizer(text, add_special_tokens=False)["input_ids"])
+        changes = _changes(opened, redact_pii, max_tokens, run)
         moment = _moment(since)
         if dry_run:
-            print_json(preview(opened, users, moment, change))
+            print_json(exporting.preview(opened, users, moment, changes))
             return
         stdout = sys.stdout.buffer if output == "-" else None
-        found = write(opened, form, Path(output), users, moment, change, stdout)
-    facts = found.to_json(change)
+        found = exporting.export(opened, form, Path(output), users, moment, changes, stdout)
+    # 2. Report; stdout holds the rows alone.
+    facts = found.to_json(changes)
     if as_json and stdout is None:
         print_json(facts)
         return
@@ -67,29 +76,16 @@ def export(
     _notes(facts, max_tokens)
 
 
-def import_(
-    source: Annotated[
-        str, typer.Argument(help="JSONL, a Markdown file or a folder of them, a run folder; - is JSONL on stdin.")
-    ],
-    store: StoreFile = None,
-    output: Output = "table",
-    as_json: AsJson = False,
-) -> None:
-    """Read profiles back: what a file changes becomes a new version, written by the user.
+def import_(source: Source, store: StoreFile = None, output: Output = "table", as_json: AsJson = False) -> None:
+    """Read profiles back: a change in a file becomes a new version, written by the user.
 
     Example: plus import profiles
     """
-    from plus.profiles import imports
-    from plus.profiles.runs import is_run
+    from plus import recipes
 
+    # The store is made if need be: an import may be the first thing in it.
     with open_store(store, create=True) as opened:
-        receipt = imports.Imported()
-        if source != "-" and is_run(Path(source)):
-            receipt.new = add_run(opened, Path(source))
-        else:
-            stdin = sys.stdin.buffer if source == "-" else None
-            with notes.status(f"reading {source}"):
-                imports.add(opened, imports.read(Path(source), receipt.dropped, stdin), receipt)
+        receipt = recipes.import_profiles(source, opened, sys.stdin.buffer if source == "-" else None, SCREEN)
     for line in receipt.dropped.lines():
         say(f"left out: {line}")
     for line, diff in receipt.conflicts:
@@ -104,7 +100,23 @@ def import_(
         raise typer.Exit(3 if receipt.conflicts else 2)
 
 
+def _changes(store: Store, redact_pii: bool, max_tokens: int | None, run: Path | None) -> Changes:
+    """What each profile goes through on its way out; a length limit needs a run's reward model and tokenizer."""
+    from plus.profiles.export import Changes
+
+    if max_tokens is None:
+        return Changes(store, redact_pii)
+    loaded, _ = load_run(store, run)
+    tokenizer = loaded.summarizer.tokenizer
+
+    def tokens(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    return Changes(store, redact_pii, max_tokens, loaded.reward_model, tokens)
+
+
 def _moment(since: str | None) -> float | None:
+    """Seconds since 1970. Raises ProfileError for what is no date."""
     from plus.errors import ProfileError
     from plus.sources.messages import UnusableError
     from plus.sources.timestamps import seconds

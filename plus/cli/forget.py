@@ -1,4 +1,4 @@
-"""`plus forget` and `plus doctor`: take somebody out of everything, and look after the store."""
+"""`plus forget` and `plus doctor`: take a user or a conversation out of everything, and check the store."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ import typer
 from plus.cli.show import notes, results, say
 from plus.cli.stores import AsJson, Output, StoreFile, open_store, print_facts, print_rows, shape_of
 
+Users = Annotated[list[str] | None, typer.Argument(help="The ids of users.")]
+Conversation = Annotated[list[str] | None, typer.Option(help="A conversation's id (session_id); may be given again.")]
+Runs = Annotated[list[Path] | None, typer.Option(help="A run folder to clean that the store does not know.")]
+Lift = Annotated[bool, typer.Option("--lift", help="Nothing is forgotten: these forgotten ids may be used again.")]
+CheckOnly = Annotated[bool, typer.Option("--check_only", help="Complete nothing that an interrupted forget left.")]
+
 
 def forget(
-    users: Annotated[list[str] | None, typer.Argument(help="The ids of users.")] = None,
-    conversation: Annotated[
-        list[str] | None, typer.Option(help="A conversation's id (session_id); may be given again.")
-    ] = None,
-    run: Annotated[list[Path] | None, typer.Option(help="A run folder to clean that the store does not know.")] = None,
-    lift: Annotated[
-        bool, typer.Option("--lift", help="Nothing is forgotten: these forgotten ids may be used again.")
-    ] = False,
+    users: Users = None,
+    conversation: Conversation = None,
+    run: Runs = None,
+    lift: Lift = False,
     store: StoreFile = None,
     output: Output = "table",
     as_json: AsJson = False,
@@ -35,6 +37,7 @@ def forget(
 
     if not users and not conversation:
         raise ProfileError("nobody is named; give users' ids, or --conversation ID")
+    # 1. Forget, or allow forgotten ids again.
     with open_store(store) as opened:
         if lift:
             for user in users or ():
@@ -44,6 +47,7 @@ def forget(
         with notes.status("forgetting"):
             receipts = [forgetting.forget_user(opened, user, folders) for user in users or ()]
             receipts += [forgetting.forget_conversation(opened, name, folders) for name in conversation or ()]
+    # 2. A receipt each; a text that is still found is a fault.
     shape = shape_of(output, as_json)
     if shape == "table":
         for receipt in receipts:
@@ -55,12 +59,7 @@ def forget(
 
 
 def doctor(
-    check_only: Annotated[
-        bool, typer.Option("--check_only", help="Complete nothing that an interrupted forget left.")
-    ] = False,
-    store: StoreFile = None,
-    output: Output = "table",
-    as_json: AsJson = False,
+    check_only: CheckOnly = False, store: StoreFile = None, output: Output = "table", as_json: AsJson = False
 ) -> None:
     """Check the store's file and every summary in it; complete an interrupted forget. Exit status 2 for a fault.
 
@@ -87,13 +86,10 @@ def doctor(
 
 
 def _print(receipt: dict[str, Any]) -> None:
-    removed = (
-        ", ".join(f"{count:,} {name}" for name, count in receipt["removed"].items()) or "nothing was left in the store"
-    )
-    lines = [
-        f"forgotten ({receipt['kind']}): {removed}"
-        + (f"; {receipt['rebuilt']} summaries rebuilt from what is left" if receipt["rebuilt"] else "")
-    ]
+    removed = ", ".join(f"{count:,} {name}" for name, count in receipt["removed"].items())
+    again = f"; {receipt['rebuilt']} summaries rebuilt from what is left" if receipt["rebuilt"] else ""
+    lines = [f"forgotten ({receipt['kind']}): {removed or 'nothing was left in the store'}{again}"]
+    # 1. What was cleaned, and what cannot be.
     lines += [
         f"run {folder}: " + ", ".join(f"{n} lines of {name}" for name, n in files.items())
         for folder, files in receipt["runs"].items()
@@ -102,10 +98,12 @@ def _print(receipt: dict[str, Any]) -> None:
     lines += [f"trained with it, train again: {folder}" for folder in receipt["retrain"]]
     lines += [f"exported, yours to delete: {path}" for path in receipt["exports"]]
     lines += [f"another store, forget there too with --store: {path}" for path in receipt["other_stores"]]
-    searched = receipt["searched"]
+    # 2. What the search found.
+    searched, found = receipt["searched"], receipt["found"]
     lines.append(
-        f"searched {searched['files']} files for {searched['texts']} texts ({searched['shared_with_others']} are other users' too): "
-        + (f"STILL in {', '.join(receipt['found'])}" if receipt["found"] else "0 found")
+        f"searched {searched['files']} files for {searched['texts']} texts "
+        f"({searched['shared_with_others']} are other users' too): "
+        + (f"STILL in {', '.join(found)}" if found else "0 found")
     )
     if not receipt["rewritten"]:
         lines.append("a reader still holds the old log open; plus doctor empties it when it has ended")

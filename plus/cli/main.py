@@ -13,6 +13,7 @@ from plus.cli import (
     chat,
     data,
     demo,
+    edit,
     export,
     forget,
     ingest,
@@ -21,7 +22,6 @@ from plus.cli import (
     policy,
     profile,
     prompt,
-    prove,
     proxy,
     push,
     signals,
@@ -46,8 +46,12 @@ app.command(context_settings=EITHER)(benchmark.benchmark)
 app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(policy.policy)
 app.command(context_settings=EITHER)(push.push)
 app.add_typer(data.app, name="data")
-profile.app.command(context_settings=EITHER)(prove.score)
-profile.app.command(context_settings=EITHER)(prove.why)
+profile.app.command("list", context_settings=EITHER)(profile.list_users)
+for verb in (
+    *(profile.show, profile.history, profile.diff, edit.restore, edit.edit, edit.lock, edit.forbid),
+    *(profile.score, profile.why),
+):
+    profile.app.command(context_settings=EITHER)(verb)
 app.add_typer(profile.app, name="profile")
 app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)

@@ -1,9 +1,8 @@
-"""What every verb about profiles shares: which store, which run, and how results are printed."""
+"""Options, opening and printing that the verbs about profiles share."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from plus.cli.show import loading, notes, print_json, results, say
+from plus.cli.show import SCREEN, print_json, results
 
 if TYPE_CHECKING:
     from plus.models.run import Run
@@ -41,52 +40,28 @@ User = Annotated[str, typer.Argument(help="The user's id.")]
 
 
 def store_path(store: Path | None) -> Path:
-    """The file of the store that is meant."""
-    from plus.profiles.runs import STORE
+    """Return the file of the store that --store means."""
+    from plus import recipes
 
-    if store is None:
-        from platformdirs import user_data_path
-
-        return user_data_path("plus", appauthor=False) / STORE
-    return store / STORE if (store / "config.json").is_file() else store
+    return recipes.store_path(store)
 
 
 def open_store(store: Path | None, create: bool = False) -> Store:
-    """Open it. A run folder gets a store of its own users when it is first opened."""
-    from plus.profiles.store import Store
+    """Open the store that --store means. A run folder gets a store of its own users when it is first opened."""
+    from plus import recipes
 
-    path = store_path(store)
-    if store is not None and path != store and not path.exists():
-        return _from_run(store, path)
-    return Store(path, create)
-
-
-def add_run(store: Store, folder: Path) -> int:
-    """A run folder's users, their histories, held-out choices and summaries; returns the summaries."""
-    from plus import datasets
-    from plus.profiles import runs
-
-    summaries = runs.read_summaries(folder)
-    with notes.status(f"reading {folder}"):
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return runs.add_run(store, folder, datasets.from_settings(config), summaries)
+    return recipes.open_store(store, create, SCREEN)
 
 
 def load_run(store: Store, run: Path | None) -> tuple[Run, Path]:
-    """The models of `run`, or of the run folder that the store knows. Raises ProfileError when it knows none."""
-    from plus.errors import ProfileError
+    """Load the models of --run, or of the run folder that the store knows. Raises ProfileError when it knows none."""
+    from plus import recipes
 
-    known = [folder for folder in store.runs() if folder.is_dir()]
-    if run is None and not known:
-        raise ProfileError("scoring needs a reward model and the store knows no run folder; give --run RUN")
-    folder = run or known[-1]
-    with loading("loading the run"):
-        from plus.models.run import load
-    return load(folder), folder
+    return recipes.load_run(store, run, SCREEN)
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], shape: Shape, title: str = "", name: str = "rows") -> None:
-    """Rows as a table, one JSON object {name: [...]}, JSON lines, or a Markdown table."""
+    """Print rows as a table, one JSON object {name: [...]}, JSON lines, or a Markdown table."""
     if shape == "jsonl":
         for row in rows:
             sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -101,7 +76,7 @@ def print_rows(rows: Iterable[Mapping[str, Any]], shape: Shape, title: str = "",
 
 
 def print_facts(facts: Mapping[str, Any], shape: Shape) -> None:
-    """One result for programs (json, jsonl) or as a Markdown list; tables are drawn by who knows their columns."""
+    """Print one result as JSON (json, jsonl) or as a Markdown list; a verb draws its own table."""
     if shape == "json":
         print_json(facts)
     elif shape == "jsonl":
@@ -112,12 +87,12 @@ def print_facts(facts: Mapping[str, Any], shape: Shape) -> None:
 
 
 def shape_of(output: Shape, as_json: bool) -> Shape:
-    """--json is -o json."""
+    """Choose the shape: --json is -o json."""
     return "json" if as_json else output
 
 
 def cell(value: Any) -> str:
-    """One value as people read it."""
+    """Write one value for a table: numbers to three places, lists with commas, None as nothing."""
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, list | tuple):
@@ -143,21 +118,3 @@ def _print_markdown(rows: list[Mapping[str, Any]]) -> None:
     for row in rows:
         cells = (cell(value).replace("\\", "\\\\").replace("|", "\\|") for value in row.values())
         print(f"| {' | '.join(' '.join(text.split()) for text in cells)} |")
-
-
-def _from_run(folder: Path, path: Path) -> Store:
-    """The store of a run folder: made under another name first, so that a crash leaves none half filled."""
-    from plus.profiles.store import Store
-
-    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with Store(partial) as store:
-            count = add_run(store, folder)
-        try:
-            os.link(partial, path)
-            say(f"{count:,} users of {folder} are now in {path}")
-        except FileExistsError:
-            pass  # Another process was faster: its store is as good.
-    finally:
-        partial.unlink(missing_ok=True)
-    return Store(path)

@@ -232,6 +232,7 @@ def choose(
     # Locked sentences, then by worth; each stays if it still fits.
     ranked = [one.id for one in why(scorer, version, events).sentences] if events else []
     ids = ranked or [sentence.id for sentence in version.sentences]
+    # With each sentence that no longer fits, the shorter ones after it are still tried.
     order = sorted(version.sentences, key=lambda s: (s.text not in locked, ids.index(s.id)))
     dropped = {sentence.id for sentence in order}
     for sentence in order:
@@ -248,6 +249,7 @@ def mean_kept(values: Sequence[Kept]) -> Kept:
 
 def _means(scorer: Scorer, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
     """The mean log-likelihood of all pairs under each text, in one scoring pass."""
+    # Text-major: all pairs under the first text, then under the second, ...
     n = len(pairs)
     values = scorer.log_likelihood([text for text in texts for _ in pairs], [*pairs] * len(texts))
     return [mean(values[place * n : (place + 1) * n]) for place in range(len(texts))]

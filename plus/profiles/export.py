@@ -43,6 +43,7 @@ class Changes:
 
     def __call__(self, profile: Profile) -> Profile:
         """Shorten and mask a profile."""
+        # Shortened first: a mask changes the sentences that a budget chooses from.
         if self.scorer is not None and self.max_tokens is not None:
             events = attribution.held_out(self.store, profile.version.user_id, profile.version)
             text, value = attribution.choose(
@@ -77,8 +78,9 @@ class Exported:
     def to_json(self, changes: Changes) -> dict[str, Any]:
         """Convert to plain values, with what the changes masked and kept."""
         return {
-            "path": self.path, "users": self.users, "rows": self.rows, "bytes": self.bytes, "flagged": dict(self.flagged),
-            "left_out": dict(self.left_out), "masked": dict(changes.masked), "value_kept": changes.value_kept(),
+            "path": self.path, "users": self.users, "rows": self.rows, "bytes": self.bytes,
+            "flagged": dict(self.flagged), "left_out": dict(self.left_out), "masked": dict(changes.masked),
+            "value_kept": changes.value_kept(),
         }  # fmt: skip
 
 

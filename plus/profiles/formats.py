@@ -34,8 +34,9 @@ from plus.types import Preference
 TABLE = ("user_id", "text", "version", "origin", "model", "run", "created", "sentences", "evidence", "flags")
 _LISTS = ("sentences", "evidence", "flags")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
+# Characters that are valid in JSON and not in YAML, or that editors swallow.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
-_LINE = "---"
+_LINE = "---"  # opens and closes the front matter
 
 
 @dataclass
@@ -88,6 +89,7 @@ def _csv(store: Store, profiles: Iterable[Profile], target: Target) -> None:
         writer = csv.writer(cells, lineterminator="\n")
         writer.writerow(TABLE)
         for profile in profiles:
+            # A cell holds text: lists become JSON.
             row = _table_row(profile, target)
             listed = {key: json.dumps(row[key], ensure_ascii=False) for key in _LISTS}
             writer.writerow([({**row, **listed})[key] for key in TABLE])

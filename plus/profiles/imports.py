@@ -52,6 +52,7 @@ def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None) -> Itera
 
     Raises ProfileError for anything else.
     """
+    # The source's kind: stdin, a folder, Markdown by its name, JSON lines for the rest.
     if stdin is not None:
         yield from _jsonl(stdin, "stdin", dropped)
     elif source.is_dir():
@@ -92,6 +93,7 @@ def add(store: Store, found: Iterator[Profile], receipt: Imported) -> Imported:
 def _add(store: Store, profile: Profile, receipt: Imported) -> None:
     """One profile: a new user, an edit of a known one, or a reason why not."""
     new = profile.version
+    # 1. The store's version, unless the user was forgotten.
     try:
         current = store.current(new.user_id)
     except UnknownUserError:
@@ -99,6 +101,7 @@ def _add(store: Store, profile: Profile, receipt: Imported) -> None:
     except ForgottenError:
         receipt.forgotten += 1
         return
+    # 2. A new user, an unchanged profile, or an edit; what is refused is counted with its reason.
     try:
         if current is None:
             _put(store, profile, receipt)
@@ -116,6 +119,7 @@ def _add(store: Store, profile: Profile, receipt: Imported) -> None:
 
 def _put(store: Store, profile: Profile, receipt: Imported) -> None:
     """Write the version of a new user as it is, with its number."""
+    # A forgotten event in the evidence means that the summary was written from it.
     new = replace(profile.version, version=max(1, profile.version.version))
     if store.forgotten() and any(store.is_forgotten("event", new.user_id, event) for event in new.evidence):
         raise ForgottenError("")
@@ -138,6 +142,7 @@ def _edit(store: Store, profile: Profile, current: versions.Version, receipt: Im
             "nothing was written, export again or use plus profile edit --from",
             versions.diff(current, new.text, "the file"),
         )
+    # Rules first: the text is held to them. What was removed follows from the text.
     before = store.rules(new.user_id)
     with store.transaction():
         _set_rules(store, new.user_id, before, replace(profile.rules, removed=before.removed))

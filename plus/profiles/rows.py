@@ -125,6 +125,7 @@ def from_row(row: Mapping[str, Any], place: str) -> Profile:
 
 def _spans(row: Mapping[str, Any], version: Version, place: str) -> tuple[Any, int]:
     """The sentences with their ids, where they still fit the text; else with new ones."""
+    # Without a list of as many sentences as the text has, all are new.
     spans, given = split(version.text), row.get("sentences")
     fresh = tuple(
         (f"s{n}", start, end, version.origin, max(1, version.version)) for n, (start, end) in enumerate(spans, 1)
@@ -137,6 +138,7 @@ def _spans(row: Mapping[str, Any], version: Version, place: str) -> tuple[Any, i
             raise ProfileError(f"{place}: a sentence has no id such as s1; leave 'sentences' out or export again")
         if sentence.get("text", version.text[start:end]) != version.text[start:end]:
             return fresh, len(spans) + 1
+        # A sentence that is still the same keeps id, author and first version.
         since = _number(sentence, "since", place)
         found.append((sentence["id"], start, end, "user" if sentence.get("origin") == "user" else "model", since))
     if len({name for name, *_ in found}) != len(found):

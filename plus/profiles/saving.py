@@ -149,6 +149,17 @@ def forbid(store: Store, user_id: str, text: str) -> Version | None:
     return current
 
 
+def allow(store: Store, user_id: str, text: str) -> None:
+    """Lift the ban of a statement, in any wording that `normalized` equals. Raises ProfileError if there is none."""
+    banned = [ban for ban in store.rules(user_id).forbid if normalized(ban) == normalized(text)]
+    if not banned:
+        raise ProfileError(
+            f"that statement is not forbidden for {user_id!r}; plus profile show {user_id} lists what is"
+        )
+    for ban in banned:
+        set_rule(store, user_id, "forbid", ban, False)
+
+
 def rebuild(
     connection: sqlite3.Connection, store: Store, number: int, user_id: str, events: Collection[str]
 ) -> tuple[int, set[str], bool]:

@@ -97,6 +97,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 def encode_event(event: Event) -> str:
     """Encode the content of an event as JSON, equal for equal content. Raises ProfileError for invalid Unicode."""
     earlier: tuple[Turn, ...] = ()
+    # Short keys of the fields, or for turns [[role, content], ...].
     match event.content:
         case Preference(prompt, chosen, rejected, earlier):
             value: Any = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
@@ -113,6 +114,7 @@ def encode_event(event: Event) -> str:
 
 def decode_content(text: str) -> Preference | Reaction | str | tuple[Turn, ...]:
     """Decode what `encode_event` wrote."""
+    # The shape says what it is: text, turns, a choice or a reaction.
     value = json.loads(text)
     if isinstance(value, str):
         return value

@@ -21,31 +21,11 @@ _BREAK = re.compile(
     r"|[.!?\u2026\u061f]+[\"'\u2019\u201d\u00bb)\]]*(?=\s)"  # a mark, closing quotes, a space
     r"|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d\uff09]*"  # full-width marks need no space
 )
-_SHORT = frozenset(
-    [
-        "e.g.",
-        "i.e.",
-        "etc.",
-        "cf.",
-        "vs.",
-        "approx.",
-        "dr.",
-        "mr.",
-        "mrs.",
-        "ms.",
-        "prof.",
-        "st.",
-        "no.",
-        "fig.",
-        "jr.",
-        "sr.",
-        "z.b.",
-        "d.h.",
-        "bzw.",
-        "usw.",
-        "ca.",
-    ]
-)
+# Abbreviations that end in a full stop without ending a sentence.
+_SHORT = frozenset((
+    "e.g.", "i.e.", "etc.", "cf.", "vs.", "approx.", "dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "no.", "fig.", "jr.",
+    "sr.", "z.b.", "d.h.", "bzw.", "usw.", "ca.",
+))  # fmt: skip
 _SIMILAR = 0.6  # two wordings of one sentence share at least this much
 
 

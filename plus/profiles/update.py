@@ -141,7 +141,7 @@ def _read(store: Store, user_id: str, receipt: Receipt, past_events: int | None)
 
 
 class Engine(Protocol):
-    """Summarizer that yields summaries as they are written: `LanguageModelSummarizer`, `Endpoint`."""
+    """Summarizer that yields summaries as they are written: `LanguageModelSummarizer`, `EndpointSummarizer`."""
 
     cut: Counter[str]  # histories that lost events, by reason
 

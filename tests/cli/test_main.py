@@ -34,7 +34,7 @@ print("modules:", *sorted(sys.modules))
         assert verb in done.stdout
     loaded = done.stdout.split("modules: ")[1].split()
     rooms = {name.split(".")[1] for name in loaded if name.startswith("plus.")}
-    assert rooms <= {"cli", "doors", "errors", "recipes", "types"}, "a verb's own imports wait until it runs"
+    assert rooms <= {"cli", "doors", "errors", "progress", "types"}, "a verb's own imports wait until it runs"
     heavy = {
         "torch",
         "transformers",
@@ -124,16 +124,40 @@ def mistakes(folder: Path) -> dict[str, tuple[list[str], str]]:
     polis = ["--dataset_name", "polis", "--data_dir", str(shipped("polis_sample"))]
     out = ["--output_dir", str(folder / "new")]
     return {
-        "unknown data set": ([*TRAIN, *out, "--dataset_name", "pols"], "a file, a folder or a Hub id; did you mean polis?"),
-        "no folder": ([*TRAIN, *out, "--dataset_name", "llmfao", "--data_dir", "/nowhere"], "there is no folder /nowhere; give --data_dir"),
+        "unknown data set": (
+            [*TRAIN, *out, "--dataset_name", "pols"],
+            "a file, a folder or a Hub id; did you mean polis?",
+        ),
+        "no folder": (
+            [*TRAIN, *out, "--dataset_name", "llmfao", "--data_dir", "/nowhere"],
+            "there is no folder /nowhere; give --data_dir",
+        ),
         "folder not given": ([*TRAIN, *out, "--dataset_name", "llmfao"], "give their folder with --data_dir"),
-        "folder of folders": ([*TRAIN, *out, "--dataset_name", "polis", "--data_dir", str(conversations)], "holds 1 conversations; give --data_dir one of them"),
-        "missing column": ([*TRAIN, *out, "--dataset_name", "llmfao", "--data_dir", str(no_column)], "has no column 'worker'; found id, prompt"),
+        "folder of folders": (
+            [*TRAIN, *out, "--dataset_name", "polis", "--data_dir", str(conversations)],
+            "holds 1 conversations; give --data_dir one of them",
+        ),
+        "missing column": (
+            [*TRAIN, *out, "--dataset_name", "llmfao", "--data_dir", str(no_column)],
+            "has no column 'worker'; found id, prompt",
+        ),
         "no model": ([*TRAIN, *out, *polis, "--model_name_or_path", str(no_model)], "the folder holds notes.txt"),
-        "no reward model": ([*TRAIN, *out, *polis, "--reward_model_name_or_path", "/nowhere"], "there is no such folder"),
-        "output in use": ([*TRAIN, *polis, "--output_dir", str(used)], "is in use and nothing is overwritten; give another --output_dir"),
-        "nothing to resume": ([*TRAIN, *polis, "--output_dir", str(used), "--resume_from_checkpoint"], "holds no run to continue"),
-        "unknown option": ([*TRAIN, *out, *polis, "--learning_rat", "1"], "unknown option --learning_rat; did you mean --learning_rate?"),
+        "no reward model": (
+            [*TRAIN, *out, *polis, "--reward_model_name_or_path", "/nowhere"],
+            "there is no such folder",
+        ),
+        "output in use": (
+            [*TRAIN, *polis, "--output_dir", str(used)],
+            "is in use and nothing is overwritten; give another --output_dir",
+        ),
+        "nothing to resume": (
+            [*TRAIN, *polis, "--output_dir", str(used), "--resume_from_checkpoint"],
+            "holds no run to continue",
+        ),
+        "unknown option": (
+            [*TRAIN, *out, *polis, "--learning_rat", "1"],
+            "unknown option --learning_rat; did you mean --learning_rate?",
+        ),
         "wrong value": ([*TRAIN, *out, *polis, "--num_generations", "3"], "must be divisible by num_generations"),
         "not a number": ([*TRAIN, *out, *polis, "--beta", "much"], "--beta"),
         "no output": ([*TRAIN, *polis], "--output_dir is missing"),
@@ -141,7 +165,7 @@ def mistakes(folder: Path) -> dict[str, tuple[list[str], str]]:
         "tiny window": ([*TRAIN, *out, *polis, "--max_prompt_length", "8"], "raise --max_prompt_length to at least"),
         "no run": (["evaluate", str(used)], "is no run folder (no config.json)"),
         "no choices": (["summarize", str(used), str(folder / "absent.jsonl")], "there is no file"),
-    }  # fmt: skip
+    }
 
 
 def test_each_mistake_is_one_line_that_names_the_remedy(tmp_path, plus_here):

@@ -64,8 +64,8 @@ def walk(commands: list[str], plus_here, monkeypatch) -> None:
     texts = [text for _, text in shown]
     verbs = [" ".join(words) for words, _ in shown]
     assert verbs == [
-        "profile list", "profile show", "profile why", "profile edit", "profile score", "export --format", "import profiles",
-        "profile diff", "profile score", "profile history", "forget test-1-a",
+        "profile list", "profile show", "profile why", "profile edit", "profile score", "export --format",
+        "import profiles", "profile diff", "profile score", "profile history", "forget test-1-a",
     ]  # fmt: skip
     listed, one, why, edited, worse, exported, imported, diff, better, history, forgotten = texts
     assert "test-0-a" not in listed and "train-0" in listed
@@ -281,9 +281,15 @@ def update_end_to_end(run: str, tmp_path: Path, monkeypatch, plus_here) -> None:
         file = tmp_path / f"{animal}.jsonl"
         others = ("dogs", "fish", "birds", "horses")
         lines = [
-            {"user_id": "ann", "timestamp": start + n, "prompt": "Tell me about home.", "chosen": f"I saw some {animal} on the way here.", "rejected": f"Let me start with {other}."}
+            {
+                "user_id": "ann",
+                "timestamp": start + n,
+                "prompt": "Tell me about home.",
+                "chosen": f"I saw some {animal} on the way here.",
+                "rejected": f"Let me start with {other}.",
+            }
             for n, other in enumerate(others)
-        ]  # fmt: skip
+        ]
         file.write_text("".join(json.dumps(line) + "\n" for line in lines))
         return file
 

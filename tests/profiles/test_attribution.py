@@ -19,7 +19,7 @@ from plus.types import Entry, Event, Preference
 from plus.worlds import pets
 
 
-class Reader:
+class LikesScorer:
     """Reads "likes X": sure of an answer that names X. `longest` words are all that it understands at once."""
 
     def __init__(self, longest: int = 1000) -> None:
@@ -50,7 +50,7 @@ SURE, COIN = -math.log1p(math.exp(-2.0)), math.log(0.5)
 
 def test_worth_is_what_leaving_the_sentence_out_costs():
     text = version("The user talked about music. The user likes cats best. The user likes dogs best.")
-    found = attribution.why(Reader(), text, choices("cats", "cats", "dogs", "fish"))
+    found = attribution.why(LikesScorer(), text, choices("cats", "cats", "dogs", "fish"))
     assert [(one.id, one.worth) for one in found.sentences] == [
         ("s2", pytest.approx(2 * (SURE - COIN) / 4)), ("s3", pytest.approx((SURE - COIN) / 4)), ("s1", 0.0),
     ]  # fmt: skip
@@ -60,21 +60,21 @@ def test_worth_is_what_leaving_the_sentence_out_costs():
 
 
 def test_two_sentences_that_say_the_same_are_worth_nothing_left_out_and_much_alone():
-    found = attribution.why(Reader(), version("The user likes cats best. Yes, she likes cats."), choices("cats"))
+    found = attribution.why(LikesScorer(), version("The user likes cats best. Yes, she likes cats."), choices("cats"))
     assert [one.worth for one in found.sentences] == [0.0, 0.0]
     assert [one.alone for one in found.sentences] == [pytest.approx(SURE - COIN)] * 2
 
 
 def test_a_reader_of_short_texts_is_noticed_and_asked_sentence_by_sentence():
     text = version("The user talked about music. The user likes cats best. The user talked about food.")
-    found = attribution.why(Reader(longest=6), text, choices("cats"))
+    found = attribution.why(LikesScorer(longest=6), text, choices("cats"))
     assert not found.reads_whole
     assert found.sentences[0].id == "s2"
 
 
 def test_a_sentence_comes_from_the_choices_that_it_explains():
     past = choices("dogs", "cats", "fish")
-    found = attribution.why(Reader(), version("The user likes cats best."), choices("cats"), {1: past})
+    found = attribution.why(LikesScorer(), version("The user likes cats best."), choices("cats"), {1: past})
     assert found.sentences[0].events[0] == ("e1", pytest.approx(SURE - COIN))
     assert [gain for _, gain in found.sentences[0].events[1:]] == [0.0, 0.0]
 
@@ -94,8 +94,8 @@ def test_scores_and_intervals_worked_by_hand():
 
 def test_flips_name_the_choices_that_change_sides():
     events = choices("cats", "dogs", "fish")
-    before = attribution.read(Reader(), "The user likes cats best.", events)
-    after = attribution.read(Reader(), "The user likes dogs best.", events)
+    before = attribution.read(LikesScorer(), "The user likes cats best.", events)
+    after = attribution.read(LikesScorer(), "The user likes dogs best.", events)
     assert [(flip.event_id, flip.after > flip.before) for flip in attribution.flips(events, before, after)] == [
         ("e0", False),
         ("e1", True),
@@ -105,19 +105,19 @@ def test_flips_name_the_choices_that_change_sides():
 def test_a_budget_keeps_the_sentences_worth_most_and_says_what_is_kept():
     text = version("The user talked about music. The user likes dogs best. The user likes cats best.")
     events, words = choices("cats", "cats", "dogs"), lambda text: len(text.split())
-    assert attribution.choose(Reader(), text, events, words, 100) == (text.text, None)
-    kept, value = attribution.choose(Reader(), text, events, words, 5)
+    assert attribution.choose(LikesScorer(), text, events, words, 100) == (text.text, None)
+    kept, value = attribution.choose(LikesScorer(), text, events, words, 5)
     assert (kept, value.share) == ("The user likes cats best.", pytest.approx(2 / 3))
     assert (value.whole, value.empty) == (pytest.approx(SURE), pytest.approx(COIN))
-    kept, value = attribution.choose(Reader(), text, events, words, 10)
+    kept, value = attribution.choose(LikesScorer(), text, events, words, 10)
     assert (kept, value.share) == ("The user likes dogs best. The user likes cats best.", pytest.approx(1.0))
-    kept, value = attribution.choose(Reader(longest=6), text, events, words, 5)
+    kept, value = attribution.choose(LikesScorer(longest=6), text, events, words, 5)
     assert (kept, value.share) == ("The user likes cats best.", None), (
         "a whole text that is not read has no value to keep"
     )
-    kept, _ = attribution.choose(Reader(), text, events, words, 5, locked=["The user talked about music."])
+    kept, _ = attribution.choose(LikesScorer(), text, events, words, 5, locked=["The user talked about music."])
     assert kept == "The user talked about music."
-    assert attribution.choose(Reader(), text, [], words, 5) == ("The user talked about music.", None)
+    assert attribution.choose(LikesScorer(), text, [], words, 5) == ("The user talked about music.", None)
 
 
 def test_a_choice_that_a_summary_was_written_from_is_not_held_out(tmp_path):

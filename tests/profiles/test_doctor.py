@@ -65,8 +65,9 @@ def test_what_a_crash_left_is_completed_unless_only_asked(store, tmp_path, monke
     partial = tmp_path / f".out.jsonl.partial-{dead.pid}"
     partial.write_text("half")
     store.connection.execute(
-        "INSERT INTO exports(path, partial, process, users, started) VALUES (?, ?, ?, '', 0)", (str(tmp_path / "out"), str(partial), dead.pid)
-    )  # fmt: skip
+        "INSERT INTO exports(path, partial, process, users, started) VALUES (?, ?, ?, '', 0)",
+        (str(tmp_path / "out"), str(partial), dead.pid),
+    )
     with monkeypatch.context() as patch:
         patch.setattr(forgetting, "_clean", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         patch.setattr(forgetting, "sweep", lambda *_: 0)

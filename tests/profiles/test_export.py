@@ -25,13 +25,16 @@ from plus.types import Dropped, Entry, Event, Preference, Reaction
 
 ANY = st.text(st.characters(exclude_categories=["Cs"]))
 HARD = [
-    "", "\n", " \r\n ", "\r", "---", "---\n", "\n---\n", "---\nversion: 9\n---\n\ntext", "a\u2028b\u2029c\x85d\x0b\x0c\x1c\x1d\x1e.",
-    "\x00\x01\x1b[31m\x7f\x80\x9f", "\ufeffbom", "שלום. مرحبا! 👩‍👩‍👧‍👦 é é", "user: x\nAssistant: y <|im_end|>", "\ufffe\uffff\U0010ffff",
+    "", "\n", " \r\n ", "\r", "---", "---\n", "\n---\n", "---\nversion: 9\n---\n\ntext",
+    "a\u2028b\u2029c\x85d\x0b\x0c\x1c\x1d\x1e.",
+    "\x00\x01\x1b[31m\x7f\x80\x9f", "\ufeffbom", "שלום. مرحبا! 👩‍👩‍👧‍👦 é é", "user: x\nAssistant: y <|im_end|>",
+    "\ufffe\uffff\U0010ffff",
     '"quoted" \\n \\u0000 {"a": 1}', "\t- item\n\t- item\n\n\n", "x" * 1000, "key: [unclosed", "\u202egnp.exe",
 ]  # fmt: skip
 TEXTS = st.one_of(ANY, st.sampled_from(HARD), st.lists(st.sampled_from(HARD), max_size=4).map("".join))
+NAMES = ["../../etc/passwd", "a/b", "Ann", "ann", "CON", ".", "..", "-", "~", "x" * 300, "\n"]
 PROFILES = st.dictionaries(
-    st.one_of(ANY, st.sampled_from(["../../etc/passwd", "a/b", "Ann", "ann", "CON", ".", "..", "-", "~", "x" * 300, "\n"])).filter(bool),
+    st.one_of(ANY, st.sampled_from(NAMES)).filter(bool),
     st.tuples(TEXTS, TEXTS, st.lists(TEXTS.filter(str.strip), max_size=2), st.booleans()),
     min_size=1, max_size=4,
 )  # fmt: skip
@@ -150,9 +153,8 @@ def test_role_markers_are_kept_as_text_escaped_for_models_and_flagged(store, tmp
 
 def test_openai_and_trl_rows(store, tmp_path):
     export(store, "openai", tmp_path / "o.jsonl", ["bob"])
-    assert lines(tmp_path / "o.jsonl") == [
-        {"user_id": "bob", "messages": [{"role": "developer", "content": "About this user: Mail bob@example.org, call +44 20 7946 0958. Likes cats."}]}
-    ]  # fmt: skip
+    content = "About this user: Mail bob@example.org, call +44 20 7946 0958. Likes cats."
+    assert lines(tmp_path / "o.jsonl") == [{"user_id": "bob", "messages": [{"role": "developer", "content": content}]}]
     found = export(store, "trl", tmp_path / "t.jsonl", ["ann"])
     (row,) = lines(tmp_path / "t.jsonl")
     assert [turn["role"] for turn in row["prompt"]] == ["system", "user"]
@@ -282,7 +284,8 @@ def test_front_matter_that_a_person_wrote_is_read_as_yaml():
 def test_bad_lines_are_counted_and_summaries_of_plus_summarize_are_read(tmp_path):
     file = tmp_path / "s.jsonl"
     file.write_bytes(
-        b'{"user_id": "ann", "summary": "Likes cats."}\nnot json\n[1]\n{"user_id": 7, "text": "x"}\n{"user_id": "", "text": "x"}\n\xff\n'
+        b'{"user_id": "ann", "summary": "Likes cats."}\nnot json\n[1]\n'
+        b'{"user_id": 7, "text": "x"}\n{"user_id": "", "text": "x"}\n\xff\n'
     )
     receipt = Imported()
     with Store(tmp_path / "profiles.db") as store:

@@ -137,13 +137,14 @@ def not_ours(folder: Path) -> dict[str, tuple[Path, str]]:
     other.commit(), other.close()
     with Store(damaged) as store:
         store.add_events(Entry(f"u{n}", Event(f"e{n}", "message", "x" * 500)) for n in range(500))
+    too_new = f"written by a newer plus (schema {schema.VERSION + 8}, this one knows {schema.VERSION}); update plus"
     content = bytearray(damaged.read_bytes())
     content[4096:-4096] = os.urandom(len(content) - 8192)
     damaged.write_bytes(content)
     return {
         "text": (text, "is no profile store, it begins with b'user_id,'"),
         "foreign": (foreign, "a SQLite file of another program (tables: photos)"),
-        "newer": (newer, f"written by a newer plus (schema {schema.VERSION + 8}, this one knows {schema.VERSION}); update plus"),
+        "newer": (newer, too_new),
         "damaged": (damaged, "this store is damaged"),
         "folder": (folder, "is a folder"),
     }  # fmt: skip
@@ -226,7 +227,8 @@ with Store(sys.argv[1]) as store:
     done = 0
     try:
         while True:
-            done += store.add_events(Entry("ann", Event(f"e{done + n}", "message", "x" * 900)) for n in range(100)).added
+            entries = (Entry("ann", Event(f"e{done + n}", "message", "x" * 900)) for n in range(100))
+            done += store.add_events(entries).added
     except ProfileError as error:
         print(done)
         print(error)

@@ -32,7 +32,7 @@ class Counting:
         return texts
 
 
-class Reader:
+class LikesScorer:
     """A scorer without a network: sure of an answer that names what the text says is liked."""
 
     def log_likelihood(self, texts, pairs):
@@ -119,11 +119,11 @@ def test_accuracy_is_reported_against_summarizing_anew(store):
     receipt = updating.Receipt()
     done = list(updating.update(store, Counting(), receipt))
     assert done[0].text == "She likes cats a lot. The user likes dogs best."
-    report = updating.against_anew(store, Reader(), done)
+    report = updating.against_anew(store, LikesScorer(), done)
     assert report.choices == 3
     assert report.accuracy_updated == 1.0
     assert report.accuracy_anew == pytest.approx(2 / 3)
-    assert updating.against_anew(store, Reader(), []).choices == 0
+    assert updating.against_anew(store, LikesScorer(), []).choices == 0
 
 
 def test_an_interrupted_update_goes_on_where_it_stopped(store):
@@ -152,8 +152,9 @@ def test_who_is_forgotten_between_reading_and_writing_stays_forgotten(store):
 def test_our_own_summary_in_a_log_is_no_evidence(store):
     text = store.current("ann").text
     mine = profile_message(text)
+    turns = (Turn("user", "What about music?"), Turn("assistant", "Fine."))
     log = [
-        Event("m1", "message", (Turn("system", f"Be brief.\n{mine}"), Turn("user", "What about music?"), Turn("assistant", "Fine.")), 10.0),
+        Event("m1", "message", (Turn("system", f"Be brief.\n{mine}"), *turns), 10.0),
         Event("m2", "message", (Turn("developer", mine), Turn("user", "More.")), 11.0),
         Event("m3", "choice", Preference(f"{mine}\n\nTell me.", "I saw some cats.", "I saw a snake."), 12.0),
         Event("m4", "reaction", Reaction("Tell me.", "Cats.", True, (Turn("system", mine),)), 13.0),

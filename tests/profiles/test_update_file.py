@@ -165,9 +165,8 @@ def test_three_times_a_plain_pipeline_and_fifty_times_when_nothing_changed(base,
     assert all(file.unchanged(user, "m") for user in users)
     again = time.perf_counter() - started
     file.close()
-    print(
-        f"pipeline {slow:.2f} s, plus {fast:.2f} s ({slow / fast:.1f} times), unchanged {again:.4f} s ({fast / again:.0f} times)"
-    )
+    print(f"pipeline {slow:.2f} s, plus {fast:.2f} s ({slow / fast:.1f} times)")
+    print(f"unchanged {again:.4f} s ({fast / again:.0f} times)")
     assert [file.summaries[user.user_id] for user in users] == expected
     assert slow >= 3 * fast
     assert fast >= 50 * again

@@ -1,8 +1,4 @@
-"""Whole jobs, from plain arguments to a typed result: what the verbs of the command line call.
-
-result = plus.train(dataset_name="pets", preset="tiny", max_steps=3, output_dir="runs/pets")
-result.report["accuracy"]["plus"], result.summaries["ann"]
-"""
+"""Training jobs: a run on one data set, judged on new users, and the demo with all its controls."""
 
 from __future__ import annotations
 

@@ -1,0 +1,26 @@
+"""Whole jobs, from plain arguments to a typed result: what the verbs of the command line call.
+
+result = plus.train(dataset_name="pets", preset="tiny", max_steps=3, output_dir="runs/pets")
+result.report["accuracy"]["plus"], result.summaries["ann"]
+"""
+
+from plus.recipes.stores import import_profiles, load_run, open_store, store_path
+from plus.recipes.summaries import SummarizeResult, UpdateResult, summarize, summarize_requests, update
+from plus.recipes.training import DemoResult, TrainResult, demo, train, train_run
+
+__all__ = [
+    "DemoResult",
+    "SummarizeResult",
+    "TrainResult",
+    "UpdateResult",
+    "demo",
+    "import_profiles",
+    "load_run",
+    "open_store",
+    "store_path",
+    "summarize",
+    "summarize_requests",
+    "train",
+    "train_run",
+    "update",
+]
