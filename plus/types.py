@@ -208,6 +208,8 @@ class Population:
         unless the split is by topics or by later choices, or the data states another.
     histories: the text a summary is written from, for *every* user, also those without a target.
     personas: the true taste in words, known for synthetic users only (the *oracle* row).
+    events: all events of a user, those of the targets too, where the source has whole logs: training may cut a
+        training user's anew, and a run's record of its data is made of them.
     best_possible: the accuracy of whoever reads the contexts perfectly, where it can be computed.
     dropped: everything that was left out. Nothing is dropped without an entry.
     """
@@ -218,6 +220,7 @@ class Population:
     personas: Mapping[str, str] = field(default_factory=dict)
     dropped: Dropped = field(default_factory=Dropped)
     best_possible: float | None = None
+    events: Mapping[str, tuple[Event, ...]] = field(default_factory=dict)
 
     @cached_property
     def examples(self) -> tuple[Example, ...]:

@@ -49,7 +49,8 @@ def build(
             later = []
         histories[user_id] = UserHistory(user_id, tuple(context))
         rows += grouped(histories[user_id], _targets(histories[user_id], later, splits, dropped))
-    return Population(name, tuple(rows), histories, {}, dropped)
+    whole = {user_id: tuple(in_order(events[user_id], plan.seed)) for user_id in histories}
+    return Population(name, tuple(rows), histories, {}, dropped, events=whole)
 
 
 def grouped(history: UserHistory, targets: Iterable[tuple[Preference, Split]]) -> list[Context]:

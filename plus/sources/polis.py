@@ -16,7 +16,7 @@ from random import Random
 
 from plus.errors import SourceError
 from plus.sources.contexts import context_and_later
-from plus.sources.splits import split_users
+from plus.sources.splits import hashed_split
 from plus.sources.tables import read_csv
 from plus.types import Context, Dropped, Event, Population, Preference, Reaction, UserHistory
 
@@ -29,7 +29,7 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
     dropped = Dropped()
     events = votes_of(data_dir, dropped)
     topic = _topic(Path(data_dir))
-    splits = split_users(events, seed)
+    splits = hashed_split(events, seed)
     rows: list[Context] = []
     histories: dict[str, UserHistory] = {}
     for voter, votes in sorted(events.items()):
@@ -48,7 +48,8 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
         if pairs:
             kept = Random(f"pairs-{seed}-{voter}").sample(pairs, min(pairs_per_user, len(pairs)))
             rows.append(Context(histories[voter], tuple(kept), splits[voter]))
-    return Population(f"polis/{Path(data_dir).resolve().name}", tuple(rows), histories, {}, dropped)
+    name, whole = f"polis/{Path(data_dir).resolve().name}", {voter: tuple(votes) for voter, votes in events.items()}
+    return Population(name, tuple(rows), histories, {}, dropped, events=whole)
 
 
 def votes_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:

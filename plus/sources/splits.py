@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -59,7 +60,7 @@ def assign(events: Mapping[str, Sequence[Event]], plan: Plan, dropped: Dropped) 
         dealt = split_users(topics, plan.seed, plan.validation, plan.test)
         # What was about nothing in particular may be read, and is never tested on.
         return {(user, e.id): dealt.get(topic_of(e), "train") for user, past in events.items() for e in past}
-    users = split_users(events, plan.seed, plan.validation, plan.test)
+    users = hashed_split(events, plan.seed, plan.validation, plan.test)
     return {(user, event.id): users[user] for user, past in events.items() for event in past}
 
 
@@ -75,6 +76,33 @@ def split_users(user_ids: Iterable[str], seed: int, validation: float = 0.1, tes
     )
     names = [name for name, size in sizes for _ in range(size)]
     return dict(zip(users, names, strict=True))
+
+
+def hashed_split(user_ids: Iterable[str], seed: int, validation: float = 0.1, test: float = 0.3) -> dict[str, Split]:
+    """Split users by a keyed hash of their id: a user keeps the split when the data grow.
+
+    The shares hold on average. Where a split would be empty, among few users, the shares are taken by rank of the hash.
+    """
+    places = {user: _place(user, seed) for user in sorted(set(user_ids))}
+    found = {user: _split_at(place, validation, test) for user, place in places.items()}
+    needed = {name for name, share in (("train", 1.0), ("validation", validation), ("test", test)) if share}
+    if len(places) < 2 or needed <= set(found.values()):
+        return found
+    by_rank = sorted(places, key=lambda user: (places[user], user))
+    tested = max(1, round(len(by_rank) * test)) if test else 0
+    validated = max(1, round(len(by_rank) * validation)) if validation and len(by_rank) > 4 else 0
+    names: list[Split] = ["test"] * tested + ["validation"] * validated + ["train"] * len(by_rank)
+    return dict(zip(by_rank, names, strict=False))
+
+
+def _place(user: str, seed: int) -> float:
+    """Map an id to a number in [0, 1) that is the same on every machine."""
+    digest = hashlib.sha256(f"users/{seed}/{user}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def _split_at(place: float, validation: float, test: float) -> Split:
+    return "test" if place < test else "validation" if place < test + validation else "train"
 
 
 def topic_of(event: Event) -> str:
