@@ -7,7 +7,7 @@ given, and is named with the reason where it is not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from plus.audit.findings import PEOPLE, Audit, LabelFlip, NullRun
@@ -34,11 +34,13 @@ def examine(
     readers: Mapping[str, Scorer] | None = None,
     null: Mapping[str, Sequence[Prediction]] | None = None,
     examples: Sequence[Example] | None = None,
+    trained: Collection[str] = (),
 ) -> Audit:
     """Run every control that the arguments allow.
 
     `readers` were never fitted to these summaries (portability). `null` are the readings of a run
-    trained on permuted targets. `examples` is a part of the test split, where all is too much.
+    trained on permuted targets. `examples` is a part of the test split, where all is too much. `trained` are the
+    users that the run's record of its data says it was trained on.
     Raises EvidenceError where there are no two test users, or one of them has no summary.
     """
     examples = population.split("test") if examples is None else list(examples)
@@ -75,7 +77,7 @@ def examine(
         summary_gain=paired_difference(own, found["shuffled"]),
         gain_over_empty=paired_difference(own, found["empty"]),
         measures=scorecard(own),
-        leaks=leak_check(population),
+        leaks=leak_check(population, trained=trained),
         information=information,
         portability=portability,
         faithfulness=claims,

@@ -8,7 +8,7 @@ only the same comparison counts; among real texts near-duplicates of both answer
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,8 @@ class Leaks:
     """Counts of leaking test choices; `targets` were checked, and `first` names one that leaks.
 
     in_context: the choice stands in its own context. trained_on: the same user was trained on it.
-    same_past: a training user with the same past made it (one person under two names).
+    same_past: a training user with the same past made it (one person under two names). trained_user: the run's record
+    of its data says that the user was trained on, whatever the split says today.
     """
 
     in_context: int
@@ -33,36 +34,39 @@ class Leaks:
     same_past: int
     targets: int
     first: str = ""
+    trained_user: int = 0
 
     @property
     def total(self) -> int:
-        """Leaks of all three kinds; a choice that leaks in two ways counts twice."""
-        return self.in_context + self.trained_on + self.same_past
+        """Leaks of all kinds; a choice that leaks in two ways counts twice."""
+        return self.in_context + self.trained_on + self.same_past + self.trained_user
 
 
-def leak_check(population: Population, near: bool | None = None) -> Leaks:
+def leak_check(population: Population, near: bool | None = None, trained: Collection[str] = ()) -> Leaks:
     """Check every test choice.
 
-    `near` counts near-duplicates too; by default it is on for real users and off for synthetic ones.
+    `near` counts near-duplicates too; by default it is on for real users and off for synthetic ones. `trained` are users
+    that a run was trained on, from its own record.
     """
     near = population.name not in KNOWN if near is None else near
     same = similar_pairs if near else equal_pairs
     # What was trained on: by user, and by past.
-    trained: dict[str, list[Preference]] = defaultdict(list)
+    choices: dict[str, list[Preference]] = defaultdict(list)
     pasts: dict[tuple[Any, ...], set[Any]] = defaultdict(set)
     for example in population.split("train"):
-        trained[example.history.user_id].append(example.target)
+        choices[example.history.user_id].append(example.target)
         if example.history.events:
             pasts[_past(example)].add(pair_key(example.target))
     # Each test choice against its context, its user's training choices, and those of users with the same past.
-    found, first = {"in_context": 0, "trained_on": 0, "same_past": 0}, ""
+    found, first = {"in_context": 0, "trained_on": 0, "same_past": 0, "trained_user": 0}, ""
     test = population.split("test")
     for example in test:
         target, user = example.target, example.history.user_id
         leaks = {
             "in_context": _any(same, target, _pairs(example.history.events)),
-            "trained_on": _any(same, target, trained.get(user, ())),
+            "trained_on": _any(same, target, choices.get(user, ())),
             "same_past": pair_key(target) in pasts.get(_past(example), ()),
+            "trained_user": user in trained,
         }
         for name, leaked in leaks.items():
             found[name] += leaked

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from plus.measures import mean
 from plus.models.reward_model import RewardModel
 from plus.models.run import load
 from plus.progress import SILENT, Screen
-from plus.train import run_folder
+from plus.train import data_record, run_folder
 from plus.types import Population, Scorer, Summarizer
 
 TAGS = ("plus", "preference", "reward-model", "personalization", "trl")
@@ -101,14 +101,15 @@ def evaluate(run: str | Path, screen: Screen = SILENT) -> Evaluation:
     folder = Path(run)
     with screen.loading("loading the run"):
         loaded = load(run)
-        population = datasets.from_settings(run_folder.read_config(folder))
+        population = data_record.admit(folder, datasets.from_settings(run_folder.read_config(folder)), screen.say)
         plain_folder = folder / "bradley_terry"
         length = loaded.reward_model.max_length
         baseline = RewardModel.from_pretrained(plain_folder, length) if plain_folder.exists() else None
     with screen.status("summarizing and judging"):
         histories = {example.history.user_id: example.history for example in population.split("test")}
         summaries = dict(zip(histories, loaded.summarizer.summarize(list(histories.values())), strict=True))
-        return evaluate_models(population, loaded.reward_model, summaries, baseline, loaded.summarizer)
+        trained = data_record.trained_users(data_record.read(folder) or {})
+        return evaluate_models(population, loaded.reward_model, summaries, baseline, loaded.summarizer, trained=trained)
 
 
 def evaluate_models(
@@ -118,14 +119,16 @@ def evaluate_models(
     bradley_terry: Scorer | None = None,
     summarizer: Summarizer | None = None,
     readers: Mapping[str, Scorer] | None = None,
+    trained: Collection[str] = (),
 ) -> Evaluation:
     """Evaluate a scorer on the test users beside Bradley-Terry and the majority, with the whole audit.
 
     `bradley_terry` is a reward model trained without summaries, or None when the run has none;
-    `summarizer` and `readers` are what an audit can use beyond the texts. Raises EvidenceError when
+    `summarizer` and `readers` are what an audit can use beyond the texts, and `trained` the users that the
+    run's own record says it was trained on. Raises EvidenceError when
     there are no two test users to judge on.
     """
-    audit = examine(population, scorer, summaries, summarizer, readers)
+    audit = examine(population, scorer, summaries, summarizer, readers, trained=trained)
     examples = population.split("test")
     predictions = list(audit.predictions)
     # Baselines on the same choices; none of them reads a text.

@@ -27,7 +27,8 @@ PASTED_EVENTS = 8  # newest events that are pasted in where there is no summary
 class Subject:
     """What is audited: a scorer, the texts it reads, and what else can be used.
 
-    `readers` were never fitted to these texts. `summarizer` is None where texts were given.
+    `readers` were never fitted to these texts. `summarizer` is None where texts were given. `trained` are the users
+    that a run's record says it was trained on.
     """
 
     settings: Mapping[str, Any]
@@ -36,6 +37,7 @@ class Subject:
     summaries: Mapping[str, str]
     summarizer: Summarizer | None
     readers: dict[str, Scorer] = field(default_factory=dict)
+    trained: frozenset[str] = frozenset()
 
 
 def audit(
@@ -91,8 +93,9 @@ def audit(
 
         examples = subject.population.split("test")[:max_examples]
         found = examine(
-            subject.population, subject.scorer, subject.summaries, subject.summarizer, subject.readers, null, examples
-        )
+            subject.population, subject.scorer, subject.summaries, subject.summarizer, subject.readers, null, examples,
+            subject.trained,
+        )  # fmt: skip
     if persona_steps and not subject.population.personas:
         why = f"{subject.population.name} has real users, whose true taste nobody knows"
         found = replace(found, not_run={**found.not_run, "a reader of true personas": why})
@@ -174,10 +177,12 @@ def _subject(
         from plus.models.reward_model import RewardModel
         from plus.models.run import load
         from plus.serve.endpoint import Endpoint
-        from plus.train import run_folder
+        from plus.train import data_record, run_folder
 
         settings = data if run is None else run_folder.read_config(Path(run))
         population = datasets.from_settings({"data_dir": None, **settings})
+        if run is not None:
+            population = data_record.admit(Path(run), population, screen.say)
         key = None if http_client is None else "none"  # A request that is caught needs no key.
         judge = Judge(Endpoint(endpoint[1], endpoint[0], key, http_client=http_client)) if endpoint else None
         loaded = None if run is None else load(run)
@@ -200,12 +205,14 @@ def _subject(
     # The texts: given, or the run's, or written now.
     if summaries is not None:
         texts, summarizer = read_summaries(summaries), None
-    elif not texts:
+    else:  # Of a run, users who came since are summarized now.
         summarizer = summarizer or PastedHistory(PASTED_EVENTS)
+        new = [history for user, history in population.histories.items() if user not in texts]
         with screen.status("writing a text about every user"):
-            written = summarizer.summarize(list(population.histories.values()))
-        texts = dict(zip(population.histories, written, strict=True))
-    return Subject(settings, population, scorer, texts, summarizer, readers)
+            written = summarizer.summarize(new) if new else []
+        texts = {**texts, **{history.user_id: text for history, text in zip(new, written, strict=True)}}
+    trained = data_record.trained_users(data_record.read(Path(run)) or {}) if run is not None else set()
+    return Subject(settings, population, scorer, texts, summarizer, readers, frozenset(trained))
 
 
 def _persona_reader(subject: Subject, steps: int, screen: Screen) -> Scorer:

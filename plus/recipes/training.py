@@ -66,10 +66,13 @@ def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResu
     with screen.loading("loading torch, transformers and trl"):
         from plus import datasets
         from plus.baselines import bradley_terry
+        from plus.train import data_record
         from plus.train import run as training
         from plus.train.run_log import Progress
     # 1. The data.
     population = datasets.from_settings(settings)
+    if settings["resume_from_checkpoint"]:
+        population = data_record.admit(Path(settings["output_dir"]), population, screen.say)
     describe(population, screen)
     # 2. The method, and the baseline on the same rows.
     with screen.bar("plus") as show:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from plus.types import Event, Population, Split
 
 FILE = "data.jsonl"
 DIGITS = 8  # hex digits of an event's hash; two events of one user share one with a chance of one in four billion
-OTHER = 0.05  # more events than this share of the record gone: other data
+OTHER = 0.5  # more users than this share of the record gone: other data
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,11 @@ Record = Mapping[str, UserRecord]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Today's data beside a record: counts of users and events that are new, and of events that are gone."""
+    """Today's data beside a record: counts of users and events that are new, that are gone, and that the record has."""
 
     new_users: int
+    gone_users: int
+    known_users: int
     new_events: int
     gone_events: int
     known_events: int
@@ -48,18 +50,19 @@ class Comparison:
     @property
     def same(self) -> bool:
         """Whether nothing is new and nothing is gone."""
-        return not (self.new_users or self.new_events or self.gone_events)
+        return not (self.new_users or self.gone_users or self.new_events or self.gone_events)
 
     @property
     def other(self) -> bool:
-        """Whether these are other data: too much of the record is gone for a log that grew."""
-        return self.gone_events > OTHER * self.known_events
+        """Whether these are other data: most people of the record are not among them, or nothing they did is left."""
+        gone = self.gone_users > OTHER * self.known_users
+        return gone or (self.known_events > 0 and self.gone_events == self.known_events)
 
     def line(self) -> str:
         """Say what differs, in one line."""
         return (
-            f"the data are not those of the run: {self.new_users:,} users and {self.new_events:,} events are new, "
-            f"{self.gone_events:,} of {self.known_events:,} events are gone"
+            f"the data have changed since the run: {self.new_users:,} users and {self.new_events:,} events are new, "
+            f"{self.gone_users:,} of {self.known_users:,} users and {self.gone_events:,} of {self.known_events:,} events are gone"
         )
 
 
@@ -105,13 +108,19 @@ def read(folder: Path) -> dict[str, UserRecord] | None:
 def compare(known: Record, population: Population) -> Comparison:
     """Compare today's data with the record."""
     today = record(population)
-    new_users = sum(user not in known for user in today)
     new = gone = 0
     for user in known.keys() | today.keys():
         then = known[user].events if user in known else Counter[str]()
         now = today[user].events if user in today else Counter[str]()
         new, gone = new + (now - then).total(), gone + (then - now).total()
-    return Comparison(new_users, new, gone, sum(one.events.total() for one in known.values()))
+    return Comparison(
+        new_users=len(today.keys() - known.keys()),
+        gone_users=len(known.keys() - today.keys()),
+        known_users=len(known),
+        new_events=new,
+        gone_events=gone,
+        known_events=sum(one.events.total() for one in known.values()),
+    )
 
 
 def hold_splits(known: Record, population: Population) -> Population:
@@ -124,6 +133,23 @@ def hold_splits(known: Record, population: Population) -> Population:
         for row in population.rows
     )
     return replace(population, rows=rows)
+
+
+def admit(folder: Path, population: Population, say: Callable[[str], None]) -> Population:
+    """Compare a run's data with today's, and give each user the split of then.
+
+    The same data go on without a word, grown data are said in a line, other data are refused with a RunError. A run of
+    a plus that kept no record is taken as it is.
+    """
+    known = read(folder)
+    if known is None:
+        return population
+    found = compare(known, population)
+    if found.other:
+        raise RunError(f"{found.line()}: {folder} was trained on other data; give those, or train a new run")
+    if not found.same:
+        say(f"{found.line()}; users that the run has met keep their split, so none of them becomes a test user")
+    return hold_splits(known, population)
 
 
 def trained_users(known: Record) -> set[str]:

@@ -17,7 +17,7 @@ from plus.models.language_model import LanguageModelSummarizer
 from plus.models.lora import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
-from plus.train import distributed, run_folder
+from plus.train import data_record, distributed, run_folder
 from plus.train.dataset import dataset
 from plus.train.estimate import estimate
 from plus.train.health import Health
@@ -106,6 +106,7 @@ def train(
     peft_config = adapters(settings, summarizer.model, "CAUSAL_LM") if settings["use_peft"] else None
     if fresh:  # Only now: what could not be loaded leaves no folder behind.
         run_folder.create(folder, settings)
+        data_record.write(folder, data_record.record(population))
     trainer = PLUSTrainer(
         model=summarizer.model, reward_model=reward_model, args=args, train_dataset=rows, processing_class=summarizer.tokenizer,
         peft_config=peft_config,
