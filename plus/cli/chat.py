@@ -53,6 +53,7 @@ def chat(
     from plus.serve.requests import StoreFile as ThreadedStore
 
     with open_store(store) as opened:
+        # 1. The user, and a client that knows them.
         room.check_user(opened, user)
         caught = catcher() if dry_run else None
         inner = make_client(base_url, http_client=caught.client if caught else None, max_retries=2)
@@ -63,6 +64,7 @@ def chat(
         def ask(earlier: tuple[Turn, ...], prompt: str) -> Round:
             return room.ask(client, user, earlier, prompt, system=system, model=model)
 
+        # 2. The bytes of one question, or the talk.
         if caught:
             ask((), text or "Hello.")
             show_outgoing(sorted(caught.outgoing, key=lambda request: -len(request.body)))

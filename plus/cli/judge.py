@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from plus.cli.dry_run import DryRun, show_outgoing
-from plus.cli.show import loading, notes, print_json, results, say
+from plus.cli.show import SCREEN, loading, print_json, results, say
 from plus.cli.stores import AsJson, StoreFile, load_run, open_store
 
 OutputDir = Annotated[
@@ -73,7 +73,8 @@ def judge(
                 )
             return
         scorer = load_run(opened, run)[0].reward_model if reward_model else None
-        found = room.judge(opened, output_dir, scorer, notes.status, **options)
+        found = room.judge(opened, output_dir, scorer, SCREEN, **options)
+    # The report for a program or for a person; the costs on stderr.
     if as_json:
         print_json(found.report.to_json())
     else:

@@ -71,6 +71,7 @@ def proxy(
     from plus.serve.requests import Personalizer, salt_of
     from plus.serve.requests import StoreFile as ThreadedStore
 
+    # Everything that can be refused is refused before the store or a socket opens.
     apps, key = room.read_tokens(tokens) if tokens else {}, room.key_of_environment()
     settings = room.ProxySettings(upstream, key, host, port, apps, timeout, max_connections)
     with open_store(store) as opened:

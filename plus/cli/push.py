@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from plus.cli.dry_run import named
-from plus.cli.show import loading, notes, print_json, results, say
+from plus.cli.show import SCREEN, loading, print_json, results, say
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 RepoId = Annotated[str | None, typer.Argument(help="OWNER/NAME on the Hub; made when there is none.")]
@@ -34,7 +34,7 @@ def push(
     """
     with loading("reading the run"):
         from plus.models import hub
-    done = hub.push(run, repo_id, output_dir, public, dry_run, notes.status)
+    done = hub.push(run, repo_id, output_dir, public, dry_run, SCREEN)
     if as_json:
         print_json(done.to_json())
         return

@@ -56,6 +56,7 @@ class Verdict:
         return tuple(said == "first" for said in (self.straight, self.turned) if said in ("first", "second"))
 
 
+# Points of the answer shown first.
 _POINTS = {"first": 1.0, "second": 0.0, "tie": 0.5, "unclear": 0.5}
 _TURNED: dict[Said, Said] = {"first": "second", "second": "first", "tie": "tie", "unclear": "unclear"}
 _SAID: dict[str, Said] = {"A": "first", "B": "second", "TIE": "tie"}
@@ -111,6 +112,7 @@ def by_checklist(writer_of: WriterOf, workers: int = WORKERS) -> PairJudge:
             points = tuple(question.about[start:end] for start, end in split(question.about))
             checking = ChecklistJudge(writer_of(question.user_id), workers=1)
             found = checking.check_all([(points, question.conversation, text) for text in (question.one, question.two)])
+            # One unreadable verdict makes the comparison unclear.
             if checking.unclear:
                 return _both("unclear")
             return _both("first" if improves(*found) else "second" if improves(*found[::-1]) else "tie")
@@ -154,6 +156,7 @@ class Judge:
 
         Equal questions are asked once. The writer's errors pass through.
         """
+        # Each pair in both orders.
         asked = list(dict.fromkeys(q for t, p in zip(texts, pairs, strict=True) for q in ((t, p), (t, p.swapped()))))
         with ThreadPoolExecutor(self.workers) as pool:
             answered = dict(zip(asked, pool.map(self._first, asked), strict=True))
@@ -161,6 +164,7 @@ class Judge:
         for text, pair in zip(texts, pairs, strict=True):
             straight, turned = answered[text, pair], answered[text, pair.swapped()]
             self.first_shares.append((straight + turned) / 2)
+            # `turned` is the share of the rejected answer, which stood first there.
             found.append(math.log((straight + (1 - turned) + 0.5) / 3))
         self.unclear += sum(value == 0.5 for value in answered.values())
         return found

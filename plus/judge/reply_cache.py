@@ -35,6 +35,7 @@ class Replies:
         path.touch(mode=0o600)
         self._replies: dict[str, str] = {}
         text = path.read_text(encoding="utf-8")
+        # A crash may have cut the last line off.
         whole = text[: text.rfind("\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
             try:
@@ -53,6 +54,7 @@ class Replies:
         """Return the reply that the file holds, or the writer's, which is written down first."""
         row: dict[str, Any] = {"user_id": user_id, "model": model, "messages": list(messages)}
         key = hashlib.sha256(json.dumps(row, ensure_ascii=True, sort_keys=True).encode()).hexdigest()[:32]
+        # The lock is not held while the model is asked: others may ask meanwhile.
         with self._lock:
             if key in self._replies:
                 self.known += 1

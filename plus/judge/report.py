@@ -88,6 +88,7 @@ class Report:
 
 def report(choices: Sequence[Judgment], compared: Sequence[Judgment] = ()) -> Report:
     """Compute the report from judgments on held-out choices and on compared answers."""
+    # Judges in the order in which they were seated.
     judges = list(dict.fromkeys(j.judge for j in (*choices, *compared)))
     habits = {name: _habits([j for j in (*choices, *compared) if j.judge == name]) for name in judges}
     clean = {name for name in judges if not habits[name].exposed}
@@ -141,6 +142,7 @@ def length_habit(judgments: Sequence[Judgment]) -> Interval:
     shorter = [j for j in judgments if j.longer == 0]
     if min(len(longer), len(shorter)) < ENOUGH:
         return interval([])
+    # Each judgment's part in the difference: its distance from its group's mean, weighed by the group's share.
     total = len(longer) + len(shorter)
     means = [sum(map(_score, part)) / len(part) for part in (longer, shorter)]
     gap = means[0] - means[1]
@@ -185,6 +187,7 @@ def _gains(judgments: Sequence[Judgment]) -> dict[str, Interval]:
     found = {}
     for a, b in (("summary", "nothing"), ("history", "nothing"), ("summary", "history")):
         if a in by_told and b in by_told:
+            # Paired: the same choice of the same user.
             rows = [(0, key[0], score - by_told[b][key]) for key, score in by_told[a].items()]
             found[f"{a} minus {b}"] = interval(rows)
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +18,7 @@ from plus.jsonl import write_json
 from plus.judge.panel import WORKERS, Judgment, Question, Seat, Verdict, WriterOf, by_checklist, by_scorer, prompted
 from plus.judge.reply_cache import Replies, endpoint_writers
 from plus.profiles.store import Store
+from plus.progress import SILENT, Screen
 from plus.prompts import JUDGES
 from plus.serve.personalize import personalize
 from plus.types import Message, Preference, Scorer, Turn
@@ -94,7 +94,7 @@ def judge(
     store: Store,
     output_dir: str | Path,
     reward_model: Scorer | None = None,
-    status: Callable[[str], AbstractContextManager[Any]] = lambda what: nullcontext(),
+    screen: Screen = SILENT,
     **options: Any,
 ) -> JudgeResult:
     """Judge summaries and answers of a store's users, and write report.md, report.json and judgments.jsonl.
@@ -114,14 +114,14 @@ def judge(
     if reward_model is not None:
         panel["the run's reward model"] = Seat(by_scorer(reward_model), compares_by="summary")
     # 2. Held-out choices, then answers.
-    with status("predicting held-out choices"):
+    with screen.status("predicting held-out choices"):
         choices = choices_judged(persons, panel)
     compared: list[Judgment] = []
     if settings.answer_model:
-        with status("writing answers"):
+        with screen.status("writing answers"):
             writers = endpoint_writers(settings.base_url, settings.answer_model, MAX_TOKENS, replies)
             written = answers(persons, writers)
-        with status("comparing answers"):
+        with screen.status("comparing answers"):
             compared = answers_judged(persons, panel, written)
     # 3. The report.
     found = reports.report(choices, compared)
@@ -163,6 +163,7 @@ def seats(settings: JudgeSettings, writers_of: Callable[[str], WriterOf]) -> dic
 
 def people(store: Store, events: int = 8, max_users: int | None = None, max_choices: int = 4) -> list[Person]:
     """Select the store's users with a summary and held-out choices. Raises EvidenceError for fewer than two."""
+    # The past that is pasted in is what a summarizer reads; the held-out choices are not in it.
     found: list[Person] = []
     pasted = PastedHistory(events)
     for user_id in store.users():
@@ -200,6 +201,7 @@ def answers(persons: Sequence[Person], writer_of: WriterOf, workers: int = WORKE
     "history" has the past in the place of the summary.
     """
     wanted = [(person, answer_requests(person, choice)) for person, choice in _choices(persons)]
+    # Three requests a prompt, all of them queued at once.
     with ThreadPoolExecutor(workers) as pool:
         asked = [
             {name: pool.submit(writer_of(person.user_id).complete, messages) for name, messages in requests.items()}

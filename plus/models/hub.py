@@ -8,8 +8,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from plus.errors import ModelError, SettingError
 from plus.jsonl import read_json, write_json
 from plus.profiles.text_filters import redact
+from plus.progress import SILENT, Screen
 
 MODELS = ("summarizer", "reward_model")
 FILES = ("README.md", "config.json", "metrics.jsonl", "report.json", "curves.png")
@@ -46,7 +46,7 @@ def push(
     output_dir: str | Path | None = None,
     public: bool = False,
     dry_run: bool = False,
-    status: Callable[[str], AbstractContextManager[Any]] = lambda what: nullcontext(),
+    screen: Screen = SILENT,
 ) -> PushResult:
     """Publish a run as OWNER/NAME on the Hub; with `output_dir` or `dry_run` nothing is sent.
 
@@ -55,13 +55,14 @@ def push(
     """
     if repo_id is None and output_dir is None and not dry_run:
         raise SettingError("nowhere to push to; give OWNER/NAME, or --output_dir FOLDER to look at it first")
+    # 1. Copy the files, to a folder that goes away unless one is given. 2. Send them. 3. Look for personal data.
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(output_dir) if output_dir else Path(scratch) / "run"
         files = stage(run, folder)
         sizes = {str(path): (folder / path).stat().st_size for path in files}
         address = None
         if repo_id is not None and output_dir is None and not dry_run:
-            with status(f"sending {sum(sizes.values()) / 2**20:,.1f} MiB to {repo_id}"):
+            with screen.status(f"sending {sum(sizes.values()) / 2**20:,.1f} MiB to {repo_id}"):
                 address = push_to_hub(folder, repo_id, private=not public)
         return PushResult(sizes, address, count_personal_data(folder, files))
 

@@ -28,7 +28,7 @@ class Outgoing:
     body: bytes
     tokens: int
     personal_data: Mapping[str, int]
-    personalized: bool = False
+    personalized: bool = False  # the profile is in it
 
     def to_json(self) -> dict[str, Any]:
         """Return the facts that `--dry-run --json` prints about a request."""
@@ -55,6 +55,7 @@ class Caught:
         import httpx2
 
         self.requests.append(request)
+        # Clients take an empty object for an answer, whichever protocol they speak.
         headers = {"content-type": "application/json"}
         return httpx2.Response(200, headers=headers, stream=httpx2.ByteStream(b"{}"))
 
@@ -79,6 +80,7 @@ def outgoing(
 
     Address and key as in plus.serve.endpoint.make_client; without a key the hashed ids are of this process only.
     """
+    # The real client builds the request, so that the bytes are those it sends.
     caught = Caught()
     client = PersonalizedOpenAI(make_client(base_url, key, caught.client, max_retries=0), profiles, **settings)
     _method(client, kind)(user_id=user_id, **request)

@@ -76,6 +76,7 @@ def ask(
 
     Raises EndpointError, without the request in it, where one of the two does not come.
     """
+    # 1. One conversation for both: the app's text, the earlier turns, the question.
     turns = [Turn("system", system)] if system else []
     messages = [{"role": turn.role, "content": turn.content} for turn in (*turns, *earlier, Turn("user", prompt))]
 
@@ -83,11 +84,13 @@ def ask(
         made = client.chat.completions.create(user_id=user, messages=messages, **request)
         return (made.choices[0].message.content or "") if made.choices else ""
 
+    # 2. Both answers at once: the user's id makes one of them personal.
     try:
         with ThreadPoolExecutor(2) as pool:
             personal, plain = pool.map(answer, (user_id, None))
     except openai.OpenAIError as error:
         raise endpoint_error(error) from None
+    # 3. The order is drawn anew for each question.
     place = secrets.randbelow(2)
     return Round(tuple(earlier), prompt, (personal, plain) if place == 0 else (plain, personal), place)
 
@@ -156,7 +159,7 @@ class ChoiceLog:
         self.personal += place == made.personal
         try:
             self.write()
-        except ForgottenError:
+        except ForgottenError:  # Nothing of this user may be written again.
             raise
         except ProfileError as error:
             self.say(f"plus: {error}; the choice will be written with the next one")

@@ -54,6 +54,7 @@ def make_client(
     """
     import openai
 
+    # An empty OPENAI_API_KEY is as good as none.
     found = key or os.environ.get("OPENAI_API_KEY") or ("none" if http_client is not None or not needs_key else "")
     if not found:
         raise EndpointError(NO_KEY)
@@ -84,6 +85,7 @@ class Endpoint:
     ) -> None:  # fmt: skip
         self.base_url, self.model, self.max_tokens = base_url, model, max_tokens
         self._client = make_client(base_url, api_key, http_client, timeout=timeout, max_retries=2)
+        # Options that the model was not seen to refuse.
         self._options: dict[str, Any] = {"temperature": 0, "max_tokens": max_tokens}
 
     def complete(self, messages: Sequence[Message]) -> str:
@@ -93,7 +95,7 @@ class Endpoint:
         try:
             made = self._ask(messages)
         except openai.OpenAIError as error:
-            raise endpoint_error(error, self.base_url, self.model) from None
+            raise endpoint_error(error, self.base_url, self.model) from None  # The cause holds the request.
         return text_of_answer(made)
 
     def _ask(self, messages: Sequence[Message]) -> Any:
@@ -179,6 +181,7 @@ class EndpointSummarizer:
                 model=self.model, messages=cast(Any, messages), temperature=0, max_tokens=self.max_completion_length
             )
         except openai.APIStatusError as error:
+            # A wrong key or model name stops everything, any other refusal costs one user.
             if not isinstance(error, openai.AuthenticationError | openai.NotFoundError | openai.PermissionDeniedError):
                 return "", f"status {error.status_code}"
             raise self._failure(error) from None

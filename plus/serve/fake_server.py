@@ -28,6 +28,7 @@ _ANSWERS = re.compile(r"Answer A:\n(.*?)\n\nAnswer B:\n(.*)", re.DOTALL)
 def reply(messages: Sequence[Message]) -> str:
     """Reply by three rules: a summary names the word chosen most and never rejected; a verdict takes the answer that
     names the user's favourite; any other answer names the favourite where a profile states it."""
+    # A profile stands between fences in the system message, a request for a summary or a verdict in known words.
     asked, everything = messages[-1]["content"], "\n".join(message["content"] for message in messages)
     if asked.endswith(INSTRUCTION):
         return _summary(asked)
@@ -56,7 +57,7 @@ def _verdict(asked: str) -> str:
 def serving(port: int = 0) -> Iterator[str]:
     """Serve until the block ends, and yield the address; port 0 takes a free one."""
     server = ThreadingHTTPServer(("127.0.0.1", port), _Handler)
-    server.daemon_threads = True
+    server.daemon_threads = True  # An open stream does not keep the process alive.
     threading.Thread(target=server.serve_forever, daemon=True, kwargs={"poll_interval": 0.05}).start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}/v1"

@@ -106,4 +106,9 @@ def test_a_model_that_thinks_takes_no_temperature_and_another_name_for_the_limit
         endpoint = Endpoint(server.url, "m-thinks", api_key=KEY)
         assert [endpoint.complete([{"role": "user", "content": "x"}]) for _ in range(2)] == ["Tea is fine."] * 2
     tried = [sorted(set(body) - {"model", "messages"}) for body in server.asked]
-    assert tried == [["max_tokens", "temperature"], ["max_completion_tokens", "temperature"], ["max_completion_tokens"], ["max_completion_tokens"]]  # fmt: skip
+    assert tried == [
+        ["max_tokens", "temperature"],
+        ["max_completion_tokens", "temperature"],
+        ["max_completion_tokens"],
+        ["max_completion_tokens"],
+    ]

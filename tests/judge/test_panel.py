@@ -34,16 +34,32 @@ def reader(question):
 
 @pytest.mark.parametrize(
     ("reply", "said"),
-    [("A", "first"), ("**B**", "second"), ("TIE", "tie"), ("Tie.", "tie"), ("A or B", "unclear"), ("", "unclear"), ("A TIE", "unclear"), ("Bananas", "unclear"), ("<think>A is short, B is kind</think>B", "second")],
-)  # fmt: skip
+    [
+        ("A", "first"),
+        ("**B**", "second"),
+        ("TIE", "tie"),
+        ("Tie.", "tie"),
+        ("A or B", "unclear"),
+        ("", "unclear"),
+        ("A TIE", "unclear"),
+        ("Bananas", "unclear"),
+        ("<think>A is short, B is kind</think>B", "second"),
+    ],
+)
 def test_replies_are_read_as_what_they_name(reply, said):
     assert read_verdict(reply) == said
 
 
 @pytest.mark.parametrize(
     ("straight", "turned", "score", "first"),
-    [("first", "second", 1.0, (True, False)), ("first", "first", 0.5, (True, True)), ("tie", "second", 0.75, (False,)), ("unclear", "tie", 0.5, ()), ("second", "first", 0.0, (False, True))],
-)  # fmt: skip
+    [
+        ("first", "second", 1.0, (True, False)),
+        ("first", "first", 0.5, (True, True)),
+        ("tie", "second", 0.75, (False,)),
+        ("unclear", "tie", 0.5, ()),
+        ("second", "first", 0.0, (False, True)),
+    ],
+)
 def test_a_verdict_scores_both_orders(straight, turned, score, first):
     verdict = Verdict(straight, turned)
     assert verdict.score == score and verdict.decided == first
@@ -60,7 +76,10 @@ def test_a_prompted_judge_is_asked_in_both_orders_in_its_wording(wording):
 def test_a_checklist_has_no_place_to_favour():
     model = Scripted(lambda text: "1: yes" if "saw cats" in text else "1: no")
     judge = by_checklist(lambda user_id: model)
-    assert judge([ASK, ASK._replace(two="I saw cats too, I saw cats.")]) == [Verdict("first", "second"), Verdict("tie", "tie")]  # fmt: skip
+    assert judge([ASK, ASK._replace(two="I saw cats too, I saw cats.")]) == [
+        Verdict("first", "second"),
+        Verdict("tie", "tie"),
+    ]
     assert len(model.asked) == 4
     assert by_checklist(lambda user_id: Scripted(lambda text: "well"))([ASK]) == [Verdict("unclear", "unclear")]
     assert by_checklist(lambda user_id: model)([ASK._replace(about="")]) == [Verdict("tie", "tie")]

@@ -106,9 +106,13 @@ def test_the_habits_are_the_worked_numbers():
     # Right nine times in ten, whatever the length, where users chose the longer answer three times in four: no habit.
     rng = random.Random(1)
     fair = [
-        judgment(f"u{n % 60}", *(("first", "second") if rng.random() < 0.9 else ("second", "first")), int(rng.random() < 0.75))
+        judgment(
+            f"u{n % 60}",
+            *(("first", "second") if rng.random() < 0.9 else ("second", "first")),
+            int(rng.random() < 0.75),
+        )
         for n in range(600)
-    ]  # fmt: skip
+    ]
     assert length_habit(fair).low < 0 < length_habit(fair).high
 
 
@@ -125,7 +129,20 @@ def test_held_out_choices_are_judged_and_the_past_is_what_is_pasted(store):
 
 
 def command(store, folder, url, *more):
-    return ["judge", "--store", store, "--judge_model", "j", "--answer_model", "m", "--base_url", url, "--output_dir", folder, *more]  # fmt: skip
+    return [
+        "judge",
+        "--store",
+        store,
+        "--judge_model",
+        "j",
+        "--answer_model",
+        "m",
+        "--base_url",
+        url,
+        "--output_dir",
+        folder,
+        *more,
+    ]
 
 
 def test_a_second_run_sends_nothing(store, tmp_path, plus_here, monkeypatch):
@@ -186,10 +203,14 @@ def test_a_runs_reward_model_is_a_judge_without_any_endpoint(store, tmp_path, pl
         (["--judge_model", "j"], KEY, "stand behind --base_url, which is missing"),
         ([], KEY, "nobody judges; give --judge_model"),
         (["--judge_model", "j", "--base_url", "http://host:abc"], KEY, "'http://host:abc' is no http address"),
-        (["--judge_model", "j", "--base_url", "http://127.0.0.1:9/v1"], "", "no key for the endpoint; set OPENAI_API_KEY"),
+        (
+            ["--judge_model", "j", "--base_url", "http://127.0.0.1:9/v1"],
+            "",
+            "no key for the endpoint; set OPENAI_API_KEY",
+        ),
         (["--judge_model", "j", "--base_url", "http://127.0.0.1:9/v1"], KEY, "could not be reached"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_judge_is_one_line(store, tmp_path, arguments, key, expected, plus_here, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", key)
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)

@@ -56,9 +56,13 @@ def server():
 
 def cli(server, tmp_path, *command: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
     environment = {
-        **ENVIRONMENT, "HF_ENDPOINT": server.address, "HF_TOKEN": token, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "0",
+        **ENVIRONMENT,
+        "HF_ENDPOINT": server.address,
+        "HF_TOKEN": token,
+        "HF_HOME": str(tmp_path / "hf"),
+        "HF_HUB_OFFLINE": "0",
         "HF_HUB_DISABLE_XET": "1",
-    }  # fmt: skip
+    }
     return subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=120)
 
 

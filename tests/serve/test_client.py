@@ -141,16 +141,32 @@ def test_the_async_form_does_the_same(server):
     [
         ("no-ids", "system", [("system", {"safety_identifier", "prompt_cache_key"}), ("system", {"prompt_cache_key"})]),
         ("strict", "system", [("system", {"safety_identifier", "prompt_cache_key"}), ("system", set())]),
-        ("strict-no-developer", "developer", [("developer", {"safety_identifier", "prompt_cache_key"}), ("developer", set()), ("system", set())]),
-        ("strict-no-system", "developer", [("developer", {"safety_identifier", "prompt_cache_key"}), ("developer", set()), ("system", set()), ("user", set())]),
+        (
+            "strict-no-developer",
+            "developer",
+            [("developer", {"safety_identifier", "prompt_cache_key"}), ("developer", set()), ("system", set())],
+        ),
+        (
+            "strict-no-system",
+            "developer",
+            [
+                ("developer", {"safety_identifier", "prompt_cache_key"}),
+                ("developer", set()),
+                ("system", set()),
+                ("user", set()),
+            ],
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_server_refuses_is_left_out_and_remembered(server, model, placement, sent):
     client = PersonalizedOpenAI(openai.OpenAI(api_key=KEY, base_url=server.url), PROFILES, placement=placement)
     with client.chat.completions.stream(user_id="ann", model=model, messages=ASK) as stream:
         assert stream.get_final_completion().choices
     client.chat.completions.create(user_id="bob", model=model, messages=ASK)
-    found = [(b["messages"][0]["role"], {f for f in ("safety_identifier", "prompt_cache_key") if f in b}) for b in server.asked]  # fmt: skip
+    found = [
+        (b["messages"][0]["role"], {f for f in ("safety_identifier", "prompt_cache_key") if f in b})
+        for b in server.asked
+    ]
     assert found == [*sent, sent[-1]], "the second request begins where the first one ended"
     assert list(map(profile_of, server.asked)) == [*["Likes cats."] * len(sent), "Likes dogs."]
     assert client.counts["personalized"] == 2
@@ -180,7 +196,11 @@ def test_a_server_out_of_order_is_the_clients_own_error_without_key_or_summary(c
     assert time.perf_counter() - started >= 0.2, "Retry-After is the official client's"
     assert client.chat.completions.create(model="m-slow", **call).choices
     errors = []
-    for model, wanted in (("m-500", openai.InternalServerError), ("m-401", openai.AuthenticationError), ("m-404", openai.NotFoundError)):  # fmt: skip
+    for model, wanted in (
+        ("m-500", openai.InternalServerError),
+        ("m-401", openai.AuthenticationError),
+        ("m-404", openai.NotFoundError),
+    ):
         with caplog.at_level(logging.INFO), pytest.raises(wanted) as caught:
             client.with_options(max_retries=0).chat.completions.create(model=model, **call)
         errors.append(caught.value)
@@ -215,7 +235,10 @@ def test_hostile_summaries_and_ids_change_no_structure_upstream(client, server, 
     with capsys.disabled():
         print(f"{len(HOSTILE)} hostile summaries and ids, one structure upstream")
     assert len(server.asked) == len(HOSTILE) and all(body["messages"][-1] == ASK[0] for body in server.asked)
-    assert len({body.get("safety_identifier") for body in server.asked}) == len({t for t in HOSTILE if "\ud800" not in t}) + 1  # fmt: skip
+    assert (
+        len({body.get("safety_identifier") for body in server.asked})
+        == len({t for t in HOSTILE if "\ud800" not in t}) + 1
+    )
 
 
 def isolated(server, users: int, requests: int, cancelled: float) -> int:
@@ -251,7 +274,9 @@ def isolated(server, users: int, requests: int, cancelled: float) -> int:
         asked = body["messages"][-1]["content"] if "messages" in body else body["input"]
         number = asked.removeprefix("I am number ").removesuffix(".")
         assert profile_of(body) == f"Likes number {number} best."
-        assert body["safety_identifier"] == Personalizer(profiles, KEY.encode()).hashed("safety_identifier", f"u{number}")  # fmt: skip
+        assert body["safety_identifier"] == Personalizer(profiles, KEY.encode()).hashed(
+            "safety_identifier", f"u{number}"
+        )
     return len(server.asked)
 
 
@@ -303,9 +328,13 @@ def several():
         def do_POST(self):
             body = json_.loads(self.rfile.read(int(self.headers["Content-Length"])))
             choices = [
-                {"index": n, "finish_reason": "stop", "message": {"role": "assistant", "content": Several.ANSWERS[n % 4]}}
+                {
+                    "index": n,
+                    "finish_reason": "stop",
+                    "message": {"role": "assistant", "content": Several.ANSWERS[n % 4]},
+                }
                 for n in range(body.get("n", 1))
-            ]  # fmt: skip
+            ]
             data = json_.dumps({"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": choices})
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -375,7 +404,12 @@ def test_what_cannot_be_ranked_is_one_line_and_sends_nothing(call, expected, ser
     request = {"user_id": "ann", "model": "m", "messages": ASK, "n": 2, **call}
     with pytest.raises(SettingError, match=expected):
         client.chat.completions.create(**request)
-    for method in (client.chat.completions.with_raw_response.create, client.with_raw_response.chat.completions.create, client.responses.create, client.chat.completions.stream):  # fmt: skip
+    for method in (
+        client.chat.completions.with_raw_response.create,
+        client.with_raw_response.chat.completions.create,
+        client.responses.create,
+        client.chat.completions.stream,
+    ):
         with pytest.raises(SettingError, match=r"rank='plus' orders the choices of chat\.completions\.create"):
             method(user_id="ann", model="m", messages=ASK, rank="plus")
     with pytest.raises(SettingError, match="needs a reward model; give rewards="):

@@ -1,4 +1,4 @@
-"""The gate: the arithmetic on vectors that can be foreseen, and the real sentence model on prompts it was not set on."""
+"""The gate: its arithmetic on foreseeable vectors, and the real sentence model on prompts it was not set on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,11 @@ def test_relevance_is_the_mean_of_the_nearest_sentence_and_the_whole():
 
 def test_the_users_newest_turns_are_read_in_either_protocol():
     turns = [{"role": "user", "content": f"{n}"} for n in range(5)]
-    assert asked({"messages": [{"role": "system", "content": "s"}, *turns, {"role": "assistant", "content": "a"}]}) == ["2", "3", "4"]  # fmt: skip
+    assert asked({"messages": [{"role": "system", "content": "s"}, *turns, {"role": "assistant", "content": "a"}]}) == [
+        "2",
+        "3",
+        "4",
+    ]
     parts = [{"type": "input_text", "text": "x"}, {"type": "input_image", "image_url": "u"}]
     assert asked({"input": [{"role": "user", "content": parts}, object()]}) == ["x"]
     assert asked({"input": object()}) == asked({}) == []

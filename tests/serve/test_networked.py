@@ -36,9 +36,23 @@ FETCHES = {
     "train",
 }
 LOCAL = {
-    "demo", "doctor", "export", "forget", "import", "ingest", "profile diff", "profile edit", "profile forbid", "profile history",
-    "profile list", "profile lock", "profile restore", "profile score", "profile show", "profile why",
-}  # fmt: skip
+    "demo",
+    "doctor",
+    "export",
+    "forget",
+    "import",
+    "ingest",
+    "profile diff",
+    "profile edit",
+    "profile forbid",
+    "profile history",
+    "profile list",
+    "profile lock",
+    "profile restore",
+    "profile score",
+    "profile show",
+    "profile why",
+}
 
 
 def verbs(typer_app=app, prefix: str = "") -> dict[str, set[str]]:
@@ -80,17 +94,27 @@ def blocked(monkeypatch):
 
 # The tests of the commands that stay on this machine, and of those that only fetch what is named.
 OFFLINE = (
-    "cli/test_profile.py", "cli/test_update.py", "profiles/test_export.py", "profiles/test_forget.py", "profiles/test_doctor.py", "feedback/test_ingest.py",
-    "signals/test_find.py", "signals/test_head.py", "signals/test_find_pairs.py", "cli/test_data.py", "serve/test_capture.py::test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked",
-    "cli/test_main.py", "end_to_end/test_demo.py",
-)  # fmt: skip
+    "cli/test_profile.py",
+    "cli/test_update.py",
+    "profiles/test_export.py",
+    "profiles/test_forget.py",
+    "profiles/test_doctor.py",
+    "feedback/test_ingest.py",
+    "signals/test_find.py",
+    "signals/test_head.py",
+    "signals/test_find_pairs.py",
+    "cli/test_data.py",
+    "serve/test_capture.py::test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked",
+    "cli/test_main.py",
+    "end_to_end/test_demo.py",
+)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_with_sockets_blocked_every_command_that_is_not_networked_passes_its_tests():
-    """Their own tests again, in processes (and theirs) that cannot open a connection. The demo trains, evaluates, and reads
-    a run; `train` and `evaluate` are met there, `benchmark` in its own tests, which download nothing either."""
+    """Their own tests again, in processes (and theirs) that cannot open a connection. The demo trains, evaluates, and
+    reads a run; `train` and `evaluate` are met there, `benchmark` in its own tests, which download nothing either."""
     environment = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([NO_SOCKETS, str(ROOT)])}
     code = "import socket; socket.create_connection(('127.0.0.1', 9))"
     tried = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
@@ -179,7 +203,13 @@ def test_push_lists_the_files_and_the_personal_data_in_them(tmp_path, plus_here,
     base.model.save_pretrained(run / "summarizer")
     base.tokenizer.save_pretrained(run / "summarizer")
     reward_model.save_pretrained(run / "reward_model")
-    for name, text in (("config.json", '{"dataset_name": "pets"}'), ("README.md", "Ask ann@example.com."), ("report.json", "{}"), ("report.md", "x"), ("metrics.jsonl", "")):  # fmt: skip
+    for name, text in (
+        ("config.json", '{"dataset_name": "pets"}'),
+        ("README.md", "Ask ann@example.com."),
+        ("report.json", "{}"),
+        ("report.md", "x"),
+        ("metrics.jsonl", ""),
+    ):
         Path(run, name).write_text(text)
     status, out, err = plus_here("push", run, "me/x", "--dry-run")
     assert status == 0, err
@@ -196,8 +226,13 @@ def test_the_official_clients_own_log_stays_silent(verb, judged_store, plus_here
             command = ["proxy", "--upstream", server.url, "--dry-run"]
         body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "my secret question"}], "user": "u0"})
         done = subprocess.run(
-            [sys.executable, "-m", "plus", *command, "--store", str(judged_store)], input=body if verb == "proxy" else "",
-            env=ENVIRONMENT | {"OPENAI_LOG": "debug", "OPENAI_API_KEY": KEY}, capture_output=True, text=True, cwd=ROOT, timeout=120,
-        )  # fmt: skip
+            [sys.executable, "-m", "plus", *command, "--store", str(judged_store)],
+            input=body if verb == "proxy" else "",
+            env=ENVIRONMENT | {"OPENAI_LOG": "debug", "OPENAI_API_KEY": KEY},
+            capture_output=True,
+            text=True,
+            cwd=ROOT,
+            timeout=120,
+        )
     assert done.returncode == 0, done.stderr
     assert "my secret question" not in done.stderr and "likes" not in done.stderr and KEY not in done.stderr

@@ -56,7 +56,10 @@ def test_an_empty_summary_changes_nothing():
     assert personalize([APP, ASK], Summary("ann", " \n")) == [APP, ASK]
 
 
-CONTENTS = st.one_of(st.text(max_size=20), st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=5)}), max_size=2))  # fmt: skip
+CONTENTS = st.one_of(
+    st.text(max_size=20),
+    st.lists(st.fixed_dictionaries({"type": st.just("text"), "text": st.text(max_size=5)}), max_size=2),
+)
 MESSAGES = st.lists(
     st.fixed_dictionaries({"role": st.sampled_from(["system", "developer", "user", "assistant"]), "content": CONTENTS}),
     max_size=6,

@@ -93,7 +93,9 @@ def test_the_official_client_is_personal_through_the_proxy(client, server):
     assert server.asked[0]["seed"] == 3 and server.asked[0]["messages"][-1] == ASK[0]
     assert {headers["authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
     assert not [name for headers in server.headers for name in headers if name == "x-plus-user"]
-    assert server.asked[0]["safety_identifier"] == server.asked[2]["safety_identifier"] and "user" not in server.asked[2]  # fmt: skip
+    assert (
+        server.asked[0]["safety_identifier"] == server.asked[2]["safety_identifier"] and "user" not in server.asked[2]
+    )
     assert not any(re.search(rb'"(ann|bob|zo\\u00eb)"', raw) for raw in server.raw), "no raw id leaves"
 
 
@@ -167,7 +169,11 @@ def test_an_upstream_out_of_order_is_handed_on_or_one_line(client, running, serv
     assert client.chat.completions.create(model="p-limited", **call).choices, "429 with Retry-After"
     assert client.chat.completions.create(model="p-slow", **call).choices
     plain = client.with_options(max_retries=0)
-    for model, wanted in (("p-500", openai.InternalServerError), ("p-401", openai.AuthenticationError), ("p-404", openai.NotFoundError)):  # fmt: skip
+    for model, wanted in (
+        ("p-500", openai.InternalServerError),
+        ("p-401", openai.AuthenticationError),
+        ("p-404", openai.NotFoundError),
+    ):
         with pytest.raises(wanted, match="out of order"):
             plain.chat.completions.create(model=model, **call)
     with pytest.raises(openai.APIError, match="broke off"):
@@ -175,7 +181,9 @@ def test_an_upstream_out_of_order_is_handed_on_or_one_line(client, running, serv
     with pytest.raises((json.JSONDecodeError, openai.OpenAIError)):
         plain.chat.completions.create(model="p-malformed", **call)
     assert client.chat.completions.create(model="p-strict-no-system", **call).choices
-    assert [m["role"] for m in server.asked[-1]["messages"]] == ["user"] and profile_of(server.asked[-1]) == "Likes cats."  # fmt: skip
+    assert [m["role"] for m in server.asked[-1]["messages"]] == ["user"] and profile_of(
+        server.asked[-1]
+    ) == "Likes cats."
     with proxying(folder, "http://127.0.0.1:9/v1") as (_, address, _log):
         alone = openai.OpenAI(api_key="any", base_url=address, max_retries=0)
         with pytest.raises(openai.InternalServerError, match="the upstream cannot be reached") as caught:
@@ -196,9 +204,12 @@ def test_hostile_ids_and_headers_change_no_structure(running, server, capsys):
         data = json.dumps(body).encode()
         with socket.create_connection((host, int(port)), timeout=20) as wire:
             wire.sendall(
-                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
-                b"Authorization: Bearer " + TOKEN.encode() + b"\r\nContent-Length: %d\r\nX-Plus-User: %s\r\n\r\n%s" % (len(data), value, data)
-            )  # fmt: skip
+                b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+                b"Content-Type: application/json\r\n"
+                b"Authorization: Bearer "
+                + TOKEN.encode()
+                + b"\r\nContent-Length: %d\r\nX-Plus-User: %s\r\n\r\n%s" % (len(data), value, data)
+            )
             status = int((wire.recv(65536) or b"HTTP/1.1 0").split()[1])
         assert status in (200, 0, 400, 401, 415), (status, text)
         assert len(server.asked) - before == (status == 200)
@@ -363,7 +374,11 @@ def test_a_proxy_that_cannot_start_is_one_line(arguments, environment, expected,
         monkeypatch.setenv(name, value)
     status, out, err = plus_here("proxy", "--store", folder / "p.db", "--port", "0", *arguments)
     assert (status, out) == (2, "") and expected in err and len(err.strip().splitlines()) == 1
-    assert "short-secret" not in err and KEY not in err and os.environ["OPENAI_API_KEY"] == environment.get("OPENAI_API_KEY", KEY)  # fmt: skip
+    assert (
+        "short-secret" not in err
+        and KEY not in err
+        and os.environ["OPENAI_API_KEY"] == environment.get("OPENAI_API_KEY", KEY)
+    )
 
 
 @pytest.mark.slow
