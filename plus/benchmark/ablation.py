@@ -17,7 +17,9 @@ from typing import Any
 import torch
 
 from plus.audit.text_checks import KNOWN, faithfulness
+from plus.benchmark import objectives
 from plus.benchmark.cells import CellStore
+from plus.benchmark.objectives import Objective, ValueBaseline
 from plus.errors import EvidenceError
 from plus.evaluate import markdown
 from plus.evaluate.comparison import write_comparison
@@ -28,9 +30,8 @@ from plus.measures import mean
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel
 from plus.resources import shipped
-from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.train.objectives import ValueBaseline, rloo
+from plus.train.loop import shuffled
 from plus.types import Population
 
 REFERENCE = "plus"
@@ -48,7 +49,7 @@ class Arm:
     reward_learning_rate: float = 1e-3
     num_generations: int = 4
     beta: float = 0.02
-    scale: str = "batch"
+    scale: objectives.Scale = "batch"
     separate_pairs: bool = False
     baseline: str = "group"
     users_per_step: int = 32
@@ -126,19 +127,24 @@ def train_arm(
     )  # fmt: skip
     # The objective of the arm; a value baseline is trained along.
     moved: list[dict[str, Any]] = [{"params": list(summarizer.model.parameters()), "lr": arm.learning_rate}]
-    objective, value = loop.grpo(arm.num_generations, arm.beta, arm.scale), None
+    objective: Objective = objectives.grpo(arm.num_generations, arm.beta, arm.scale)
     if arm.baseline == "others":
-        objective = rloo(arm.num_generations, arm.beta)
+        objective = objectives.rloo(arm.num_generations, arm.beta)
     elif arm.baseline == "value":
         objective = value = ValueBaseline(summarizer, arm.beta)
         # Ten times the summarizer's: what is expected must keep up with what changes (the paper: 18 times).
         moved.append({"params": list(value.parameters()), "lr": 10 * arm.learning_rate})
     reference = summarizer.reference()
-    loop.train(
+    objectives.train(
+        objective,
         lambda histories, count: summarizer.sample(histories, count, reference),
-        torch.optim.AdamW(moved, weight_decay=0.0), coadaptation, population.contexts("train"), arm.max_steps,
-        arm.users_per_step, arm.num_generations, arm.beta, seed, on_step, objective=objective,
-    )  # fmt: skip
+        torch.optim.AdamW(moved, weight_decay=0.0),
+        coadaptation,
+        shuffled(population.contexts("train"), arm.users_per_step, seed),
+        arm.max_steps,
+        arm.num_generations,
+        on_step,
+    )
     return summarizer, reward_model
 
 

@@ -8,29 +8,29 @@ run keeps the weights of its best look at its own validation users.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
+from typing import Any
 
 import torch
 
 from plus.baselines import random_k
-from plus.baselines.fit import fit
 from plus.baselines.methods import Given, HeadRow, ScorerRow, Write, WriterRow, find, once
 from plus.benchmark.cells import Method, fold_predictions
 from plus.errors import SourceError
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin, mean
 from plus.models.embeddings import Embeddings
-from plus.models.event_reader import EventReader
-from plus.models.extractive import ExtractiveSummarizer
+from plus.models.extractive import EmbeddingRewardModel, ExtractiveSummarizer
 from plus.prompts import event_lines
 from plus.sources.folds import Fold, answers
 from plus.sources.resample import recut
 from plus.train import loop
-from plus.train.coadapt import CoAdaptation
-from plus.train.early_stopping import Best
-from plus.train.reward_only import train_reward_model
+from plus.train.coadapt import CoAdaptation, Row
+from plus.train.loop import shuffled
+from plus.train.reward_only import Best, fit, train_reward_model
 from plus.types import Context, Event, Preference, UserHistory
 
 
@@ -38,7 +38,7 @@ from plus.types import Context, Event, Preference, UserHistory
 class Settings:
     """Budget and rates of one data set.
 
-    `borrow` is `EventReader`'s, and 0 where all answers are known. `uniform` counts the random selections
+    `borrow` is `EmbeddingRewardModel`'s, and 0 where all answers are known. `uniform` counts the random selections
     per user and update that the reward model also reads.
     """
 
@@ -67,7 +67,7 @@ SEEDS = {"polis": 3, "llmfao": 3, "ukpconvarg1": 1}
 class Reading:
     """A trained reward model, what writes the texts it reads, and whether those are about the user."""
 
-    reward_model: EventReader
+    reward_model: EmbeddingRewardModel
     write: Write
     personal: bool = True
 
@@ -134,8 +134,8 @@ class EmbeddingMethods:
             best.look(step, -torch.nn.functional.logsigmoid(values).mean().item())
 
         fit(
-            model.parameters(), model.loss, _training(fold), settings.max_steps, settings.users_per_step,
-            settings.reward_learning_rate, settings.weight_decay, seed, self._redraw(fold, seed), look,
+            model.parameters(), model.loss, self._batches(fold, seed), settings.max_steps,
+            settings.reward_learning_rate, settings.weight_decay, look,
         )  # fmt: skip
         best.restore()
         return fold_predictions(name, fold, seed, margins, shuffled=row.personal)
@@ -168,32 +168,39 @@ class EmbeddingMethods:
         # A reward model that knows every answer of training, and borrows from the nearest for new ones.
         known = {text for past in fold.events.values() for event in past for text in answers(event)}
         borrow = settings.borrow if fold.group == "new answers" else 0.0
-        reward_model = EventReader(self.embeddings, known, borrow, label_as_text=kind == "extractive_text")
+        reward_model = EmbeddingRewardModel(self.embeddings, known, borrow, label_as_text=kind == "extractive_text")
         if reward_model.label_as_text:  # At once, before training meets the lines one by one.
             lines = {line for event in _events(fold) for line in event_lines(event).split("\n")}
             self.embeddings.ids(sorted(lines))
         optimizer = torch.optim.AdamW(
             reward_model.model.parameters(), lr=settings.reward_learning_rate, weight_decay=settings.weight_decay
         )
-        coadaptation = CoAdaptation(reward_model, optimizer, pairs_per_user=settings.pairs_per_user, seed=seed)
         # The method trains what writes the texts too; the baselines' texts are given.
         if kind in ("extractive", "extractive_text"):
-            return Reading(reward_model, self._plus(int(k), coadaptation, fold, seed))
+            return Reading(reward_model, self._plus(int(k), reward_model, optimizer, fold, seed))
         row = self.rows.get(name) or self.rows[kind]
         assert isinstance(row, WriterRow)
         given = Given(fold.population, _training_events(fold), self.embeddings, seed)
         write = row.make(given, int(k) if row.of_k else 0)
         best = Best(reward_model.model.parameters())
+        coadaptation = CoAdaptation(reward_model, optimizer, pairs_per_user=settings.pairs_per_user, seed=seed)
         train_reward_model(
-            coadaptation, write, _training(fold), settings.max_steps, settings.users_per_step,
-            lambda step, loss: self._look(best, step, reward_model, write, fold), self._redraw(fold, seed),
+            coadaptation, write, self._batches(fold, seed), settings.max_steps,
+            lambda step, loss: self._look(best, step, reward_model, write, fold),
         )  # fmt: skip
         best.restore()
         return Reading(reward_model, write, row.personal)
 
-    def _plus(self, k: int, coadaptation: CoAdaptation, fold: Fold, seed: int) -> Write:
+    def _plus(
+        self,
+        k: int,
+        reward_model: EmbeddingRewardModel,
+        reward_optimizer: torch.optim.Optimizer,
+        fold: Fold,
+        seed: int,
+    ) -> Write:
         """Train the method itself: `train/loop.py`, with a summarizer that selects."""
-        settings, reward_model = self.settings, coadaptation.reward_model
+        settings = self.settings
         summarizer = ExtractiveSummarizer(self.embeddings, k)
         optimizer = torch.optim.AdamW(
             summarizer.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
@@ -206,16 +213,23 @@ class EmbeddingMethods:
         def uniform(histories: Sequence[UserHistory]) -> list[str]:
             return [text for _ in range(settings.uniform) for text in random_k.texts(histories, k, rng)]
 
+        both = TwoWriters(
+            summarizer.sample,
+            uniform,
+            reward_model,
+            reward_optimizer,
+            pairs_per_user=settings.pairs_per_user,
+            seed=seed,
+        )
         loop.train(
-            summarizer.sample, optimizer, coadaptation, _training(fold), settings.max_steps, settings.users_per_step,
-            settings.num_generations, beta=0.0, seed=seed, redraw=self._redraw(fold, seed),
+            both.sample, optimizer, both, self._batches(fold, seed), settings.max_steps,
+            settings.num_generations, beta=0.0,
             on_step=lambda step, metrics: self._look(best, step, reward_model, write, fold),
-            also_read=uniform if settings.uniform else None,
         )  # fmt: skip
         best.restore()
         return write
 
-    def _look(self, best: Best, step: int, reward_model: EventReader, write: Write, fold: Fold) -> None:
+    def _look(self, best: Best, step: int, reward_model: EmbeddingRewardModel, write: Write, fold: Fold) -> None:
         """Measure the validation users every `look_every` updates."""
         if step % self.settings.look_every:
             return
@@ -225,7 +239,8 @@ class EmbeddingMethods:
         texts = write([example.history for example in validation])
         best.look(step, -mean(reward_model.log_likelihood(texts, [example.target for example in validation])))
 
-    def _redraw(self, fold: Fold, seed: int) -> Callable[[Context], Context]:
+    def _batches(self, fold: Fold, seed: int) -> Iterator[list[Context]]:
+        """Yield batches of training users, each user's events cut into context and targets anew."""
         rng, settings = random.Random(f"recut-{seed}"), self.settings
 
         def redraw(context: Context) -> Context:
@@ -238,7 +253,8 @@ class EmbeddingMethods:
                     return Context(UserHistory(user, past), pairs)
             return context
 
-        return redraw
+        for batch in shuffled(_training(fold), settings.users_per_step, seed):
+            yield [redraw(context) for context in batch]
 
     def _embed(self, fold: Fold) -> None:
         """Embed every answer at once, before training meets them one by one."""
@@ -246,6 +262,34 @@ class EmbeddingMethods:
         texts = {text for target in targets for text in (target.chosen, target.rejected)}
         texts |= {text for event in _events(fold) for text in answers(event)}
         self.embeddings.ids(sorted(texts))
+
+
+class TwoWriters(CoAdaptation):
+    """Co-adaptation whose reward model also learns to read another writer's texts, which earn no reward.
+
+    A reward model that reads two writers leaves less room for a private code. `sample` is the sampler to train with;
+    `other` writes further texts, the same number for each history.
+    """
+
+    def __init__(self, sampler: loop.Sampler, other: Write, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sampler, self.other = sampler, other
+        self.histories: Sequence[UserHistory] = ()
+
+    def sample(
+        self, histories: Sequence[UserHistory], num_generations: int
+    ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sample as the summarizer does, and remember the histories for `update`."""
+        self.histories = histories
+        return self.sampler(histories, num_generations)
+
+    def update(self, rows: Sequence[Row]) -> tuple[list[float], dict[str, float]]:
+        """Score the summaries and the other writer's texts, step once on both, and return the summaries' rewards."""
+        first_of_user = rows[:: len(rows) // len(self.histories)]
+        texts = self.other(self.histories)
+        read_too = [Row(text, row.user_id, row.pairs) for text, row in zip(texts, cycle(first_of_user))]
+        rewards, metrics = super().update([*rows, *read_too])
+        return rewards[: len(rows)], metrics
 
 
 def _events(fold: Fold) -> set[Event]:

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from plus import datasets
-from plus.baselines.fit import fit
 from plus.baselines.methods import HeadRow, Language, ScorerRow, TextRow, find
 from plus.baselines.vpl import past_pairs
 from plus.benchmark.cells import Margins, Method, OnCell, Results, fold_predictions, run
@@ -31,12 +30,15 @@ from plus.models.reward_model import RewardModel
 from plus.sources.folds import Fold
 from plus.train import run as training
 from plus.train import settings as options
+from plus.train.loop import shuffled
+from plus.train.reward_only import fit
 from plus.types import Population, Preference, Scorer, Summarizer, UserHistory
 from plus.worlds import pets_talk
 
 CURVE = ", by past events"  # the rows of the learning curve, under their method's name
 # Prompts that ask what the data are about, beside those that fit any data.
 QUESTION = {"pets": pets_talk.FAVOURITE, "styles": "Which topic, tone and length of answers does this user like?"}
+HEAD_BATCH = 32  # users in an update of a head on frozen states
 ANYTHING = "How does this user want to be answered?"
 
 
@@ -147,8 +149,8 @@ class LanguageModelMethods:
         _, backbone_model = training.placed_models(self.settings(seed))
         torch.manual_seed(seed)
         model = row.make(Embeddings(backbone(backbone_model)), fold.population.users("train"), seed)
-        rows = fold.population.contexts("train")
-        fit(model.parameters(), model.loss, rows, self.budget.head_steps, seed=seed)
+        batches = shuffled(fold.population.contexts("train"), HEAD_BATCH, seed)
+        fit(model.parameters(), model.loss, batches, self.budget.head_steps)
         return fold_predictions(name, fold, seed, row.margins(model), shuffled=row.personal)
 
     def read(self, name: str, row: TextRow, fold: Fold, seed: int) -> list[Prediction]:

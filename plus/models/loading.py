@@ -1,51 +1,104 @@
-"""Models and tokenizers from a Hub id or a folder, with errors that name the remedy."""
+"""Loading of models, tokenizers and LoRA adapters, with errors that name the remedy."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from torch import nn
 from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.pytorch_utils import Conv1D
 
 from plus.errors import ModelError
 
+if TYPE_CHECKING:
+    from peft import LoraConfig
+
+ALL_LINEAR = "all-linear"
 # Position ids of these begin after the pad token's, so the last ones cannot be used.
 _OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
 def load_tokenizer(name_or_path: str | Path, **kwargs: Any) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model; without a pad token it pads with its end-of-text token."""
+    """Load a model's tokenizer; one without a pad token pads with its end-of-text token. Raises ModelError."""
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(name_or_path), **kwargs)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(name_or_path), **kwargs)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(_explain("tokenizer", name_or_path, error)) from error
     if tokenizer.pad_token is None:
         if tokenizer.eos_token is None:
             raise ModelError(
-                f"the tokenizer of {name_or_path} has neither a pad nor an eos token; set one in its tokenizer_config.json"
+                f"the tokenizer of {name_or_path} has neither a pad nor an eos token; set one in its "
+                "tokenizer_config.json"
             )
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
 
 
-def load_model(auto_class: Any, name_or_path: str | Path, **kwargs: Any) -> PreTrainedModel:
-    """`auto_class.from_pretrained`, in float32 unless told otherwise."""
+def load_model(auto_class: Any, name_or_path: str | Path, **kwargs: Any) -> Any:
+    """Call `auto_class.from_pretrained`, in float32 unless told otherwise. Raises ModelError.
+
+    Returns a PreTrainedModel; with `output_loading_info`, a pair of it and the loading report.
+    """
     try:
         return auto_class.from_pretrained(str(name_or_path), **{"dtype": "float32", **kwargs})
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
         raise ModelError(_explain("model", name_or_path, error)) from error
 
 
+def tokenizer_kwargs(model_init_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Pick the `from_pretrained` options that a model's tokenizer takes too."""
+    return {key: model_init_kwargs[key] for key in ("revision", "trust_remote_code") if key in model_init_kwargs}
+
+
 def window(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Tokens that a model can read at once, as its configuration and its tokenizer say."""
-    positions = getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
+    """Count the tokens that a model can read at once, as its configuration and its tokenizer say."""
+    positions: int = getattr(config.get_text_config(), "max_position_embeddings", None) or sys.maxsize
     if config.model_type in _OFFSET_POSITIONS:
         positions -= (config.pad_token_id or 0) + 1
     return min(positions, tokenizer.model_max_length)
 
 
+def lora_config(
+    model: PreTrainedModel,
+    task_type: Literal["CAUSAL_LM", "SEQ_CLS"],
+    r: int = 16,
+    alpha: int = 32,
+    dropout: float = 0.0,
+    target_modules: str | Sequence[str] = ALL_LINEAR,
+    fresh: Iterable[str] = (),
+) -> LoraConfig:
+    """Configure LoRA (arXiv 2106.09685): small adapters are trained, the base never moves.
+
+    target_modules: names of linear layers, or "all-linear". fresh: weights that no checkpoint had; their
+    layers are trained and saved whole, since an adapter on a random layer could not be loaded again (peft
+    adds the head of a classifier by itself). Raises ModelError when a target matches nothing.
+    """
+    from peft import LoraConfig  # Seconds of imports that most never need.
+
+    targets = target_modules.replace(" ", "").split(",") if isinstance(target_modules, str) else list(target_modules)
+    linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
+    for target in targets if targets != [ALL_LINEAR] else []:
+        if not any(f".{name}".endswith(f".{target}") for name in linear):
+            kinds = sorted({name.rsplit(".", 1)[-1] for name in linear})
+            raise ModelError(
+                f"--lora_target_modules {target} matches no linear layer of the {model.config.model_type} model; "
+                f"it has {', '.join(kinds)}; all-linear takes every one"
+            )
+    return LoraConfig(
+        task_type=task_type,
+        r=r,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=ALL_LINEAR if targets == [ALL_LINEAR] else targets,
+        modules_to_save=sorted({name.rpartition(".")[0] for name in fresh}) or None,
+    )
+
+
 def _explain(what: str, name_or_path: str | Path, error: Exception) -> str:
+    """Say what was looked for, what is there, and what to give instead."""
     path = Path(name_or_path)
     if path.is_dir():
         files = sorted(entry.name for entry in path.iterdir())[:6]

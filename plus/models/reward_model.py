@@ -12,9 +12,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from plus.errors import ModelError
-from plus.models.batching import by_length, tight
 from plus.models.loading import load_model, load_tokenizer, window
-from plus.models.text import encode, fit_answer
+from plus.models.text import by_length, encode, fit_answer, tight
 from plus.prompts import scorer_messages
 from plus.types import Preference, Prompt
 

@@ -1,10 +1,11 @@
-"""From messages to token ids within a window: what is cut, and what never is."""
+"""Messages to token ids: chat templates, cuts to a window, and batches of similar length."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any, cast
 
 from transformers import PreTrainedTokenizerBase
 
@@ -12,11 +13,13 @@ from plus.errors import WindowError
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.types import Event, Message, Preference, Prompt, Reaction, Turn, UserHistory
 
+PASS = 256  # Cost of one more pass through a model beside its tokens, in tokens.
+
 
 def encode(
     tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], generate: bool = False
 ) -> list[list[int]]:
-    """Token ids of each conversation: the tokenizer's chat template, or paragraphs where it has none.
+    """Encode each conversation as token ids: the tokenizer's chat template, or paragraphs where it has none.
 
     `generate` adds the header that opens the assistant's turn. Special tokens that stand in the
     template are not added a second time.
@@ -24,22 +27,31 @@ def encode(
     if not conversations:
         return []
     if tokenizer.chat_template is None:
-        return tokenizer([as_paragraphs(messages) for messages in conversations])["input_ids"]
-    texts = tokenizer.apply_chat_template(
-        [list(messages) for messages in conversations], add_generation_prompt=generate, tokenize=False
-    )
-    return tokenizer(texts, add_special_tokens=False)["input_ids"]
+        plain: list[list[int]] = tokenizer([as_paragraphs(messages) for messages in conversations])["input_ids"]
+        return plain
+    texts = templated(tokenizer, conversations, generate)
+    ids: list[list[int]] = tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return ids
+
+
+def templated(
+    tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], generate: bool = False
+) -> list[str]:
+    """Write each conversation in the tokenizer's chat template; `generate` opens the assistant's turn."""
+    rows: Any = [list(messages) for messages in conversations]  # transformers asks for dict[str, str]
+    texts = tokenizer.apply_chat_template(rows, add_generation_prompt=generate, tokenize=False)
+    return cast(list[str], texts)
 
 
 def as_paragraphs(messages: Sequence[Message]) -> str:
-    """The conversation as plain text, for a tokenizer without a chat template."""
+    """Write the conversation as plain text, for a tokenizer without a chat template."""
     return "\n\n".join(message["content"] for message in messages)
 
 
 def fit_history(
     history: UserHistory, tokenizer: PreTrainedTokenizerBase, max_length: int, instruction: str = INSTRUCTION
 ) -> tuple[list[Message], Counter[str]]:
-    """The summarizer's messages within `max_length` tokens, and what was cut to get there.
+    """Write the summarizer's messages within `max_length` tokens; returns them and counts of what was cut.
 
     The oldest events go first, the instruction and the generation header never. Where not even
     the newest event fits, its texts are shortened at their ends. Raises WindowError when the
@@ -53,10 +65,12 @@ def fit_history(
     events = history.events
     if (needed := length(events)) <= max_length:
         return summarizer_messages(history, instruction), Counter()
+    # The newest events that fit together.
     if events:
         kept = _largest(lambda n: length(events[len(events) - n :]) <= max_length, len(events))
         events = events[len(events) - kept :]
     cut = Counter({"events older than the window": len(history.events) - len(events)})
+    # Not even the newest fits: shorten its texts.
     if history.events and not events:
         newest = history.events[-1]
         size = _largest(lambda n: length([_shortened(newest, n)]) <= max_length, 100_000)
@@ -65,7 +79,8 @@ def fit_history(
             cut = Counter({"events older than the window": len(history.events) - 1, "events shortened": 1})
     if (needed := length(events)) > max_length:
         raise WindowError(
-            f"the summarizer's instruction takes {needed} tokens and the window holds {max_length}; raise --max_prompt_length to at least {needed}"
+            f"the summarizer's instruction takes {needed} tokens and the window holds {max_length}; "
+            f"raise --max_prompt_length to at least {needed}"
         )
     return summarizer_messages(UserHistory(history.user_id, tuple(events)), instruction), +cut
 
@@ -73,7 +88,7 @@ def fit_history(
 def fit_answer(
     summary: str, prompt: Prompt, answer: str, tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> list[int]:
-    """The reward model's token ids for one answer that is too long, cut to `max_length`.
+    """Encode one answer that is too long for the reward model, cut to `max_length` token ids.
 
     The answer loses its end first, then a conversation its oldest turns, then the prompt its
     beginning; the summary stays whole.
@@ -85,6 +100,7 @@ def fit_answer(
     def fits(prompt: Prompt, answer: str) -> bool:
         return len(ids_of(prompt, answer)) <= max_length
 
+    # The longest beginning of the answer that fits beside the whole prompt.
     size = _largest(lambda n: fits(prompt, answer[:n]), len(answer))
     if size == 0:  # Not even the bare prompt fits beside the summary: leave the answer 200 characters.
         answer, size = answer[:200], len(answer[:200])
@@ -97,7 +113,8 @@ def fit_answer(
     ids = ids_of(prompt, answer[:size])
     if len(ids) > max_length:
         raise WindowError(
-            f"the summary takes {len(ids)} tokens with its template and the reward model's window holds {max_length}; raise --reward_max_length"
+            f"the summary takes {len(ids)} tokens with its template and the reward model's window holds {max_length}; "
+            "raise --reward_max_length"
         )
     return ids
 
@@ -128,3 +145,35 @@ def _largest(holds: Callable[[int], bool], upper: int) -> int:
         middle = (low + high + 1) // 2
         low, high = (middle, high) if holds(middle) else (low, middle - 1)
     return low
+
+
+def by_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Yield row numbers in batches of at most `budget` padded tokens (at least one row), shortest first."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
+        if batch and lengths[row] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def tight(lengths: Sequence[int], overhead: int = PASS) -> list[list[int]]:
+    """Group rows of similar length so that all passes together cost least: padded tokens, and `overhead`
+    for each group. Exact, by dynamic programming over the sorted lengths."""
+    order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
+    # best[end]: the least cost of the first `end` rows, plus the overhead of the group that follows;
+    # start[end]: where their last group begins.
+    best, start = [0.0], [0]
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        cost, begin = min((best[begin] + longest * (end - begin), begin) for begin in range(end))
+        best.append(cost + overhead)
+        start.append(begin)
+    # Walk back from the end.
+    groups, end = [], len(order)
+    while end:
+        groups.append(order[start[end] : end])
+        end = start[end]
+    return groups[::-1]

@@ -21,7 +21,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from plus.models.batching import tight
+from plus.models.text import tight
 from plus.prompts import summarizer_messages
 from plus.types import Message, Preference, UserHistory
 from plus.worlds import pets

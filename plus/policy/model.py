@@ -6,19 +6,18 @@ same about a user, in the same words.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, GenerationConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from plus.errors import WindowError
-from plus.models.batching import by_length
-from plus.models.loading import load_model, load_tokenizer, window
-from plus.models.logprobs import completion_logprobs
-from plus.models.text import encode
+from plus.models.generation import completion_logprobs, decode, evaluation_mode, generate, random_state
+from plus.models.loading import load_model, load_tokenizer, tokenizer_kwargs, window
+from plus.models.text import by_length, encode
 from plus.prompts import scorer_messages
 from plus.types import Message, Prompt
 
@@ -52,8 +51,7 @@ class Policy:
         cls, name_or_path: str | Path, max_completion_length: int = 256, **model_init_kwargs: Any
     ) -> Policy:
         """Load model and tokenizer from a Hub id or a folder."""
-        shared = {key: model_init_kwargs[key] for key in ("revision", "trust_remote_code") if key in model_init_kwargs}
-        tokenizer = load_tokenizer(name_or_path, **shared)
+        tokenizer = load_tokenizer(name_or_path, **tokenizer_kwargs(model_init_kwargs))
         return cls(
             load_model(AutoModelForCausalLM, name_or_path, **model_init_kwargs), tokenizer, max_completion_length
         )
@@ -71,14 +69,12 @@ class Policy:
         prompts = [ids for ids in self.prompts(asked) for _ in range(num_generations)]
         texts = [""] * len(prompts)
         lengths = [len(ids) + self.max_completion_length for ids in prompts]
-        training = self.model.training
-        self.model.eval()
-        with torch.random.fork_rng():  # Training that goes on around us must not notice.
-            torch.manual_seed(seed)
+        with random_state(seed):
             for rows in by_length(lengths, self.tokens_per_batch):
-                for row, text in zip(rows, self._written([prompts[row] for row in rows], temperature), strict=True):
+                batch = [prompts[row] for row in rows]
+                _, ids_NT = generate(self.model, self.tokenizer, batch, self.max_completion_length, temperature)
+                for row, text in zip(rows, decode(self.tokenizer, ids_NT), strict=True):
                     texts[row] = text
-        self.model.train(training)
         return texts
 
     def prompts(self, asked: Sequence[Asked]) -> list[list[int]]:
@@ -98,39 +94,23 @@ class Policy:
         ends = self.tokenizer.eos_token_id
         answers = [[*self.tokenizer(text, add_special_tokens=False)["input_ids"], ends] for text in texts]
         found = [0.0] * len(prompts)
-        training = self.model.training
-        self.model.eval()
-        for rows in by_length([len(p) + len(a) for p, a in zip(prompts, answers, strict=True)], self.tokens_per_batch):
-            length = max(len(answers[row]) for row in rows)
-            widest = max(len(prompts[row]) for row in rows)
-            ids_NL = torch.full((len(rows), widest + length), self.tokenizer.pad_token_id)
-            mask_NL = torch.zeros_like(ids_NL)
-            for place, row in enumerate(rows):
-                start, end = widest - len(prompts[row]), widest + len(answers[row])
-                ids_NL[place, start:end] = torch.tensor(prompts[row] + answers[row])
-                mask_NL[place, start:end] = 1
-            device = self.model.device
-            logprobs_NT, _ = completion_logprobs(
-                self.model, ids_NL.to(device), mask_NL.to(device), length, entropy=False
-            )
-            sums_N = (logprobs_NT * mask_NL[:, widest:].to(device)).sum(1).tolist()
-            for row, value in zip(rows, sums_N, strict=True):
-                found[row] = value
-        self.model.train(training)
+        with evaluation_mode(self.model):
+            for rows in by_length(
+                [len(p) + len(a) for p, a in zip(prompts, answers, strict=True)], self.tokens_per_batch
+            ):
+                length = max(len(answers[row]) for row in rows)
+                widest = max(len(prompts[row]) for row in rows)
+                ids_NL = torch.full((len(rows), widest + length), self.tokenizer.pad_token_id)
+                mask_NL = torch.zeros_like(ids_NL)
+                for place, row in enumerate(rows):
+                    start, end = widest - len(prompts[row]), widest + len(answers[row])
+                    ids_NL[place, start:end] = torch.tensor(prompts[row] + answers[row])
+                    mask_NL[place, start:end] = 1
+                device = self.model.device
+                logprobs_NT, _ = completion_logprobs(
+                    self.model, ids_NL.to(device), mask_NL.to(device), length, entropy=False
+                )
+                sums_N = (logprobs_NT * mask_NL[:, widest:].to(device)).sum(1).tolist()
+                for row, value in zip(rows, sums_N, strict=True):
+                    found[row] = value
         return found
-
-    @torch.no_grad()
-    def _written(self, prompts: Sequence[list[int]], temperature: float) -> list[str]:
-        batch = self.tokenizer.pad({"input_ids": list(prompts)}, padding_side="left", return_tensors="pt")
-        batch = batch.to(self.model.device)
-        declared = self.model.generation_config.eos_token_id
-        ends = {self.tokenizer.eos_token_id, *(declared if isinstance(declared, list) else [declared])} - {None}
-        # Own settings only: a repetition penalty from the model's files would be another policy than the trained one.
-        sampling: Mapping[str, Any] = {"temperature": temperature, "top_k": 0, "top_p": 1.0} if temperature > 0 else {}
-        config = GenerationConfig(
-            max_new_tokens=self.max_completion_length, do_sample=temperature > 0, eos_token_id=sorted(ends),
-            pad_token_id=self.tokenizer.pad_token_id, **sampling,
-        )  # fmt: skip
-        ids = self.model.generate(**batch, generation_config=config)
-        completions = ids[:, batch["input_ids"].shape[1] :]
-        return [text.strip() for text in self.tokenizer.batch_decode(completions, skip_special_tokens=True)]

@@ -25,6 +25,7 @@ from plus.policy.rounds import iterate as run_rounds
 from plus.policy.run import grpo, split
 from plus.profiles.store import Store
 from plus.train.coadapt import CoAdaptation
+from plus.train.loop import shuffled
 from plus.train.reward_only import train_reward_model
 from plus.types import Context, Preference, UserHistory
 
@@ -95,7 +96,7 @@ def learn_reward(start: str, choices: Sequence[Choice], seed: int) -> RewardMode
     texts = {f"{choice.asked.user_id}/{n}": choice.asked.summary for n, choice in enumerate(choices)}
     contexts = [Context(UserHistory(key), (_preference(choice),)) for key, choice in zip(texts, choices, strict=True)]
     steps = max(1, LABEL_EPOCHS * len(choices) // LABEL_BATCH)
-    train_reward_model(CoAdaptation(model, optimizer, seed=seed), texts, contexts, steps, LABEL_BATCH)
+    train_reward_model(CoAdaptation(model, optimizer, seed=seed), texts, shuffled(contexts, LABEL_BATCH, seed), steps)
     return model
 
 

@@ -22,7 +22,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set
 from trl import GRPOConfig, SFTConfig, SFTTrainer
 
 from plus.jsonl import read_whole_lines, write_jsonl
-from plus.models.lora import lora_config
+from plus.models.loading import lora_config
 from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goals
 from plus.policy.rows import to_completions, to_prompts

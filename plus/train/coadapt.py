@@ -48,8 +48,8 @@ class Item:
     loss: bool
 
 
-class Reader(Protocol):
-    """A reward model that can be trained: `RewardModel`, or one over frozen embeddings (`EventReader`)."""
+class TrainableRewardModel(Protocol):
+    """A reward model that can be trained: `RewardModel`, or one over frozen embeddings (`EmbeddingRewardModel`)."""
 
     @property
     def model(self) -> torch.nn.Module:
@@ -78,7 +78,7 @@ class CoAdaptation:
 
     def __init__(
         self,
-        reward_model: Reader,
+        reward_model: TrainableRewardModel,
         optimizer: torch.optim.Optimizer,
         scheduler: torch.optim.lr_scheduler.LRScheduler | None = None,
         pairs_per_user: int = 2,

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle
 from typing import Protocol
 
 import torch
@@ -32,7 +31,7 @@ from plus.types import Context, UserHistory
 
 
 class Sampler(Protocol):
-    """Anything that writes G texts per history and knows how likely each of its tokens was.
+    """Summarizer in training: writes G texts per history and knows how likely each of its tokens was.
 
     Returns texts_N, logprobs_NT (with gradient), reference_logprobs_NT and mask_NT. A summarizer
     that is no language model returns T = 1: the log-probability of the whole text.
@@ -43,24 +42,14 @@ class Sampler(Protocol):
     ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]: ...
 
 
-# From rewards_N, logprobs_NT, reference_logprobs_NT and mask_NT to the summarizer's loss. `objectives.py`
-# has the ablation's others: leave-one-out, and PPO with a value network as in the paper.
-Objective = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-def advantages(rewards_N: torch.Tensor, num_generations: int, scale: str = "batch") -> torch.Tensor:
-    """Reward minus the mean of its group, in units of the batch's standard deviation: (N,).
+def advantages(rewards_N: torch.Tensor, num_generations: int) -> torch.Tensor:
+    """Compute reward minus the mean of its group, in units of the batch's standard deviation: (N,).
 
     Dividing by the batch's spread, not the group's, keeps steps small while the reward model is
     still noise, and lets them grow as it learns to tell one summary of a user from another.
-    `scale` may be "group" or "none", as TRL's `scale_rewards` has it.
     """
     groups_PG = rewards_N.view(-1, num_generations)  # (P, G)
     centred_PG = groups_PG - groups_PG.mean(dim=1, keepdim=True)
-    if scale == "none":
-        return centred_PG.flatten()
-    if scale == "group":
-        return (centred_PG / (groups_PG.std(dim=1, keepdim=True) + 1e-4)).flatten()
     count = len(rewards_N)
     variance = (rewards_N - rewards_N.mean()).square().mean() * (count / (count - 1))  # rounded as TRL rounds it
     return centred_PG.flatten() / (variance.sqrt() + 1e-4)
@@ -73,7 +62,7 @@ def policy_loss(
     advantages_N: torch.Tensor,
     beta: float,
 ) -> torch.Tensor:
-    """-advantage * ratio + beta * KL, averaged over all completion tokens.
+    """Compute -advantage * ratio + beta * KL, averaged over all completion tokens.
 
     The KL estimate is exp(d) - d - 1 with d = log reference - log policy: never negative, and
     unbiased (Schulman, http://joschu.net/blog/kl-approx.html).
@@ -85,75 +74,44 @@ def policy_loss(
     return (loss_NT * mask_NT).sum() / mask_NT.sum()
 
 
-def grpo(num_generations: int, beta: float, scale: str = "batch") -> Objective:
-    """Step 4 as the summarizer's loss."""
-
-    def objective(rewards_N, logprobs_NT, reference_logprobs_NT, mask_NT):
-        advantages_N = advantages(rewards_N, num_generations, scale)
-        return policy_loss(logprobs_NT, reference_logprobs_NT, mask_NT, advantages_N, beta)
-
-    return objective
-
-
 def step(
-    sampler: Sampler,
-    coadaptation: CoAdaptation,
-    contexts: Sequence[Context],
-    num_generations: int,
-    beta: float,
-    objective: Objective | None = None,
-    also_read: Callable[[Sequence[UserHistory]], Sequence[str]] | None = None,
+    sampler: Sampler, coadaptation: CoAdaptation, contexts: Sequence[Context], num_generations: int, beta: float
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Steps 2 to 4 for P contexts: the summarizer's loss (not yet differentiated) and the metrics.
-
-    `also_read` writes further texts, the same number for each history, which the reward model learns
-    to read and which reward nobody: a reader of two writers leaves less room for a private code.
-    """
+    """Take steps 2 to 4 for P contexts; returns the summarizer's loss (not yet differentiated) and the metrics."""
+    # 2. G summaries of each history.
     texts_N, logprobs_NT, reference_logprobs_NT, mask_NT = sampler([c.history for c in contexts], num_generations)
+    # 3. Their rewards, and a Bradley-Terry step of the reward model.
     repeated = [context for context in contexts for _ in range(num_generations)]  # N
     rows = [Row(text, c.history.user_id, c.pairs) for text, c in zip(texts_N, repeated, strict=True)]
-    if also_read is not None:
-        texts = also_read([c.history for c in contexts])
-        rows += [Row(text, c.history.user_id, c.pairs) for text, c in zip(texts, cycle(contexts))]
     rewards, metrics = coadaptation.update(rows)
-    rewards_N = torch.tensor(rewards[: len(texts_N)], device=logprobs_NT.device)  # (N,)
-    objective = objective or grpo(num_generations, beta)
-    loss = objective(rewards_N, logprobs_NT, reference_logprobs_NT, mask_NT)
+    rewards_N = torch.tensor(rewards, device=logprobs_NT.device)  # (N,)
     metrics |= {"reward": rewards_N.mean().item(), "summary_length": mask_NT.sum(1).float().mean().item()}
-    return loss, metrics
+    # 4. The summarizer's loss.
+    advantages_N = advantages(rewards_N, num_generations)
+    return policy_loss(logprobs_NT, reference_logprobs_NT, mask_NT, advantages_N, beta), metrics
 
 
 def train(
     sampler: Sampler,
     optimizer: torch.optim.Optimizer,
     coadaptation: CoAdaptation,
-    contexts: Sequence[Context],
+    batches: Iterator[Sequence[Context]],
     max_steps: int,
-    users_per_step: int = 32,
     num_generations: int = 4,
     beta: float = 0.02,
-    seed: int = 0,
     on_step: Callable[[int, dict[str, float]], None] = lambda step, metrics: None,
-    redraw: Callable[[Context], Context] = lambda context: context,
-    also_read: Callable[[Sequence[UserHistory]], Sequence[str]] | None = None,
-    objective: Objective | None = None,
 ) -> None:
-    """Run the method for `max_steps` updates; `on_step` receives each update's metrics.
-
-    `redraw` may cut a user's events into context and targets anew each time they come up.
-    """
-    batches = shuffled(contexts, users_per_step, seed)
-    for number in range(max_steps):
-        batch = [redraw(context) for context in next(batches)]
-        loss, metrics = step(sampler, coadaptation, batch, num_generations, beta, objective, also_read)
+    """Train on the first `max_steps` of the batches (see `shuffled`); `on_step` receives each update's metrics."""
+    for number in range(1, max_steps + 1):
+        loss, metrics = step(sampler, coadaptation, next(batches), num_generations, beta)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        on_step(number + 1, metrics | {"loss": loss.item()})
+        on_step(number, metrics | {"loss": loss.item()})
 
 
 def shuffled(contexts: Sequence[Context], size: int, seed: int) -> Iterator[list[Context]]:
-    """Endless batches; every context comes once before any comes again."""
+    """Yield endless batches of `size` contexts; every context comes once before any comes again."""
     rng = random.Random(f"order-{seed}")
     queue: list[Context] = []
     while True:

@@ -14,13 +14,14 @@ from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, Tra
 from plus.errors import RunError, SourceError
 from plus.jsonl import write_jsonl
 from plus.models.language_model import LanguageModelSummarizer
-from plus.models.lora import lora_config
+from plus.models.loading import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
 from plus.train import data_record, distributed, run_folder
 from plus.train.dataset import dataset
 from plus.train.estimate import estimate
 from plus.train.health import Health
+from plus.train.loop import shuffled
 from plus.train.reward_only import train_reward_model
 from plus.train.run_folder import RunLog
 from plus.train.settings import init_kwargs, model_path, trainer_config
@@ -187,9 +188,8 @@ def train_baseline(
     _, reward_model = placed_models(settings)
     users = args.generation_batch_size // args.num_generations
     args.max_steps = steps(settings, population)
-    train_reward_model(
-        coadaptation(reward_model, args), texts, population.contexts("train"), args.max_steps, users, on_step
-    )
+    batches = shuffled(population.contexts("train"), users, args.seed)
+    train_reward_model(coadaptation(reward_model, args), texts, batches, args.max_steps, on_step)
     return reward_model
 
 

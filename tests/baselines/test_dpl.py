@@ -10,8 +10,9 @@ import torch
 from support.words import embeddings
 
 from plus.baselines.dpl import DPL, categorical, normal
-from plus.baselines.fit import fit
 from plus.models.embeddings import Embeddings, backbone
+from plus.train.loop import shuffled
+from plus.train.reward_only import fit
 from plus.types import Context, Preference, UserHistory
 from plus.worlds import pets
 
@@ -42,7 +43,7 @@ def test_it_learns_a_shared_taste_and_gives_the_swap_the_opposite_margin(kind):
     model = DPL(embeddings(), kind)
     pairs = tuple(Preference("q", f"good {word}", f"bad {word}") for word in "abcdef")
     rows = [Context(UserHistory(f"u{n}"), pairs) for n in range(4)]
-    fit(model.parameters(), model.loss, rows, 60, users_per_step=4, learning_rate=3e-3)
+    fit(model.parameters(), model.loss, shuffled(rows, 4, seed=0), 60, learning_rate=3e-3)
     margins = model.margins([*pairs, *(pair.swapped() for pair in pairs)])
     assert min(margins[:6]) > 1.0
     assert margins[6:] == pytest.approx([-value for value in margins[:6]], rel=1e-2)
@@ -54,6 +55,6 @@ def test_on_mirrored_tastes_it_is_at_chance_on_the_language_models_backbone(kind
     torch.manual_seed(0)
     population = pets.load(0, train_users=32, test_pairs=20)
     model = DPL(Embeddings(backbone(reward_model)), kind)
-    fit(model.parameters(), model.loss, population.contexts("train"), 20, users_per_step=16)
+    fit(model.parameters(), model.loss, shuffled(population.contexts("train"), 16, seed=0), 20)
     margins = model.margins([example.target for example in population.split("test")])
     assert sum(0.5 if value == 0 else value > 0 for value in margins) / len(margins) == 0.5

@@ -6,8 +6,9 @@ import torch
 from support.voters import LEFT, user
 from support.words import embeddings
 
-from plus.baselines.fit import fit
 from plus.baselines.low_rank import LowRank
+from plus.train.loop import shuffled
+from plus.train.reward_only import fit
 from plus.types import UserHistory
 
 
@@ -33,7 +34,7 @@ def test_opposite_tastes_are_told_apart_from_one_past_choice():
         type(row)(row.history, (*row.pairs, *(event.content for event in row.history.events))) for row in rows
     ]  # fmt: skip
     model = LowRank(embeddings(), [row.history.user_id for row in rows], rank=2)
-    fit(model.parameters(), model.loss, rows, 150, users_per_step=20, learning_rate=1e-2)
+    fit(model.parameters(), model.loss, shuffled(rows, 20, seed=0), 150, learning_rate=1e-2)
     test = [user(f"new{n}", n % 2 == 0) for n in range(10)]
     margins = model.margins([row.history for row in test], [row.pairs[0] for row in test])
     assert min(margins) > 0.5

@@ -7,9 +7,10 @@ import torch
 from support.voters import user
 from support.words import embeddings
 
-from plus.baselines.fit import fit
 from plus.baselines.vpl import VPL, annealing, past_pairs
 from plus.models.embeddings import Embeddings, backbone
+from plus.train.loop import shuffled
+from plus.train.reward_only import fit
 from plus.types import Event, Reaction, UserHistory
 from plus.worlds import pets
 
@@ -38,7 +39,7 @@ def test_users_with_opposite_pasts_are_told_apart_and_one_without_a_past_has_the
     torch.manual_seed(0)
     model = VPL(embeddings())
     rows = [user(f"u{n}", n % 2 == 0) for n in range(40)]
-    fit(model.parameters(), model.loss, rows, 80, users_per_step=20, learning_rate=3e-3)
+    fit(model.parameters(), model.loss, shuffled(rows, 20, seed=0), 80, learning_rate=3e-3)
     test = [user(f"new{n}", n % 2 == 0) for n in range(10)]
     margins = model.margins([row.history for row in test], [row.pairs[0] for row in test])
     assert min(margins) > 1.0
@@ -65,10 +66,8 @@ def test_it_learns_pets_on_the_backbone_of_the_shipped_language_model(reward_mod
     population = pets.load(0, train_users=1024, test_pairs=100)
     table = Embeddings(backbone(reward_model))
     model = VPL(table, kl_weight=1e-4)
-    fit(
-        model.parameters(), model.loss, population.contexts("train"), 500,
-        users_per_step=64, weight_decay=0.0,
-    )  # fmt: skip
+    batches = shuffled(population.contexts("train"), 64, seed=0)
+    fit(model.parameters(), model.loss, batches, 500, weight_decay=0.0)
     test = population.split("test")
     margins = model.margins([e.history for e in test], [e.target for e in test])
     assert sum(value > 0 for value in margins) / len(test) >= 0.95

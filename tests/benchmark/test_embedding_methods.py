@@ -7,14 +7,17 @@ import json
 import sys
 
 import pytest
+import torch
 from support.words import embeddings, encode
 
 from plus.benchmark import embedding_methods, real_people
-from plus.benchmark.embedding_methods import SETTINGS, EmbeddingMethods
+from plus.benchmark.embedding_methods import SETTINGS, EmbeddingMethods, TwoWriters
 from plus.errors import SettingError, SourceError
 from plus.resources import shipped
 from plus.sources.folds import Fold
+from plus.train import loop
 from plus.types import Dropped, Population
+from plus.worlds import pets
 
 QUICK = dataclasses.replace(
     SETTINGS["polis"], max_steps=4, look_every=2, users_per_step=4, num_generations=2, uniform=1
@@ -144,3 +147,33 @@ def test_mistakes_are_one_line(plus_here, arguments, complaint):
     assert (status, out) == (2, "")
     assert complaint in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_another_writers_texts_are_read_in_the_loss_alone(base, reward_model):
+    rows = pets.load(0, 4, 2, 1).contexts("train")
+    reference, read = base.reference(), []
+
+    def other(histories):
+        read.append(len(histories))
+        return ["one more"] * 2 * len(histories)
+
+    both = TwoWriters(
+        lambda batch, count: base.sample(batch, count, reference), other,
+        reward_model, torch.optim.SGD(reward_model.model.parameters(), lr=0.0),
+    )  # fmt: skip
+    still = torch.optim.SGD(base.model.parameters(), lr=0.0)
+    loop.train(both.sample, still, both, loop.shuffled(rows, 4, seed=0), 2, num_generations=2)
+    assert read == [4, 4]
+    last = [row for row, _ in both.last]
+    assert [row.text for row in last[8:]] == ["one more"] * 8
+    assert [row.user_id for row in last[8:]] == [row.user_id for row in last[:8:2]] * 2
+    assert [row.pairs for row in last[8:]] == [row.pairs for row in last[:8:2]] * 2
+
+
+def test_each_users_events_are_cut_anew_each_time_they_come_up(folds):
+    fold = folds[0]
+    methods = EmbeddingMethods(embeddings(), dataclasses.replace(QUICK, users_per_step=len(fold.events)))
+    batches = methods._batches(fold, 0)
+    first, second = ({c.history.user_id: c for c in next(batches)} for _ in range(2))
+    assert first.keys() == second.keys()
+    assert any(first[user] != second[user] for user in first)

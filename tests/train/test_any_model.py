@@ -15,7 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 import plus
 from plus.errors import ModelError, WindowError
 from plus.models.language_model import LanguageModelSummarizer
-from plus.models.lora import lora_config
+from plus.models.loading import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
 from plus.prompts import scorer_messages

@@ -64,7 +64,8 @@ def test_the_plain_loop_learns_what_users_prefer(base, seed):
     def sampler(batch, num_generations):
         return base.sample(batch, num_generations, reference)
 
-    loop.train(sampler, optimizer, coadaptation, users.contexts("train"), max_steps=25, seed=seed)
+    batches = loop.shuffled(users.contexts("train"), 32, seed)
+    loop.train(sampler, optimizer, coadaptation, batches, max_steps=25)
     summaries = dict(zip(histories, base.summarize(list(histories.values())), strict=True))
     said = faithfulness(summaries, histories.values(), pets.claims, pets.traits, pets.favourite_of)
     controls, _ = accuracies(reward_model, test, summaries)
@@ -73,31 +74,3 @@ def test_the_plain_loop_learns_what_users_prefer(base, seed):
     assert controls["shuffled"] <= 0.65
     assert controls["empty"] == 0.5
     assert controls["opposite"] <= 0.1
-
-
-def test_a_context_is_cut_anew_each_time_and_other_texts_are_read_without_reward(base, reward_model):
-    """`redraw` is asked for every context of every batch; `also_read` texts enter the loss alone."""
-    rows = pets.load(0, 4, 2, 1).contexts("train")
-    coadaptation = CoAdaptation(reward_model, torch.optim.SGD(reward_model.model.parameters(), lr=0.0))
-    asked, read = [], []
-
-    def redraw(context):
-        asked.append(context.history.user_id)
-        return Context(context.history, context.pairs[:1])
-
-    def also_read(histories):
-        read.append(len(histories))
-        return ["one more"] * 2 * len(histories)
-
-    reference = base.reference()
-    loop.train(
-        lambda batch, g: base.sample(batch, g, reference),
-        torch.optim.SGD(base.model.parameters(), lr=0.0),
-        coadaptation, rows, 2, users_per_step=4, num_generations=2, redraw=redraw, also_read=also_read,
-    )  # fmt: skip
-    assert sorted(asked) == sorted([row.history.user_id for row in rows] * 2)
-    assert read == [4, 4]
-    last = [row for row, _ in coadaptation.last]
-    assert [row.text for row in last[8:]] == ["one more"] * 8
-    assert [row.user_id for row in last[8:]] == [row.user_id for row in last[:8:2]] * 2
-    assert all(len(row.pairs) == 1 for row in last)

@@ -27,6 +27,7 @@ from plus.policy.model import Asked, Policy
 from plus.policy.rewards import Goal, Goals, RewardFunction
 from plus.policy.rewards_file import with_summary
 from plus.train.coadapt import CoAdaptation
+from plus.train.loop import shuffled
 from plus.train.reward_only import train_reward_model
 from plus.types import Context, Preference, UserHistory
 from plus.worlds import replies
@@ -160,7 +161,7 @@ def fit_reader(
     learner = CoAdaptation(model, optimizer, pairs_per_user=1, summary_dropout=0.05 if summaries else 0.0, seed=seed)
     texts = {f"{user.user_id}/{n}": user.summary if summaries else "" for n, (user, _) in enumerate(rows)}
     contexts = [Context(UserHistory(name), (pair,)) for name, (_, pair) in zip(texts, rows, strict=True)]
-    train_reward_model(learner, texts, contexts, steps, READER_BATCH)
+    train_reward_model(learner, texts, shuffled(contexts, READER_BATCH, seed), steps)
     return model
 
 

@@ -31,7 +31,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from plus.models.logprobs import token_logprobs
+from plus.models.generation import token_logprobs
 
 ATTENTION = "plus_shared_prefix"
 # From logits_NTV and targets_NT to log-probabilities and entropy; see `logits_head`.

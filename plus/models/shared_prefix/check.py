@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from plus.models.logprobs import completion_logprobs
+from plus.models.generation import completion_logprobs
 from plus.models.shared_prefix.attention import Head, logits_head, obstacle, prepare, shared_logprobs
 from plus.models.shared_prefix.decode import shared_decode
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from plus.train.early_stopping import Best
+from plus.train.reward_only import Best
 
 
 def test_the_weights_of_the_lowest_loss_come_back():

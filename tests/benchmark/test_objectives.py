@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 import torch
 
-from plus.train.loop import advantages
-from plus.train.objectives import ValueBaseline, generalized_advantages, last_token, rloo
+from plus.benchmark.objectives import ValueBaseline, generalized_advantages, last_token, rloo, scaled_advantages
 from plus.worlds import pets
 
 
 def test_scales_of_the_group_baseline_on_worked_numbers():
     """Groups (-1, -3) and (-2, -2): means -2; the first group's standard deviation is sqrt 2."""
     rewards = torch.tensor([-1.0, -3.0, -2.0, -2.0])
-    assert advantages(rewards, 2, "none").tolist() == [1.0, -1.0, 0.0, 0.0]
-    assert advantages(rewards, 2, "group").tolist() == pytest.approx([1 / (2**0.5 + 1e-4), -1 / (2**0.5 + 1e-4), 0, 0])
+    assert scaled_advantages(rewards, 2, "none").tolist() == [1.0, -1.0, 0.0, 0.0]
+    assert scaled_advantages(rewards, 2, "group").tolist() == pytest.approx(
+        [1 / (2**0.5 + 1e-4), -1 / (2**0.5 + 1e-4), 0, 0]
+    )
 
 
 def test_leave_one_out_on_worked_numbers():
