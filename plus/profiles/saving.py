@@ -12,13 +12,13 @@ from typing import Any
 from plus.errors import ConflictError, ForgottenError, ProfileError
 from plus.profiles import schema, versions
 from plus.profiles.sentences import Sentence, carry, normalized, split
-from plus.profiles.store import Reading, Store, User
+from plus.profiles.store import Store, SummaryInput, UserRow
 from plus.profiles.versions import Composed, Similar, Version, compose, joined, without
 
 
 def save_model(
     store: Store,
-    reading: Reading,
+    reading: SummaryInput,
     text: str,
     model: str = "",
     run: str = "",
@@ -109,7 +109,7 @@ def restore(store: Store, user_id: str, number: int) -> Version:
         return _write(connection, user, new, user.next_sentence)
 
 
-def put(connection: sqlite3.Connection, user: User, version: Version, next_sentence: int) -> None:
+def put(connection: sqlite3.Connection, user: UserRow, version: Version, next_sentence: int) -> None:
     """Write a version as it is, with its number, as an import brings it."""
     _write(connection, user, version, next_sentence)
 
@@ -198,7 +198,7 @@ def rebuild(
     return len(tainted), texts, bool(rest)
 
 
-def _obey(connection: sqlite3.Connection, store: Store, user: User, before: Sequence[Sentence], text: str) -> None:
+def _obey(connection: sqlite3.Connection, store: Store, user: UserRow, before: Sequence[Sentence], text: str) -> None:
     """Hold a person's text to their locks and bans, and remember the sentences they took out."""
     user_id = connection.execute("SELECT user_id FROM users WHERE number = ?", (user.number,)).fetchone()[0]
     rules = store.rules(user_id)
@@ -225,7 +225,7 @@ def _obey(connection: sqlite3.Connection, store: Store, user: User, before: Sequ
 
 def _insert(
     connection: sqlite3.Connection,
-    user: User,
+    user: UserRow,
     new: Version,
     current: Version | None,
     keep: Mapping[str, str] | None = None,
@@ -238,7 +238,7 @@ def _insert(
     return _write(connection, user, replace(new, version=number, spans=versions.as_spans(sentences)), next_sentence)
 
 
-def _write(connection: sqlite3.Connection, user: User, version: Version, next_sentence: int) -> Version:
+def _write(connection: sqlite3.Connection, user: UserRow, version: Version, next_sentence: int) -> Version:
     connection.execute(
         f"INSERT INTO versions(user, {versions.COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (user.number, *versions.to_row(version)),

@@ -45,7 +45,7 @@ class Added:
 
 
 @dataclass(frozen=True)
-class Reading:
+class SummaryInput:
     """Input of one summary: the user's number (never given twice), history, newest event, and current version."""
 
     number: int
@@ -54,7 +54,7 @@ class Reading:
     current: Version | None
 
 
-class User(NamedTuple):
+class UserRow(NamedTuple):
     """Row of the table `users`."""
 
     number: int
@@ -78,14 +78,14 @@ class Store(Database):
         """Yield every user's id, in order of appearance."""
         return (user_id for (user_id,) in self.rows("SELECT user_id FROM users ORDER BY number"))
 
-    def user(self, user_id: str) -> User:
+    def user(self, user_id: str) -> UserRow:
         """Return a user's row. Raises UnknownUserError with the nearest ids, or ForgottenError."""
         found = self.row(
             "SELECT number, current, newest, next_sentence, last_event, read_upto FROM users WHERE user_id = ?",
             (user_id,),
         )
         if found is not None:
-            return User(*found)
+            return UserRow(*found)
         self.refuse_forgotten("user", user_id)
         near = self._nearest(user_id)
         raise UnknownUserError(
@@ -203,12 +203,14 @@ class Store(Database):
         ]
         return events if any(e.time is None for e in events) else sorted(events, key=lambda e: e.time or 0.0)
 
-    def read(self, user_id: str) -> Reading:
+    def read(self, user_id: str) -> SummaryInput:
         """Return a user's readable history, with all that is needed to save a summary of it."""
         with self.snapshot():
             user = self.user(user_id)
             events = self.events(user_id, held_out=False)
-            return Reading(user.number, UserHistory(user_id, tuple(events)), user.last_event, self.current(user_id))
+            return SummaryInput(
+                user.number, UserHistory(user_id, tuple(events)), user.last_event, self.current(user_id)
+            )
 
     # Summaries
 

@@ -20,7 +20,7 @@ from plus.errors import ForgottenError, RunError, UnknownUserError
 from plus.measures import accuracy, mean
 from plus.profiles import attribution
 from plus.profiles.saving import save_model
-from plus.profiles.store import Reading, Store
+from plus.profiles.store import Store, SummaryInput
 from plus.profiles.text_filters import without_own
 from plus.profiles.versions import Similar
 from plus.types import Event, Preference, Reaction, Scorer, Summarizer, Turn, UserHistory
@@ -45,7 +45,7 @@ class Updated:
 
 
 @dataclass
-class Receipt:
+class UpdateCounts:
     """Counts of an update. own: events in which our own summary was found and taken out. users: those summarized."""
 
     updated: int = 0
@@ -76,7 +76,7 @@ def stale(store: Store) -> list[str]:
 def update(
     store: Store,
     summarizer: Summarizer,
-    receipt: Receipt,
+    counts: UpdateCounts,
     model: str = "",
     run: str = "",
     similar: Similar | None = None,
@@ -91,22 +91,20 @@ def update(
     users = iter(stale(store))
     while batch := list(islice(users, BATCH)):
         # 1. Read and summarize a batch, outside any transaction.
-        readings = [
-            reading for user_id in batch if (reading := _read(store, user_id, receipt, past_events)) is not None
-        ]
+        readings = [reading for user_id in batch if (reading := _read(store, user_id, counts, past_events)) is not None]
         texts = summarizer.summarize([reading.history for reading in readings])
         # 2. Save each text under the rules of that moment.
         for reading, text in zip(readings, texts, strict=True):
             try:
                 version, composed = save_model(store, reading, text, model, run, similar)
             except (ForgottenError, UnknownUserError):
-                receipt.forgotten += 1
+                counts.forgotten += 1
                 continue
             same = reading.current is not None and version.version == reading.current.version
-            receipt.unchanged += same
-            receipt.updated += not same
-            receipt.blocked += len(composed.blocked)
-            receipt.users.append(version.user_id)
+            counts.unchanged += same
+            counts.updated += not same
+            counts.blocked += len(composed.blocked)
+            counts.users.append(version.user_id)
             yield Updated(version.user_id, version.text, text, version.version, composed.blocked)
 
 
@@ -123,24 +121,24 @@ def against_anew(store: Store, scorer: Scorer, updated: Sequence[Updated]) -> Ag
     return AgainstAnew(len(pairs), accuracy(own), accuracy(anew), mean(own), mean(anew))
 
 
-def _read(store: Store, user_id: str, receipt: Receipt, past_events: int | None) -> Reading | None:
+def _read(store: Store, user_id: str, counts: UpdateCounts, past_events: int | None) -> SummaryInput | None:
     """A user's newest events without our own earlier texts, which are no evidence; None for a forgotten user."""
     try:
         reading = store.read(user_id)
         texts = {version.text for version in store.history(user_id)}
     except (ForgottenError, UnknownUserError):
-        receipt.forgotten += 1
+        counts.forgotten += 1
         return None
     events, touched = without_own(reading.history.events, texts)
-    receipt.own += touched
+    counts.own += touched
     events = events if past_events is None else events[-past_events:]
-    return Reading(reading.number, UserHistory(user_id, tuple(events)), reading.upto, reading.current)
+    return SummaryInput(reading.number, UserHistory(user_id, tuple(events)), reading.upto, reading.current)
 
 
 # In a file
 
 
-class Engine(Protocol):
+class StreamingSummarizer(Protocol):
     """Summarizer that yields summaries as they are written: `LanguageModelSummarizer`, `EndpointSummarizer`."""
 
     cut: Counter[str]  # histories that lost events, by reason
@@ -151,7 +149,7 @@ class Engine(Protocol):
 
 
 def written(
-    histories: Sequence[UserHistory], engine: Engine, window: int = WINDOW
+    histories: Sequence[UserHistory], engine: StreamingSummarizer, window: int = WINDOW
 ) -> Iterator[tuple[UserHistory, str]]:
     """Yield each history with its summary as soon as it is written. Memory holds one window of prompts."""
     for start in range(0, len(histories), window):

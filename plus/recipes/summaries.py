@@ -18,7 +18,7 @@ from plus.types import Dropped, Entry
 if TYPE_CHECKING:
     from plus.models.embeddings import Encode
     from plus.profiles.store import Added, Store
-    from plus.profiles.update import AgainstAnew, Engine, Receipt, SummaryFile
+    from plus.profiles.update import AgainstAnew, StreamingSummarizer, SummaryFile, UpdateCounts
     from plus.profiles.versions import Similar
     from plus.serve.capture import Outgoing
     from plus.types import UserHistory
@@ -46,12 +46,12 @@ class SummarizeResult:
 class UpdateResult:
     """Result of updating a store: user_id -> new summary, the events added, counts, and scores on held-out choices.
 
-    added: None when no choices were given. receipt, scores: None when no user had new choices.
+    added: None when no choices were given. counts, scores: None when no user had new choices.
     """
 
     summaries: Mapping[str, str]
     added: Added | None = None
-    receipt: Receipt | None = None
+    counts: UpdateCounts | None = None
     scores: AgainstAnew | None = None
 
 
@@ -188,25 +188,25 @@ def _updated(store: Store, run: Path, added: Added | None, past_events: int | No
     if past_events:
         screen.say(f"reads the newest {past_events} events of each user")
     # 2. The summaries, and their scores beside those of the model's texts alone.
-    receipt = updating.Receipt()
+    counts = updating.UpdateCounts()
     with screen.status(f"summarizing {len(waiting):,} users"):
         alike = similar_statements(screen.say)
-        made = updating.update(store, loaded.summarizer, receipt, run.name, run_hash, alike, past_events)
+        made = updating.update(store, loaded.summarizer, counts, run.name, run_hash, alike, past_events)
         done = list(made)
         scores = updating.against_anew(store, loaded.reward_model, done)
     # 3. The report.
     screen.say(
-        f"{receipt.updated:,} summaries updated, {receipt.unchanged:,} unchanged, "
-        f"{receipt.blocked:,} sentences kept out, {receipt.forgotten:,} users forgotten meanwhile"
+        f"{counts.updated:,} summaries updated, {counts.unchanged:,} unchanged, "
+        f"{counts.blocked:,} sentences kept out, {counts.forgotten:,} users forgotten meanwhile"
     )
-    if receipt.own:
-        screen.say(f"our own summaries were taken out of {receipt.own:,} events: they are no evidence")
+    if counts.own:
+        screen.say(f"our own summaries were taken out of {counts.own:,} events: they are no evidence")
     if scores.choices:
         screen.say(
             f"on {scores.choices:,} held-out choices: accuracy {scores.accuracy_updated:.3f} as updated, "
             f"{scores.accuracy_anew:.3f} summarized anew without edits"
         )
-    return UpdateResult({one.user_id: one.text for one in done}, added, receipt, scores)
+    return UpdateResult({one.user_id: one.text for one in done}, added, counts, scores)
 
 
 def similar_statements(say: Callable[[str], None]) -> Similar | None:
@@ -267,7 +267,7 @@ def _todo(
     return todo
 
 
-def _engine(run: str, model: str | None) -> tuple[str, Callable[[], Engine]]:
+def _engine(run: str, model: str | None) -> tuple[str, Callable[[], StreamingSummarizer]]:
     """Name a summarizer for the hash of each line, and how to start it: only when there is something to write."""
     from plus.profiles.update import fingerprint
     from plus.prompts import INSTRUCTION
@@ -278,7 +278,7 @@ def _engine(run: str, model: str | None) -> tuple[str, Callable[[], Engine]]:
             raise ModelError(f"{run} may serve several models; say which with --model")
         name = model
 
-        def connect() -> Engine:
+        def connect() -> StreamingSummarizer:
             from plus.serve.endpoint import EndpointSummarizer
 
             return EndpointSummarizer(run, name)
@@ -286,7 +286,7 @@ def _engine(run: str, model: str | None) -> tuple[str, Callable[[], Engine]]:
         return repr((run, model, INSTRUCTION)), connect
 
     # 2. A run folder by its weights and windows.
-    def open_run() -> Engine:
+    def open_run() -> StreamingSummarizer:
         from plus.models.run import load
 
         return load(run).summarizer

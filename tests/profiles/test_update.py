@@ -59,8 +59,8 @@ def store(tmp_path):
         yield store
 
 
-def run(store: Store, summarizer=None) -> updating.Receipt:
-    receipt = updating.Receipt()
+def run(store: Store, summarizer=None) -> updating.UpdateCounts:
+    receipt = updating.UpdateCounts()
     list(updating.update(store, summarizer or Counting(), receipt))
     return receipt
 
@@ -81,7 +81,7 @@ def test_later_choices_win_over_earlier_ones(store):
 
 def test_only_the_newest_events_are_read_where_the_summarizer_learned_on_few(store):
     add(store, 3, 4)
-    list(updating.update(store, Counting(), updating.Receipt(), past_events=2))
+    list(updating.update(store, Counting(), updating.UpdateCounts(), past_events=2))
     assert store.current("ann").evidence == ("e3", "e4")
     assert updating.stale(store) == []
 
@@ -116,7 +116,7 @@ def test_accuracy_is_reported_against_summarizing_anew(store):
     )
     save_user(store, "ann", "She likes cats a lot.", 1)
     add(store, 3, 4, 5)
-    receipt = updating.Receipt()
+    receipt = updating.UpdateCounts()
     done = list(updating.update(store, Counting(), receipt))
     assert done[0].text == "She likes cats a lot. The user likes dogs best."
     report = updating.against_anew(store, LikesScorer(), done)
@@ -128,7 +128,7 @@ def test_accuracy_is_reported_against_summarizing_anew(store):
 
 def test_an_interrupted_update_goes_on_where_it_stopped(store):
     store.add_events([Entry(f"u{n}", choice(1, "cats"), "", False) for n in range(5)])
-    for number, _ in enumerate(updating.update(store, Counting(), updating.Receipt())):
+    for number, _ in enumerate(updating.update(store, Counting(), updating.UpdateCounts())):
         if number == 1:
             break
     assert len(updating.stale(store)) == 3

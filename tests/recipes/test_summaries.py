@@ -65,9 +65,9 @@ def test_update_from_python_keeps_edits_and_returns_what_is_new(demo, tmp_path):
     with plus.Store(path) as store:
         done = plus.update(demo["run"], choices(tmp_path / "c.jsonl", *["cats"] * 3), store, held_out=0)
         assert done.summaries == {"ann": "The user likes cats best."}
-        assert (done.added, done.receipt.updated, done.scores.choices) == (Added(3, 0, 0), 1, 0)
+        assert (done.added, done.counts.updated, done.scores.choices) == (Added(3, 0, 0), 1, 0)
     done = plus.update(demo["run"], tmp_path / "c.jsonl", path, held_out=0)
-    assert (done.summaries, done.added, done.receipt) == ({}, Added(0, 3, 0), None)
+    assert (done.summaries, done.added, done.counts) == ({}, Added(0, 3, 0), None)
 
 
 def test_summarizing_needs_a_run_or_a_model_name(tmp_path):
