@@ -183,8 +183,7 @@ def _subject(
         population = datasets.from_settings({"data_dir": None, **settings})
         if run is not None:
             population = data_record.admit(Path(run), population, screen.say)
-        key = None if http_client is None else "none"  # A request that is caught needs no key.
-        judge = Judge(Endpoint(endpoint[1], endpoint[0], key, http_client=http_client)) if endpoint else None
+        judge = Judge(Endpoint(endpoint[1], endpoint[0], http_client=http_client)) if endpoint else None
         loaded = None if run is None else load(run)
         readers: dict[str, Scorer] = {
             f"the reward model of {name}": load(other).reward_model for name, other in names_of(other_runs).items()

@@ -168,7 +168,7 @@ def _show_requests(
     from plus.signals.find import required_address
 
     caught = catcher()
-    endpoint = Endpoint(required_address(base_url, model), model, "none", max_tokens, http_client=caught.client)
+    endpoint = Endpoint(required_address(base_url, model), model, max_tokens=max_tokens, http_client=caught.client)
     for messages in requests:
         endpoint.complete(messages)
     show_outgoing(caught.outgoing, as_json)

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from plus.errors import ModelError, SettingError, SourceError
 from plus.feedback.log_row import ParseState, parse_message
 from plus.feedback.streams import rows
-from plus.judge.reply_cache import Replies
+from plus.judge.reply_cache import Replies, endpoint_writers
 from plus.signals.asked_signals import REPLY_TOKENS, AskedSignals
 from plus.signals.rubrics import Label
 from plus.signals.rules import Signal, signals_by_rules
@@ -185,15 +185,9 @@ def writers(
     model: str, base_url: str | None, cache: Path | None, max_tokens: int
 ) -> tuple[Callable[[str], Writer], Replies | None]:
     """Build owner -> Writer for a served model, and its kept replies. Raises SettingError or EndpointError."""
-    from plus.serve.endpoint import Endpoint
-
-    endpoint = Endpoint(required_address(base_url, model), model, max_tokens=max_tokens)
-    if cache is None:
-        return (lambda owner: endpoint), None
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    cache.touch(mode=0o600)
-    replies = Replies(cache)
-    return (lambda owner: replies.of(endpoint, f"{model}, {max_tokens} tokens", owner)), replies
+    address = required_address(base_url, model)
+    replies = None if cache is None else Replies(cache)
+    return endpoint_writers(address, model, max_tokens, replies), replies
 
 
 def required_address(base_url: str | None, model: str) -> str:
