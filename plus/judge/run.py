@@ -81,7 +81,11 @@ class JudgeSettings:
 
 @dataclass(frozen=True)
 class JudgeResult:
-    """Result of a judging: the report, the folder that holds it, and how many requests were sent or known already."""
+    """Result of a judging.
+
+    folder: holds report.md, which is `page`, report.json and judgments.jsonl. sent, known: numbers of requests that
+    were sent now, and of replies that judgments.jsonl held already.
+    """
 
     folder: Path
     report: Report

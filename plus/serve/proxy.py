@@ -107,7 +107,7 @@ class Proxy:
             _log.info("%s %s app=%s status=%d first_byte_ms=%.0f", request.method, request.url.path, app, status, taken)
 
     def _admit(self, request: Request) -> str:
-        """The name of the app whose token this is. Raises HTTPException 401."""
+        """Return the name of the app with this token. Raises HTTPException 401."""
         if not self.tokens:
             return "-"
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -175,7 +175,7 @@ class Proxy:
 
 
 class _Relay(StreamingResponse):
-    """The upstream's answer as it comes; let go of when the app is gone."""
+    """Response that hands on the upstream's answer as it comes, and closes it when the app is gone."""
 
     def __init__(self, answer: httpx2.Response) -> None:
         super().__init__(self._pieces(answer), answer.status_code, _kept(answer))
@@ -208,7 +208,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 def _error(message: str, status: int) -> dict[str, Any]:
-    """An error as OpenAI's clients read it."""
+    """Format an error as OpenAI's clients read it."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": message, "type": kind, "param": None, "code": str(status)}}
 
@@ -237,7 +237,7 @@ def _parsed(request: Request, raw: bytes) -> dict[str, Any]:
 
 
 def _user(request: Request, given: Mapping[str, Any]) -> str | None:
-    """The user's id: the header (UTF-8), else `safety_identifier`, else `user`."""
+    """Find the user's id: the header (UTF-8), else `safety_identifier`, else `user`."""
     if header := request.headers.get(USER_HEADER):
         return header.encode("latin-1").decode("utf-8", "replace")
     named = (given.get("safety_identifier"), given.get("user"))

@@ -10,6 +10,8 @@ import pytest
 from support.judged import judged_store, persons
 from support.upstream import upstream
 
+import plus
+from plus.errors import SettingError
 from plus.judge.panel import Judgment, Seat, Verdict, prompted
 from plus.judge.report import length_habit, page, position_habit, report
 from plus.judge.run import answers, answers_judged, choices_judged, people
@@ -171,6 +173,17 @@ def test_the_stand_in_judges_a_store_end_to_end(store, tmp_path, plus_here, monk
     found = json.loads((tmp_path / "judged" / "report.json").read_text())
     assert found["accuracy"]["j, pick"]["summary"]["mean"] == 1.0
     assert found["accuracy"]["j, pick"]["nothing"]["mean"] == 0.5
+
+
+def test_the_function_gives_what_the_command_prints(store, tmp_path, plus_here, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with fake_server.serving() as url, Store(store) as opened:
+        found = plus.judge(opened, tmp_path / "called", judge_models=["j"], answer_model="m", base_url=url)
+        status, out, _ = plus_here(*command(store, tmp_path / "judged", url, "--json"))
+    assert status == 0 and json.loads(out) == found.report.to_json()
+    assert found.report.accuracy["j, pick"]["summary"].mean == 1.0 and found.sent > 0
+    with pytest.raises(SettingError, match="nobody judges"):
+        plus.judge(opened, tmp_path / "none")
 
 
 def test_dry_run_prints_what_would_be_sent(store, tmp_path, plus_here, monkeypatch):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import traceback
 
+import httpx2
 import pytest
 from support.endpoint_server import serving
 
 from plus.errors import EndpointError
 from plus.prompts import INSTRUCTION
-from plus.serve.endpoint import EndpointSummarizer
+from plus.serve.endpoint import EndpointSummarizer, make_client
 from plus.types import UserHistory, history_of
 
 
@@ -65,6 +66,18 @@ def test_no_server_is_one_line():
         pass
     with pytest.raises(EndpointError, match="could not be reached"):
         list(EndpointSummarizer(server.url, "m", max_retries=0).stream(users(1)))
+
+
+def test_one_rule_for_keys_and_addresses(monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(EndpointError, match="no key for the endpoint; set OPENAI_API_KEY"):
+        make_client("http://127.0.0.1:9/v1")
+    with pytest.raises(EndpointError, match="'ftp://x' is no http address"):
+        make_client("ftp://x", "key-123")
+    assert make_client("http://127.0.0.1:9/v1", needs_key=False).api_key == "none"
+    assert make_client("http://127.0.0.1:9/v1", http_client=httpx2.Client()).api_key == "none"
+    monkeypatch.setenv("OPENAI_API_KEY", "key-123")
+    assert make_client("http://127.0.0.1:9/v1", needs_key=False).api_key == "key-123"
 
 
 def test_a_long_history_loses_its_oldest_events_and_is_counted():
