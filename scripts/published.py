@@ -21,9 +21,10 @@ from plus.measures import mean
 
 # The rows of the README's tables of real people; the files hold all of them.
 BRIEF = (
-    "majority", "longer_wins", "bradley_terry", "dpl_mean_variance", "vpl", "low_rank", "in_context", "random_4", "last_4",
-    "surprise_4", "untrained_4", "extractive_4", "extractive_4, read by random_4", "random_8", "extractive_8", "extractive_text_8",
-)  # fmt: skip
+    *("majority", "longer_wins", "bradley_terry", "dpl_mean_variance", "vpl", "low_rank", "in_context"),
+    *("random_4", "last_4", "surprise_4", "untrained_4", "extractive_4", "extractive_4, read by random_4"),
+    *("random_8", "extractive_8", "extractive_text_8"),
+)
 # Simpson and Gurevych (Machine Learning 2020), all workers / those with more than 50 training pairs.
 UKPCONVARG1 = {"published: GPPL": ("0.71", "0.72"), "published: crowdGPPL": ("0.72", "0.74")}
 MEANING = {
@@ -40,8 +41,10 @@ MEANING = {
 
 
 def condensed(paths: Sequence[Path]) -> dict[str, Any]:
-    """The small form of a benchmark's folder (real people, an ablation, the synthetic evidence), or of files
-    that `plus demo --json` printed. Raises EvidenceError where a path is none of these."""
+    """Condense the folder of a benchmark (real people, an ablation, the synthetic evidence), or the demo's files.
+
+    The demo's are files that `plus demo --json` printed. Raises EvidenceError where a path is none of these.
+    """
     if all(path.is_file() for path in paths):
         return {"kind": "demo", "runs": [_demo(_read(path)) for path in paths]}
     (folder,) = paths
@@ -52,30 +55,37 @@ def condensed(paths: Sequence[Path]) -> dict[str, Any]:
         return _rounded({"kind": "people"} | {key: report[key] for key in ("dataset", "notes", "groups", "missing")})
     if "measured" in report:
         return _rounded(_ablation(report))
-    raise EvidenceError(f"{folder} is no benchmark of real people, no ablation and no evidence of reproduce_tiny.sh; give one of these")  # fmt: skip
+    raise EvidenceError(
+        f"{folder} is no benchmark of real people, no ablation and no evidence of reproduce_tiny.sh; give one of these"
+    )
 
 
 def compact(result: Mapping[str, Any]) -> str:
-    """JSON whose innermost lists take a line each, so that a change of results can be read."""
+    """Write JSON whose innermost lists take a line each, so that a change of results can be read."""
     text = json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False)
     return re.sub(r"\[\n[^\[\]{}]*\]", lambda found: re.sub(r"\n\s*", " ", found[0]), text) + "\n"
 
 
 def tables(result: Mapping[str, Any], brief: bool = True) -> str:
-    """A condensed result as Markdown; `brief` leaves out what the README has no room for."""
+    """Render a condensed result in Markdown; `brief` leaves out what the README has no room for."""
     return {"people": _people, "evidence": _synthetic, "ablation": _arms, "demo": _promised}[result["kind"]](
         result, brief
     )
 
 
 def intervals(result: Mapping[str, Any]) -> dict[str, dict[str, Interval]]:
-    """Title -> method -> accuracy, of all that a result can be drawn of: of real people on controversial pairs, where
-    there are any. Controls are left out."""
+    """Collect title -> method -> accuracy of all figures of a result; controls are left out.
+
+    Real people are drawn on controversial pairs, where there are any.
+    """
     if result["kind"] == "people":
-        return {
-            f"{result['dataset']}: {group}, {where}": {name: _interval(row[where]) for name, row in table["rows"].items() if where in row and not name.endswith(", shuffled")}
-            for group, table in result["groups"].items() for where in _slices(table)[-1:]
-        }  # fmt: skip
+        found = {}
+        for group, table in result["groups"].items():
+            for where in _slices(table)[-1:]:
+                rows = {name: row for name, row in table["rows"].items() if not name.endswith(", shuffled")}
+                drawn = {name: _interval(row[where]) for name, row in rows.items() if where in row}
+                found[f"{result['dataset']}: {group}, {where}"] = drawn
+        return found
     cards = {"ablation": {"ablation": result}}.get(result["kind"]) or result.get("reports", {})
     return {
         title: {name: _interval(list(card["accuracy"].values())) for name, card in report["methods"].items()}
@@ -115,13 +125,16 @@ def _sizes(result: Mapping[str, Any]) -> str:
     lines = []
     for group, table in result["groups"].items():
         first = next(iter(table["rows"].values()))
-        lines += [f"- {group}, {part}: {first[part][3]:,} users, {first[part][4]:,} predictions over folds and seeds" for part in _slices(table)]  # fmt: skip
+        lines += [
+            f"- {group}, {part}: {first[part][3]:,} users, {first[part][4]:,} predictions over folds and seeds"
+            for part in _slices(table)
+        ]
     return "\n".join([*lines, *(f"- {line}" for line in result["notes"] if line.startswith(HABIT))])
 
 
 def _workers(rows: Mapping[str, Any], names: Sequence[str]) -> str:
-    """The published protocol: accuracy per worker, then folds."""
-    own = [[name, markdown.values(rows[name].get("workers")), markdown.values(rows[name].get("workers_50"))] for name in names]  # fmt: skip
+    """Render the published protocol: accuracy per worker, then folds."""
+    own = [[name, *(markdown.values(rows[name].get(key)) for key in ("workers", "workers_50"))] for name in names]
     columns = ["accuracy per worker, then folds", "all workers", "with more than 50 choices in the other folds"]
     return markdown.table(columns, [*([name, *values] for name, values in UKPCONVARG1.items()), *own])
 
@@ -156,15 +169,24 @@ def _synthetic(result: Mapping[str, Any], brief: bool) -> str:
         [data, name, *markdown.shown(at, "+.3f")] for data, report in reports.items()
         for name, at in report["differences"].items() if name in against or not brief
     ]  # fmt: skip
+    audits = [
+        f"Audit of {name}, seed 0, read by seed 1: {audit['verdict']}\n\n{evidence.findings(audit)}"
+        for name, audit in result["audits"].items()
+    ]
+    missing = [
+        f"- not computed: {data}, {name}: {why}"
+        for data, report in reports.items()
+        for name, why in report["missing"].items()
+    ]
     parts = [
         evidence.accuracies(reports),
         evidence.sizes(reports),
         evidence.promises_table(reports),
         markdown.table(["data", "difference", "accuracy", "users", "choices"], differences),
-        *(f"Audit of {name}, seed 0, read by seed 1: {audit['verdict']}\n\n{evidence.findings(audit)}" for name, audit in result["audits"].items()),
+        *audits,
         f"Processor time of a core: {result['cpu_seconds']['together'] / 60:.0f} minutes.",
-        "\n".join(f"- not computed: {data}, {name}: {why}" for data, report in reports.items() for name, why in report["missing"].items()),
-    ]  # fmt: skip
+        "\n".join(missing),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -173,18 +195,21 @@ def _ablation(report: Mapping[str, Any]) -> dict[str, Any]:
     for name, card in report["methods"].items():
         cells = report["measured"][name]
         found[name] = {key: card[key] for key in ("accuracy", "minus", "users", "targets", "seeds") if key in card}
-        found[name] |= {"shuffled": mean(cell["shuffled"] for cell in cells), "updates": [cell["updates"] for cell in cells]}  # fmt: skip
+        found[name]["shuffled"] = mean(cell["shuffled"] for cell in cells)
+        found[name]["updates"] = [cell["updates"] for cell in cells]
     return {"kind": "ablation", "title": report["title"], "methods": found}
 
 
 def _arms(result: Mapping[str, Any], brief: bool) -> str:
-    rows = [
-        [name, markdown.shown(card["accuracy"])[0], markdown.shown(card["minus"], "+.3f")[0] if "minus" in card else "", f"{card['shuffled']:.3f}", ", ".join(str(n or "never") for n in card["updates"])]
-        for name, card in result["methods"].items()
-    ]  # fmt: skip
+    columns = ["arm", "accuracy", "minus plus", "another user's", "updates to 0.9 in training, by seed"]
+    rows = []
+    for name, card in result["methods"].items():
+        minus = markdown.shown(card["minus"], "+.3f")[0] if "minus" in card else ""
+        updates = ", ".join(str(n or "never") for n in card["updates"])
+        rows.append([name, markdown.shown(card["accuracy"])[0], minus, f"{card['shuffled']:.3f}", updates])
     first = next(iter(result["methods"].values()))
     size = f"- {first['seeds']} seeds, {first['targets']:,} choices of {first['users']:,} users"
-    return markdown.table(["arm", "accuracy", "minus plus", "another user's", "updates to 0.9 in training, by seed"], rows) + "\n\n" + size  # fmt: skip
+    return f"{markdown.table(columns, rows)}\n\n{size}"
 
 
 def _demo(printed: Mapping[str, Any]) -> dict[str, Any]:
@@ -194,7 +219,8 @@ def _demo(printed: Mapping[str, Any]) -> dict[str, Any]:
             found = found[part]
         return found
 
-    return {"seed": printed["seed"], "seconds": printed["seconds"], "values": {name: value(name) for name in evidence.demo_promises()}}  # fmt: skip
+    values = {name: value(name) for name in evidence.demo_promises()}
+    return {"seed": printed["seed"], "seconds": printed["seconds"], "values": values}
 
 
 def _promised(result: Mapping[str, Any], brief: bool) -> str:
@@ -205,7 +231,8 @@ def _promised(result: Mapping[str, Any], brief: bool) -> str:
     ]
     seeds = " / ".join(str(run["seed"]) for run in runs)
     seconds = ", ".join(f"{run['seconds']:.0f}" for run in runs)
-    return f"{markdown.table(['what', 'promised', f'measured, seed {seeds}', 'meaning'], rows)}\n\nSeconds, on two cores that did other work too: {seconds}."  # fmt: skip
+    table = markdown.table(["what", "promised", f"measured, seed {seeds}", "meaning"], rows)
+    return f"{table}\n\nSeconds, on two cores that did other work too: {seconds}."
 
 
 def _interval(values: Sequence[Any]) -> Interval:

@@ -24,7 +24,7 @@ MARKS = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)"
 
 
 def rewritten(text: str, folder: Path) -> str:
-    """The README with every marked table as the files in `folder` have it; one without a file stays."""
+    """Fill every marked table of the README from the files in `folder`; one without a file stays."""
 
     def fill(found: re.Match[str]) -> str:
         path = folder / f"{found[2]}.json"
@@ -36,6 +36,7 @@ def rewritten(text: str, folder: Path) -> str:
 
 
 def main() -> None:
+    """Keep the results given, then write the README's tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="*", metavar="NAME=RESULTS")
     for given in parser.parse_args().results:

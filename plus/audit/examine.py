@@ -44,6 +44,7 @@ def examine(
     Raises EvidenceError where there are no two test users, or one of them has no summary.
     """
     examples = population.split("test") if examples is None else list(examples)
+    readers = readers or {}
     _refuse(population, summaries, examples)
     # Predictions with the user's own text and with each control's.
     found = readings(scorer, examples, summaries)
@@ -52,19 +53,14 @@ def examine(
     # Checks that need more than the texts; each that cannot run leaves its reason in `not_run`.
     not_run: dict[str, str] = {}
     information = _information(population, summaries, examples, not_run)
-    portability = _portability(readers or {}, examples, summaries, not_run)
+    portability = _portability(readers, examples, summaries, not_run)
     claims = _faithfulness(population, summarizer, summaries, examples, not_run)
     swap = _persona_swap(found, not_run)
     flip = _label_flip(population, summarizer, scorer, examples, own, not_run)
-    habit = _position_habit(own, {"scorer": scorer, **(readers or {})}, not_run)
+    habit = _position_habit(own, {"scorer": scorer, **readers}, not_run)
     # Last, since a judge's habit is that of the questions above.
     past = learning_curve(summarizer, scorer, examples, CURVE) if summarizer else []
-    if not raw:
-        not_run["raw history"] = "not even the newest past event fits the scorer's window"
-    if null is None:
-        not_run["null run"] = "it trains anew on choices dealt to other users; plus audit RUN --null_steps N runs it"
-    if not summarizer:
-        not_run["learning curve"] = "shorter pasts must be summarized anew, and only texts were given"
+    _name_missing(not_run, raw, null, summarizer)
     return Audit(
         dataset=population.name,
         synthetic=population.name in KNOWN,
@@ -89,6 +85,18 @@ def examine(
         learning_curve=curve(past),
         predictions=[*own, *found["shuffled"], *found["empty"], *found["opposite"], *raw, *past],
     )
+
+
+def _name_missing(
+    not_run: dict[str, str], raw: Sequence[Prediction], null: object | None, summarizer: Summarizer | None
+) -> None:
+    """Give the reason for each control that was left out for want of room, of a run, or of a summarizer."""
+    if not raw:
+        not_run["raw history"] = "not even the newest past event fits the scorer's window"
+    if null is None:
+        not_run["null run"] = "it trains anew on choices dealt to other users; plus audit RUN --null_steps N runs it"
+    if not summarizer:
+        not_run["learning curve"] = "shorter pasts must be summarized anew, and only texts were given"
 
 
 def _refuse(population: Population, summaries: Mapping[str, str], examples: Sequence[Example]) -> None:

@@ -25,7 +25,7 @@ PASTED_EVENTS = 8  # newest events that are pasted in where there is no summary
 
 @dataclass(frozen=True)
 class Subject:
-    """What is audited: a scorer, the texts it reads, and what else can be used.
+    """Subject of an audit: a scorer, the texts it reads, and what else can be used.
 
     `readers` were never fitted to these texts. `summarizer` is None where texts were given. `trained` are the users
     that a run's record says it was trained on.
@@ -67,35 +67,28 @@ def audit(
     summary, by default the run's, else the past is pasted in. `persona_steps` and `null_steps` are
     updates of a reader of true personas and of a null run. With `output_dir`, a new folder, the
     report is written. `http_client` takes requests instead of the network (a dry run): then no key is
-    needed and nothing is written. Raises SettingError where it is not clear what to audit or where to write, EvidenceError where
-    there is too little to judge on.
+    needed and nothing is written. Raises SettingError where it is not clear what to audit or where to
+    write, EvidenceError where there is too little to judge on.
     """
+    # 1. Refuse mistaken options, then load what is audited.
     scorers = {"RUN": run, "--reward_model": reward_model, "--reward_function": reward_function}
-    refuse(scorers, judge_model, base_url, output_dir)
+    _refuse(scorers, judge_model, base_url, output_dir)
     if http_client is not None and judge_model is None:
         raise SettingError("without --judge_model nothing would be sent; --dry-run shows what a judge would be")
-    if run is None and dataset_name is None:
-        raise SettingError("--dataset_name is missing")
-    if run is None and (null_steps or persona_steps):
-        raise SettingError("--null_steps and --persona_steps train anew, which takes a run folder")
+    if run is None:
+        _refuse_without_run(dataset_name, null_steps or persona_steps)
     data = {"dataset_name": dataset_name, "data_dir": data_dir, "seed": seed}
     endpoint = (judge_model, base_url) if judge_model and base_url else None
     subject = _subject(scorers, endpoint, http_client, data, summaries, other_runs, screen)
-    # Readers and runs that are trained for this audit alone.
+    # 2. Train the reader and the null run of this audit.
     null = None
     if persona_steps and subject.population.personas:
         reader = _persona_reader(subject, persona_steps, screen)
         subject.readers["a reward model trained on true personas"] = reader
     if null_steps:
         null = _null_readings(subject, null_steps, screen)
-    with screen.status("auditing"):
-        from plus.audit.examine import examine
-
-        examples = subject.population.split("test")[:max_examples]
-        found = examine(
-            subject.population, subject.scorer, subject.summaries, subject.summarizer, subject.readers, null, examples,
-            subject.trained,
-        )  # fmt: skip
+    # 3. Run the controls and write the report.
+    found = _examine(subject, null, max_examples, screen)
     if persona_steps and not subject.population.personas:
         why = f"{subject.population.name} has real users, whose true taste nobody knows"
         found = replace(found, not_run={**found.not_run, "a reader of true personas": why})
@@ -104,7 +97,7 @@ def audit(
     return found
 
 
-def refuse(scorers: Mapping[str, Any], judge_model: str | None, base_url: str | None, output_dir: Path | None) -> None:
+def _refuse(scorers: Mapping[str, Any], judge_model: str | None, base_url: str | None, output_dir: Path | None) -> None:
     """Raise SettingError where it is not clear which scorer to audit, or where to write."""
     named = [name for name, given in scorers.items() if given]
     if len(named) > 1:
@@ -115,6 +108,14 @@ def refuse(scorers: Mapping[str, Any], judge_model: str | None, base_url: str | 
         raise SettingError("--judge_model and --base_url belong together; give both")
     if output_dir is not None and output_dir.exists() and (not output_dir.is_dir() or any(output_dir.iterdir())):
         raise SettingError(f"{output_dir} is in use and nothing is overwritten; give another --output_dir")
+
+
+def _refuse_without_run(dataset_name: str | None, steps: int) -> None:
+    """Raise SettingError where there is nothing to predict, or something to train and no run to train as."""
+    if dataset_name is None:
+        raise SettingError("--dataset_name is missing")
+    if steps:
+        raise SettingError("--null_steps and --persona_steps train anew, which takes a run folder")
 
 
 def names_of(runs: Iterable[Path]) -> dict[str, Path]:
@@ -198,7 +199,7 @@ def _subject(
         scorer = RewardModel.from_pretrained(reward_model)
     elif reward_function:
         scorer = RewardFunction.named(reward_function)
-    assert scorer is not None  # `refuse` has seen to it.
+    assert scorer is not None  # `_refuse` has seen to it.
     if judge is not None and endpoint and scorer is not judge:
         readers[f"zero-shot judge {endpoint[0]}"] = judge
     # The texts: given, or the run's, or written now.
@@ -224,6 +225,17 @@ def _persona_reader(subject: Subject, steps: int, screen: Screen) -> Scorer:
         return train_baseline(
             settings, subject.population, personas, lambda step, loss: show(step, steps, {"loss": loss})
         )
+
+
+def _examine(subject: Subject, null: Any, max_examples: int | None, screen: Screen) -> Audit:
+    from plus.audit.examine import examine
+
+    with screen.status("auditing"):
+        examples = subject.population.split("test")[:max_examples]
+        return examine(
+            subject.population, subject.scorer, subject.summaries, subject.summarizer, subject.readers, null, examples,
+            subject.trained,
+        )  # fmt: skip
 
 
 def _null_readings(subject: Subject, steps: int, screen: Screen) -> dict[str, list[Prediction]]:

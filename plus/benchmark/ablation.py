@@ -118,6 +118,7 @@ def train_arm(
     arm: Arm, population: Population, seed: int, base: Path, on_step: Callable[[int, dict[str, float]], None]
 ) -> tuple[LanguageModelSummarizer, RewardModel]:
     """Train both models for `max_steps` updates of the plain loop."""
+    # Both models start from the same base.
     torch.manual_seed(seed)
     summarizer = LanguageModelSummarizer.from_pretrained(base, max_prompt_length=256, max_completion_length=24)
     reward_model = RewardModel.from_pretrained(base, 192)

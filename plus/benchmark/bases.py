@@ -50,9 +50,11 @@ def make(
     """Train the base of `source` into `folder` where there is none; written whole or not at all."""
     if (folder / "config.json").exists():
         return folder
+    # The tokenizer first: its vocabulary is that of the conversations and the shipped samples.
     recipe = RECIPES[source]
     tokenizer = tiny.train_tokenizer(corpus(recipe.conversation), recipe.vocab_size)
     model = tiny.train_base(tokenizer, steps or recipe.steps, seed, on_step=on_step, conversation=recipe.conversation)
+    # Written beside its place and moved there whole.
     part = folder.with_name(f".{folder.name}.partial")
     model.save_pretrained(part)
     tokenizer.save_pretrained(part)

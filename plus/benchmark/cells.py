@@ -57,6 +57,7 @@ class CellStore:
         stored cell has other settings, EvidenceError where it cannot be read.
         """
         place = self.folder / name
+        # cell.json is the last file that is written: with it the cell is whole.
         stored = (place / "cell.json").exists()
         if not stored:
             place.mkdir(parents=True, exist_ok=True)
@@ -95,8 +96,9 @@ def run(
     settings: Mapping[str, Any],
     on_cell: OnCell = lambda name, done, total: None,
 ) -> Results:
-    """Compute the cells that `folder` does not hold yet; a cell whose method cannot work here says why.
+    """Compute the cells that `folder` does not hold yet.
 
+    A method that cannot work on a fold (`PlusError`) leaves its reason in the cell, and the rest is computed.
     `folds` may be a function of the seed, where every seed draws rows of its own. `seconds.jsonl` gets a
     line a cell, with its processor time, which does not depend on what else the machine does.
     Raises RunError where the folder belongs to other settings or to another version.
@@ -117,6 +119,7 @@ def run(
             number += 1
             make = partial(_timed_rows, folder, title, methods[name], fold, seed)
             path = store.rows(f"{_file(fold.name)}--{_file(name)}--{seed}", make)
+            # A cell without predictions holds one row with the reason.
             first = next(read(path), {"missing": "the fold has no test row"})
             if "missing" in first:
                 results.missing[title] = first["missing"]
@@ -137,6 +140,7 @@ def fold_predictions(name: str, fold: Fold, seed: int, margins: Margins, shuffle
     pairs = [example.target for example in examples]
     own = [example.history for example in examples]
     found = _predictions(name, fold, seed, margins(own, pairs))
+    # The control: the same choices, read with the history of another user.
     if shuffled and len({history.user_id for history in own}) > 1:
         of_user = {example.history.user_id: example.history for example in examples}
         other = [of_user[user] for user in other_users(examples)]

@@ -31,7 +31,7 @@ from plus.train import loop
 from plus.train.coadapt import CoAdaptation, Row
 from plus.train.loop import shuffled
 from plus.train.reward_only import Best, fit, train_reward_model
-from plus.types import Context, Event, Preference, UserHistory
+from plus.types import Context, Event, Preference, Scorer, UserHistory
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,7 @@ class EmbeddingMethods:
                     found[name] = partial(self.train_head, name, row)
                 case WriterRow(of_k=False):
                     found[name] = partial(self.read, name)
+        # Rows of k events, for each k; the method itself comes last.
         for k in self.ks:
             for name in (*of_k, "extractive"):
                 found[f"{name}_{k}"] = partial(self.read, f"{name}_{k}")
@@ -123,6 +124,7 @@ class EmbeddingMethods:
         self._embed(fold)
         model = row.make(self.embeddings, fold.population.users("train"), seed)
         margins, settings = row.margins(model), self.settings
+        # Every look measures the log-likelihood of the validation users' choices.
         best = Best(model.parameters())
         validation = fold.population.split("validation")
         past, pairs = [e.history for e in validation], [e.target for e in validation]
@@ -182,6 +184,7 @@ class EmbeddingMethods:
         assert isinstance(row, WriterRow)
         given = Given(fold.population, _training_events(fold), self.embeddings, seed)
         write = row.make(given, int(k) if row.of_k else 0)
+        # The same budget for all; the best look at the validation users is kept.
         best = Best(reward_model.model.parameters())
         coadaptation = CoAdaptation(reward_model, optimizer, pairs_per_user=settings.pairs_per_user, seed=seed)
         train_reward_model(
@@ -229,7 +232,7 @@ class EmbeddingMethods:
         best.restore()
         return write
 
-    def _look(self, best: Best, step: int, reward_model: EmbeddingRewardModel, write: Write, fold: Fold) -> None:
+    def _look(self, best: Best, step: int, reward_model: Scorer, write: Write, fold: Fold) -> None:
         """Measure the validation users every `look_every` updates."""
         if step % self.settings.look_every:
             return
@@ -294,6 +297,7 @@ class TwoWriters(CoAdaptation):
 
 def _events(fold: Fold) -> set[Event]:
     """Collect what may be read: training events and the contexts of the users who are tested."""
+    # An event of several contexts is read once.
     contexts = {event for row in fold.population.rows for event in row.history.events}
     return contexts | {event for past in fold.events.values() for event in past}
 

@@ -65,6 +65,7 @@ def _group(group: str, predictions: Mapping[str, Mapping[str, list[Prediction]]]
     def of(name: str, where: str) -> list[Prediction]:
         return predictions.get(name, {}).get(slices[where], [])
 
+    # Each method on both slices, then the pairs of methods whose difference is printed.
     rows = {name: _row([of(name, where) for where in slices], list(slices)) for name in predictions}
     differences = {f"{a} - {b}": _difference({w: (of(a, w), of(b, w)) for w in slices}) for a, b in DIFFERENCES}
     return {
@@ -77,6 +78,7 @@ def _row(found: Sequence[list[Prediction]], names: Sequence[str]) -> dict[str, A
     row: dict[str, Any] = {where: list(user_interval(some)) for where, some in zip(names, found, strict=True) if some}
     if not row:
         return {}
+    # Beside the intervals: what the literature on workers reports, and what cannot be measured.
     by_fold = {"workers": worker_protocol(found[0]), "workers_50": worker_protocol(found[0], 50)}
     row |= {"per_user": user_mean(found[0]), "notes": notes(found[0])}
     return row | {key: value for key, value in by_fold.items() if value}
@@ -128,6 +130,7 @@ def user_mean(predictions: Sequence[Prediction]) -> float:
 
 def page(report: Mapping[str, Any]) -> str:
     """Render the report in Markdown."""
+    # A section for each kind of fold, then the goals and what was not computed.
     lines = [f"# {report['dataset']}", "", *(f"- {line}" for line in report["notes"]), ""]
     for group, table in report["groups"].items():
         lines += [
@@ -167,7 +170,7 @@ def _accuracies(report: Mapping[str, Any], group: str) -> list[str]:
 
 def _sizes(rows: Mapping[str, Any]) -> list[str]:
     """List users and predictions of each slice, after an empty line."""
-    first = next(iter(rows.values()), {})
+    first: Mapping[str, Any] = next(iter(rows.values()), {})
     sizes = {where: first[where][3:] for where in ("all", "controversial") if where in first}
     return [
         "",

@@ -142,6 +142,7 @@ def compare_promises(reports: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def page(reports: Mapping[str, Any], audits: Mapping[str, Any], spent: Mapping[str, float]) -> str:
     """Render all data sets side by side, the promises, the audits and the processor time."""
+    # Rows of each section; a section without rows is left out.
     differences = [
         [data, name, *markdown.shown(at, "+.3f")]
         for data, report in reports.items()

@@ -120,6 +120,7 @@ class LanguageModelMethods:
                     found[name] = partial(self.train_head, name, row)
                 case TextRow() if self.budget.long_steps or not row.long:
                     found[name] = partial(self.read, name, row)
+        # The method itself comes last; users of two seeds of a synthetic world are different people.
         found["plus"] = self.plus
         if self.dataset_name not in datasets.SYNTHETIC:
             return found
@@ -129,6 +130,7 @@ class LanguageModelMethods:
         """Resolve the options of a run."""
         name = self.folder.name if self.given else self.dataset_name
         run = {"seed": seed, "output_dir": str(self.folder / "runs" / f"{name}-{seed}")}
+        # One's own models have options of their own; the tiny ones are trained alike on all data.
         if self.given is not None:
             return {**self.given, **run}
         return options.resolve(
@@ -164,11 +166,13 @@ class LanguageModelMethods:
 
     def plus(self, fold: Fold, seed: int) -> list[Prediction]:
         """Train PLUS and predict; its run folder stays, for `plus audit` and the plots over training."""
+        # A run that was stopped is continued at its last checkpoint.
         settings = self.settings(seed)
         begun = Path(settings["output_dir"], "config.json").exists()
         if not begun:  # Left by a run that was killed before it began.
             shutil.rmtree(settings["output_dir"], ignore_errors=True)
         trained = training.train({**settings, "resume_from_checkpoint": begun or None}, fold.population, self.say)
+        # Judged by the summaries that are stored, and by those of shorter pasts.
         texts = training.write_summaries(trained.folder, trained.summarizer, fold.population)
         found = fold_predictions("plus", fold, seed, _margins(trained.reward_model, texts))
         return found + self.curve("plus", trained.summarizer, trained.reward_model, fold, seed)
@@ -216,6 +220,7 @@ def compute(
     `bases` describes the bases that they start from; a folder with another description is refused.
     """
     everything = subject.methods()
+    # What must be equal for a folder to be continued.
     settings = {"dataset_name": subject.dataset_name, **vars(subject.budget), "bases": bases}
     if subject.given is not None:
         settings["options"] = {key: value for key, value in subject.given.items() if key != "output_dir"}

@@ -80,6 +80,7 @@ def habit(first: Mapping[str, Sequence[bool]]) -> str:
     It holds the share of choices that took what stood first, with its interval over raters, and how many
     raters lean to one side (two-sided binomial tests, none corrected: some do so by chance).
     """
+    # Over raters: those with many choices count more.
     share = interval((0, user, float(took)) for user, all_of in first.items() for took in all_of)
     tested = [all_of for all_of in first.values() if len(all_of) >= LEAST]
     leaning = sum(binomtest(sum(all_of), len(all_of)).pvalue < LEVEL for all_of in tested)

@@ -57,6 +57,7 @@ def benchmark(
     training runs. `quick` and `ablation` are for synthetic users. The folder is `output_dir`, by default
     runs/benchmark-NAME; one that was stopped is continued. Raises SettingError and RunError.
     """
+    # Options that contradict each other, then one job for each kind of data.
     if config is not None and (quick or ablation):
         raise SettingError(f"--config names its own models; leave out --{'quick' if quick else 'ablation'}")
     if ablation and methods is not None:
@@ -144,6 +145,7 @@ def _synthetic(
         from plus.benchmark import bases, language_models
     folder = output_dir or Path("runs") / f"benchmark-{dataset_name}{'-quick' if quick else ''}"
     number = range(seeds or (QUICK_SEEDS if quick else language_models.SEEDS))
+    # A base for each seed and the data set's budget; with --quick the shipped base and a small budget.
     base_of, described = bases.own_base(dataset_name, folder.parent / "bases", screen.say), bases.OWN_BASES
     budget = language_models.BUDGETS[dataset_name]
     if quick:
@@ -182,6 +184,7 @@ def _language_models(
     from plus.benchmark.language_models import compute
 
     chosen = _chosen(methods, list(subject.methods()))
+    # The cells that are missing, then the report of all.
     with screen.bar("cells") as show:
         found = compute(subject, seeds, chosen, bases, _on_cell(show))
     with screen.status("intervals"):

@@ -79,6 +79,7 @@ def audit(
         persona_steps=persona_steps, null_steps=null_steps, max_examples=max_examples, seed=seed, output_dir=output_dir,
         http_client=caught.client if caught else None, screen=SCREEN,
     )  # fmt: skip
+    # A dry run shows what would be sent, and nothing else.
     if caught is not None:
         show_outgoing(caught.outgoing, as_json)
         return

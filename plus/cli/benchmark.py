@@ -58,11 +58,13 @@ def benchmark(
 
     if dry_run and config is None:
         raise SettingError("--dry-run prints the options of --config FILE; give one")
+    # A dry run resolves the options as a benchmark would, and shows them.
     if dry_run and config is not None and not (quick or ablation):
         with SCREEN.loading("loading torch, transformers and trl"):
             from plus.train.settings import printable
         print_json(printable(own_options(dataset_name, data_dir, output_dir, config)[1]))
         return
+    # The whole job; a mistake in the options ends it before torch is loaded.
     named = [name.strip() for name in methods.split(",")] if methods else None
     found = run_benchmark(
         dataset_name, data_dir, output_dir=output_dir, methods=named, seeds=seeds, quick=quick, ablation=ablation,

@@ -39,7 +39,7 @@ class CalibrationError(NamedTuple):
 
 def reliability(predictions: Sequence[Prediction], bins: int = BINS) -> list[Bin]:
     """Sort predictions into bins of equal width over 0.5..1, empty ones left out."""
-    confidence_N, right_N = _confidence(predictions)
+    confidence_N, right_N = _confidence(predictions)  # (N,) each
     where_N = _bins(confidence_N, bins)
     return [
         Bin(float(confidence_N[where_N == b].mean()), float(right_N[where_N == b].mean()), int((where_N == b).sum()))
@@ -56,7 +56,7 @@ def calibration_error(predictions: Sequence[Prediction], bins: int = BINS) -> Ca
     """
     if not predictions:
         return CalibrationError(math.nan, math.nan, math.nan)
-    confidence_N, right_N = _confidence(predictions)
+    confidence_N, right_N = _confidence(predictions)  # (N,) each
     where_N, rng = _bins(confidence_N, bins), np.random.default_rng(0)
 
     def ece(outcome_N: np.ndarray) -> float:
@@ -64,6 +64,7 @@ def calibration_error(predictions: Sequence[Prediction], bins: int = BINS) -> Ca
         return float(np.abs(gap).sum() / len(outcome_N))
 
     tied_N = confidence_N == 0.5  # An undecided prediction is half right however it turns out.
+    # The same error for outcomes that are drawn as predicted.
     drawn = [ece(np.where(tied_N, 0.5, rng.random(len(right_N)) < confidence_N)) for _ in range(SIMULATIONS)]
     return CalibrationError(ece(right_N), float(np.mean(drawn)), float(np.quantile(drawn, 0.95)))
 
@@ -97,7 +98,7 @@ def calibration_slope(predictions: Sequence[Prediction]) -> Interval:
     number = {user: place for place, user in enumerate(users)}
     score_U = np.bincount([number[p.user_id] for p in predictions], (1 - _sigmoid(slope * margin_N)) * margin_N)
     error = math.sqrt((score_U**2).sum() * len(users) / (len(users) - 1)) / max(curvature, 1e-12)
-    half = float(student.ppf(0.975, len(users) - 1)) * error
+    half = float(student.ppf(0.975, len(users) - 1)) * error  # of a 95 % interval, over users
     return Interval(slope, slope - half, slope + half, len(users), len(predictions))
 
 

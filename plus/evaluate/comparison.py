@@ -24,6 +24,7 @@ def compare(predictions: Sequence[Prediction], reference: str | None = None) -> 
     for name, rows in methods.items():
         card = scorecard(rows)
         if reference is not None and name != reference:
+            # Paired by choice; a method judged on other rows gets a note instead.
             try:
                 card["minus"] = plain(paired_difference(rows, methods[reference])._asdict())
             except (EvidenceError, KeyError) as error:
@@ -80,6 +81,7 @@ def page(result: Mapping[str, Any], made: Sequence[str] = ()) -> str:
             said.setdefault(note, []).append(name)
     notes = [f"- {', '.join(names)}: {note}" for note, names in said.items()]
     notes += [f"- {name}: {why}" for name, why in result["missing"].items()]
+    # A row for each slice that a method's predictions name.
     slices = [
         [name, slice_name, *markdown.shown(found)]
         for name, card in result["methods"].items()

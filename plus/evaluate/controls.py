@@ -21,6 +21,7 @@ def readings(
     """
     twins = opposite_users(examples)
     with_twin = [number for number, twin in enumerate(twins) if twin is not None]
+    # Own, shuffled and empty: one text for every example.
     own = [summaries[example.history.user_id] for example in examples]
     texts = {"own": own, "shuffled": [summaries[user] for user in other_users(examples)], "empty": [""] * len(own)}
     found = {name: predict(name, seed, scorer, of_name, examples) for name, of_name in texts.items()}
@@ -50,6 +51,7 @@ def read_raw_history(
     The number of newest events is halved until all histories fit the scorer's window. Returns the
     summarizer that pasted them and the predictions: none where not even the newest event fits.
     """
+    # All events first, then half as many, until the longest history fits.
     events = max((len(example.history.events) for example in examples), default=1) or 1
     while True:
         pasted = PastedHistory(events)

@@ -32,6 +32,7 @@ def label_flip(
     """
     rows = [(e, p) for e, p in zip(examples, before, strict=True) if p.margin > 0 and flipped(e.history) != e.history]
     rows = rows[:FLIPPED]
+    # The same choices, from pasts with every label turned.
     others = [replace(example, history=flipped(example.history)) for example, _ in rows]
     texts = texts_of(summarizer, others)
     return turned([p for _, p in rows], predict("flipped", 0, scorer, texts, others))
@@ -60,6 +61,7 @@ def learning_curve(
     examples = examples[:CURVE_CHOICES]
     most = max((len(example.history.events) for example in examples), default=0)
     found = [replace(p, group="0") for p in predict(method, seed, scorer, [""] * len(examples), examples)]
+    # Each history is cut once, so that it is summarized once.
     for count in sorted({*_doubled(most), most} - {0}):
         shorter = {id(e.history): UserHistory(e.history.user_id, e.history.events[-count:]) for e in examples}
         cut = [replace(example, history=shorter[id(example.history)]) for example in examples]

@@ -37,6 +37,7 @@ def interval_figure(found: Mapping[str, Interval], path: Path) -> None:
                 f"{at.mean:.3f}", (end, row), textcoords="offset points", xytext=(-6 if left else 6, 0),
                 ha="right" if left else "left", va="center", fontsize=8,
             )  # fmt: skip
+        # Every name with its number of choices.
         axes.set_yticks(
             range(len(found)), [f"{name}  (n = {at.targets:,})" for name, at in reversed(list(found.items()))]
         )
@@ -93,6 +94,7 @@ def calibration_figure(cards: Mapping[str, Mapping[str, Any]], path: Path) -> No
         for number, (name, card) in enumerate(cards.items()):
             bins = card["reliability"]
             x, y = [b["confidence"] for b in bins], [b["right"] for b in bins]
+            # Marks grow with the share of the choices.
             sizes = [16 + 120 * b["targets"] / sum(b["targets"] for b in bins) for b in bins]
             label = f"{name}: ECE {card['ece']:.3f} (calibrated: {card['if_perfect']:.3f})"
             axes.plot(x, y, color=COLOURS[number % 7], linewidth=1)
@@ -140,6 +142,7 @@ def _over_training(axes: Any, runs: Mapping[str, Metrics], key: str) -> None:
     for number, (name, rows) in enumerate(runs.items()):
         points = [(row["step"], row[key]) for row in rows if row.get(key) is not None]
         steps, values = [step for step, _ in points], [value for _, value in points]
+        # The mean of the last five updates.
         smooth = [sum(values[max(0, n - 4) : n + 1]) / len(values[max(0, n - 4) : n + 1]) for n in range(len(values))]
         axes.plot(steps, values, color=COLOURS[number % 7], linewidth=0.8, alpha=0.35)
         axes.plot(steps, smooth, color=COLOURS[number % 7], linewidth=2, label=name)

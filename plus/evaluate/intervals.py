@@ -114,6 +114,7 @@ def _table(values: Iterable[Value]) -> tuple[np.ndarray, np.ndarray]:
     seeds = {seed: number for number, seed in enumerate(dict.fromkeys(seed for seed, _, _ in rows))}
     users = {user: number for number, user in enumerate(dict.fromkeys(user for _, user, _ in rows))}
     sums_SU, counts_SU = np.zeros((len(seeds), len(users))), np.zeros((len(seeds), len(users)))
+    # Added at each row's (seed, user): a pair that occurs twice is summed.
     where = ([seeds[seed] for seed, _, _ in rows], [users[user] for _, user, _ in rows])
     np.add.at(sums_SU, where, [value for _, _, value in rows])
     np.add.at(counts_SU, where, 1)
@@ -123,6 +124,7 @@ def _table(values: Iterable[Value]) -> tuple[np.ndarray, np.ndarray]:
 def _drawn(sums_SU: np.ndarray, counts_SU: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means over users drawn with replacement, of all seeds (B,) and of each (B, S)."""
     means, by_seed = [], []
+    # A hundred replicates at a time, which keeps the products small.
     for times_BU in np.array_split(_times_drawn(sums_SU.shape[1], REPLICATES), REPLICATES // 100):
         sums_BS, counts_BS = times_BU @ sums_SU.T, times_BU @ counts_SU.T
         means.append(sums_BS.sum(1) / np.maximum(counts_BS.sum(1), 1))

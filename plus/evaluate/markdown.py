@@ -1,4 +1,4 @@
-"""Reports in Markdown: tables whose numbers come with intervals and denominators, the page of an audit, model cards."""
+"""Reports in Markdown: tables with intervals and denominators, the page of an audit, model cards."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def audit_page(audit: Mapping[str, Any], figures: Iterable[str] = ()) -> str:
         others["information: a reader fitted afresh"] = audit["information"]
     readers = [[name, *shown(r["own"]), shown(r["gain"], "+.3f")[0]] for name, r in others.items()]
     reader_columns = ["reader", "accuracy", "users", "choices", "gain over another user's"]
+    # What was left out, with the reason.
     not_run = "\n".join(f"- {name}: {why}" for name, why in audit["not_run"].items())
     parts = [
         f"# {audit['dataset']}: {audit['verdict']}",

@@ -93,6 +93,7 @@ def plain(value: Any) -> Any:
 
 def notes(predictions: Sequence[Prediction]) -> list[str]:
     """Name what cannot be measured from these predictions, one line each."""
+    # From the most to the least that is missing.
     users = Counter(p.user_id for p in predictions)
     singles = sum(count < 2 for count in users.values())
     said = []
@@ -114,6 +115,7 @@ def notes(predictions: Sequence[Prediction]) -> list[str]:
 
 
 def _of_user(user_id: str, rows: Sequence[Prediction]) -> UserAccuracy:
+    # Wilson's interval: centre and half width.
     n, share, z = len(rows), mean(p.right for p in rows), 1.959964
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))

@@ -6,7 +6,7 @@ only then do the other programs on a machine slow them all alike. `stock` is TRL
 `PLUSTrainer` that reads each history once per summary, so what is left of stock's log-probabilities
 when the vocabulary is projected at the summary's positions only, as TRL does on a GPU.
 
-Everything is random: weights, words, histories. Speed does not ask what was said.
+Everything is random: weights, words, histories. Speed does not depend on what a text says.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ SIDES = ("stock", "ours", "same_head")
 
 
 class FixedBatches(RewardModel):
-    """The reward model as a stock data loader feeds it: 32 sequences at a time, in the order they come."""
+    """Reward model as a stock data loader feeds it: 32 sequences at a time, in the order they come."""
 
     def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """(rows, margins) of 16 pairs at a time."""
+        """Yield (rows, margins) of 16 pairs at a time."""
         chosen = self.encode([(text, pair.conversation, pair.chosen) for text, pair in zip(texts, pairs, strict=True)])
         rejected = self.encode(
             [(text, pair.conversation, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
@@ -53,13 +53,13 @@ class FixedBatches(RewardModel):
 
     @torch.no_grad()
     def rewards(self, triples: Sequence[Any]) -> list[float]:
-        """r of each (summary, prompt, answer), 32 at a time."""
+        """Score each (summary, prompt, answer), 32 at a time."""
         encoded = self.encode(triples)
         return [r for start in range(0, len(encoded), 32) for r in self._padded(encoded[start : start + 32]).tolist()]
 
 
 class Side:
-    """One trainer, stepped by hand; `seconds[part]` grows by one number a step."""
+    """Trainer that is stepped by hand; `seconds[part]` grows by one number a step."""
 
     def __init__(self, name: str, setup: Setup, folder: Path) -> None:
         self.name, self.setup = name, setup
@@ -75,7 +75,7 @@ class Side:
         trainer._get_per_token_logps_and_entropies = self._timed("logprobs", trainer._get_per_token_logps_and_entropies)
 
     def step(self, rows: list[dict[str, Any]]) -> None:
-        """One whole update of both models on one row per summary."""
+        """Update both models once, on one row per summary."""
         self._now: dict[str, float] = defaultdict(float)
         self._timed("step", self._update)(rows)
         for part, seconds in self._now.items():
@@ -106,7 +106,7 @@ class Side:
 
 
 def take_turns(names: Sequence[str], setup: Setup, steps: int, folder: Path) -> dict[str, Side]:
-    """`steps` updates of each side in turn on the same rows, after one that is not counted."""
+    """Step each side `steps` times in turn on the same rows, after one step that is not counted."""
     sides = {name: Side(name, setup, folder) for name in names}
     for number in range(-1, steps):
         rows = histories(setup, seed=setup.seed + 1 + number)
@@ -118,7 +118,7 @@ def take_turns(names: Sequence[str], setup: Setup, steps: int, folder: Path) -> 
 
 
 def measure(setup: Setup, steps: int, folder: Path) -> dict[str, Any]:
-    """Medians, their range, and the ratios stock / ours of every part of a step; on a GPU also the share of the card's peak."""
+    """Measure medians, ranges and ratios stock / ours of every part of a step; on a GPU also the share of its peak."""
     sides = take_turns(SIDES, setup, steps, folder)
     middle = {name: {part: median(side.seconds[part]) for part in PARTS} for name, side in sides.items()}
     stock, ours = middle["stock"], middle["ours"]
@@ -142,7 +142,7 @@ def measure(setup: Setup, steps: int, folder: Path) -> dict[str, Any]:
 
 
 def growth(context: int, device: str, folder: Path) -> dict[str, Any]:
-    """Seconds of ours (the summarizer's part, and the whole step) by summaries a user, by users and by context."""
+    """Measure seconds of ours (summarizer's part, whole step) by summaries a user, by users and by context."""
 
     def cost(**size: int) -> dict[str, float]:
         setup = replace(Setup(context, device=device), **size)  # type: ignore[arg-type]
@@ -160,8 +160,10 @@ def growth(context: int, device: str, folder: Path) -> dict[str, Any]:
 
 
 def peak_memory(name: str, setup: Setup, folder: Path) -> int:
-    """Bytes held at most by this process (on a GPU: by the card), after one step of one side: run it in a
-    process of its own."""
+    """Measure the most bytes held by this process (on a GPU: by the card) after one step of one side.
+
+    Run it in a process of its own.
+    """
     Side(name, setup, folder).step(histories(setup, seed=1))
     if setup.device == "cuda":
         return torch.cuda.max_memory_allocated()
@@ -189,8 +191,8 @@ def _trainer(name: str, setup: Setup, folder: Path) -> GRPOTrainer:
         "output_dir": str(folder / name), "use_cpu": setup.device == "cpu", "bf16": setup.device != "cpu",
         "gradient_checkpointing": False, "report_to": "none", "disable_tqdm": True, "max_steps": 1000, "beta": 0.02,
         "num_generations": setup.num_generations, "per_device_train_batch_size": setup.users * setup.num_generations,
-        "max_completion_length": setup.summary, "generation_kwargs": {"min_new_tokens": setup.summary}, "seed": setup.seed,
-        "learning_rate": 1e-6, "scale_rewards": "batch",
+        "max_completion_length": setup.summary, "generation_kwargs": {"min_new_tokens": setup.summary},
+        "seed": setup.seed, "learning_rate": 1e-6, "scale_rewards": "batch",
     }  # fmt: skip
     rows = Dataset.from_list(histories(setup, 0)[:: setup.num_generations])
     if name == "stock":

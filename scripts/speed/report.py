@@ -1,4 +1,4 @@
-"""What was measured, as the README shows it."""
+"""Tables of a speed measurement, as the README shows them."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ PARTS = ("generation", "logprobs", "reward", "step")
 
 
 def card(device: str) -> str:
-    """What the measurement ran on."""
+    """Name the machine of the measurement."""
     if device == "cuda":
         return f"{torch.cuda.get_device_name()}, bfloat16"
     return f"CPU, {torch.get_num_threads()} threads, float32"
 
 
 def table(context: int, row: dict[str, Any]) -> str:
-    """The rows of one context for people, in Markdown."""
+    """Render the rows of one context in Markdown."""
     ratios = {
         "generation": "generation_ratio",
         "logprobs": "logprob_ratio",
@@ -31,9 +31,9 @@ def table(context: int, row: dict[str, Any]) -> str:
             for name in ("stock", "ours")
         ]
         lines.append(f"| {context:,} | {part} | {seconds[0]} | {seconds[1]} | {row[ratios[part]]:.1f} |")
-    lines.append(
-        f"| {context:,} | logprobs, same head | {row['seconds']['same_head']['logprobs']:.2f} | {row['seconds']['ours']['logprobs']:.2f} | {row['logprob_ratio_same_head']:.1f} |"
-    )
+    same_head, ours = (row["seconds"][name]["logprobs"] for name in ("same_head", "ours"))
+    ratio = row["logprob_ratio_same_head"]
+    lines.append(f"| {context:,} | logprobs, same head | {same_head:.2f} | {ours:.2f} | {ratio:.1f} |")
     if "memory_ratio" in row:
         held = [f"{row['peak_bytes'][name] / 2**20:,.0f} MiB" for name in ("stock", "ours")]
         lines.append(f"| {context:,} | peak memory | {held[0]} | {held[1]} | {row['memory_ratio']:.1f} |")
@@ -44,7 +44,7 @@ def table(context: int, row: dict[str, Any]) -> str:
 
 
 def markdown(result: dict[str, Any]) -> str:
-    """The whole result as the README shows it."""
+    """Render the whole result as the README shows it."""
     lines = ["| context | part | stock, seconds | ours, seconds | ratio |", "|---|---|---|---|---|"]
     lines += [table(int(context), row) for context, row in result["contexts"].items()]
     if "growth_in_G" in result:

@@ -52,7 +52,8 @@ def test_the_promises_are_those_of_the_issue():
 
 def test_a_promise_is_held_missed_or_not_run():
     card = {"accuracy": {"mean": 0.94}}
-    rows = {(row["data"], row["method"]): row["held"] for row in evidence.compare_promises({"pets": {"methods": {"plus": card, "bradley_terry": {"accuracy": {"mean": 0.5}}}}})}  # fmt: skip
+    reports = {"pets": {"methods": {"plus": card, "bradley_terry": {"accuracy": {"mean": 0.5}}}}}
+    rows = {(row["data"], row["method"]): row["held"] for row in evidence.compare_promises(reports)}
     assert rows["pets", "plus"] is False
     assert rows["pets", "bradley_terry"] is True
     assert rows["pets_ood", "plus"] is None
@@ -75,7 +76,10 @@ def test_cells_then_a_page_of_all_data_sets(tmp_path):
     cells = {path for name in FEW for path in (tmp_path / name / "cells").iterdir()}
     assert len(cells) == 10
     (tmp_path / "audits" / "styles").mkdir(parents=True)
-    found = [{"control": "label flip", "ok": True, "sentence": "0.8 turn; of summaries that say all, 0.9"}, {"control": "persona swap", "ok": False, "sentence": "0.1 turn"}]  # fmt: skip
+    found = [
+        {"control": "label flip", "ok": True, "sentence": "0.8 turn; of summaries that say all, 0.9"},
+        {"control": "persona swap", "ok": False, "sentence": "0.1 turn"},
+    ]
     (tmp_path / "audits" / "styles" / "report.json").write_text(
         json.dumps({"verdict": "0.1 turn", "findings": found, "not_run": {"null run": "it trains anew"}})
     )

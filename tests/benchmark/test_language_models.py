@@ -1,7 +1,8 @@
-"""Every method of the synthetic benchmark on a few users: judged on the same rows, resumable, and it says what it cannot do."""
+"""Methods of the benchmark with language models on a few users: the same rows, resumable, reasons where none can be."""
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -75,7 +76,8 @@ def test_an_interrupted_run_of_plus_continues(whole, tmp_path):
     for path in (tmp_path / "pets" / "cells").iterdir():  # killed after training, before the cell was written
         path.unlink()
     assert compute(mine, [3], ["plus"], "shipped").of("plus") == results.of("plus")
-    assert [row["what"] for row in map(json.loads, (tmp_path / "pets" / "seconds.jsonl").read_text().splitlines())] == ["plus, pets, seed 3"] * 2  # fmt: skip
+    spent = map(json.loads, (tmp_path / "pets" / "seconds.jsonl").read_text().splitlines())
+    assert [row["what"] for row in spent] == ["plus, pets, seed 3"] * 2
 
 
 def test_prompts_are_chosen_by_training_users_alone(tmp_path, monkeypatch):
@@ -134,7 +136,8 @@ def test_a_cell_that_is_missing_among_others_is_named():
     results.cells["vpl"] = [Path("x")]
     results.missing = {"vpl, pets, seed 1": "no rows", "low_rank, pets, seed 1": "no rows", "odd, pets, seed 0": "-"}
     assert missing(results, ["vpl", "low_rank"]) == {"vpl, pets, seed 1": "no rows", "low_rank": "no rows"}
-    empty = {"title": "t", "notes": [], "best_possible": None, "methods": {}, "differences": {}, "learning_curve": {}, "missing": {"vpl": "why"}, "cpu_seconds": {}}  # fmt: skip
+    empty = {"title": "t", "notes": [], "best_possible": None, "missing": {"vpl": "why"}}
+    empty |= {name: {} for name in ("methods", "differences", "learning_curve", "cpu_seconds")}
     assert "- vpl: why" in page(empty)
 
 
@@ -168,13 +171,15 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
 
 def test_every_method_with_models_and_rows_of_ones_own(plus_here, tmp_path):
     """`--config`: real people keep one name over seeds, and what the rows cannot give is said."""
-    rows = [
-        {"user_id": f"u{user}", "prompt": f"Tell me about day {day}.", "chosen": f"We saw {ours} on day {day}.", "rejected": f"We saw {theirs} on day {day}."}
-        for user in range(24) for day in range(6) for ours, theirs in [("cats", "dogs") if user % 2 else ("dogs", "cats")]
-    ]  # fmt: skip
+    rows = []
+    for user, day in itertools.product(range(24), range(6)):
+        ours, theirs = ("cats", "dogs") if user % 2 else ("dogs", "cats")
+        answers = {"chosen": f"We saw {ours} on day {day}.", "rejected": f"We saw {theirs} on day {day}."}
+        rows.append({"user_id": f"u{user}", "prompt": f"Tell me about day {day}.", **answers})
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "mine.yaml").write_text("preset: tiny\nmax_steps: 2\nsave_steps: 2\nper_device_train_batch_size: 16\n")
-    arguments = ["benchmark", "--dataset_name", tmp_path / "rows.jsonl", "--config", tmp_path / "mine.yaml", "--seeds", "2"]  # fmt: skip
+    arguments = ["benchmark", "--dataset_name", tmp_path / "rows.jsonl", "--config", tmp_path / "mine.yaml"]
+    arguments += ["--seeds", "2"]
     names = "constant,bradley_terry,untrained_best_of_5,vpl,plus,oracle"
     status, out, err = plus_here(*arguments, "--methods", names, "--output_dir", tmp_path / "out", "--json")
     assert status == 0, err[-2000:]

@@ -75,7 +75,11 @@ def test_ties_count_one_half_wherever_accuracy_is_counted():
 def test_few_users_interval_equals_scipys():
     """Five users with as many choices each: Student's t over their means, as scipy has it."""
     shares = [1.0, 0.5, 0.75, 0.25, 0.75]
-    made = [Prediction("m", 0, str(u), str(n), 1.0 if n < 4 * share else -1.0) for u, share in enumerate(shares) for n in range(4)]  # fmt: skip
+    made = [
+        Prediction("m", 0, str(user), str(n), 1.0 if n < 4 * share else -1.0)
+        for user, share in enumerate(shares)
+        for n in range(4)
+    ]
     found = user_interval(made)
     low, high = student.interval(0.95, 4, np.mean(shares), sem(shares))
     assert (found.low, found.high) == (pytest.approx(low), pytest.approx(min(high, 1.0)))

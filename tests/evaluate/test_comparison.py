@@ -22,7 +22,8 @@ def made(method: str, wrong_every: int, users: int = 80) -> list[Prediction]:
 def test_differences_are_to_the_reference_over_the_same_choices():
     result = compare([*made("plus", 9), *made("in_context", 4), *made("other rows", 4, 60)], "in_context")
     plus, other = result["methods"]["plus"], result["methods"]["other rows"]
-    assert plus["minus"]["mean"] == pytest.approx(plus["accuracy"]["mean"] - result["methods"]["in_context"]["accuracy"]["mean"])  # fmt: skip
+    in_context = result["methods"]["in_context"]
+    assert plus["minus"]["mean"] == pytest.approx(plus["accuracy"]["mean"] - in_context["accuracy"]["mean"])
     assert plus["minus"]["low"] > 0
     assert "minus" not in other
     assert any("no difference to in_context: 120 choices were judged by one" in note for note in other["notes"])
@@ -33,9 +34,8 @@ def test_differences_are_to_the_reference_over_the_same_choices():
 def test_the_page_names_what_is_missing_and_why(tmp_path):
     rows = [*made("plus", 9), *made("in_context", 4)]
     metrics = [{"step": n, "summary_gain": n / 40, "summary_length": 7} for n in range(1, 21)]
-    write_comparison(
-        tmp_path, rows, "in_context", "Pets", missing={"oracle": "nobody knows what real people like"}, runs={"plus, seed 0": metrics}
-    )  # fmt: skip
+    missing, runs = {"oracle": "nobody knows what real people like"}, {"plus, seed 0": metrics}
+    write_comparison(tmp_path, rows, "in_context", "Pets", missing=missing, runs=runs)
     page = (tmp_path / "report.md").read_text()
     assert "| oracle | - (see below) |" in page
     assert "- oracle: nobody knows what real people like" in page

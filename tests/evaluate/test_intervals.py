@@ -88,7 +88,8 @@ def test_differences_are_paired():
 def test_other_rows_cannot_be_paired():
     a = predictions("ours", {(0, "u"): [1.0, 2.0]})
     b = predictions("theirs", {(0, "u"): [1.0]})
-    with pytest.raises(EvidenceError, match=r"1 choices were judged by one of ours and theirs only \(seed 0, user u, example 1\)"):  # fmt: skip
+    message = r"1 choices were judged by one of ours and theirs only \(seed 0, user u, example 1\)"
+    with pytest.raises(EvidenceError, match=message):
         paired_difference(a, b)
     with pytest.raises(EvidenceError, match="1 predictions of theirs name a choice twice"):
         paired_difference(b, [*b, *b])

@@ -44,7 +44,8 @@ def test_slices_by_what_training_knew():
     names = groups(Population("rows", rows_of((known, *test)), {}), test)
     assert names == ["known users, new topics", "new users, known topics"]
     found = by_group(made({"a": [1, -1], "b": [1, 1]}, names[0]) + made({"c": [1]}, names[1]) + made({"d": [1]}))
-    assert {name: (i.mean, i.users, i.targets) for name, i in found.items()} == {names[0]: (0.75, 2, 4), names[1]: (1.0, 1, 1)}  # fmt: skip
+    counted = {name: (at.mean, at.users, at.targets) for name, at in found.items()}
+    assert counted == {names[0]: (0.75, 2, 4), names[1]: (1.0, 1, 1)}
 
 
 def test_a_scorecard_is_json_and_prints_its_denominators():

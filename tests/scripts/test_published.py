@@ -1,4 +1,4 @@
-"""Results as small files and as the README's tables: what they say is what was measured, and the README is not behind."""
+"""Results as small files and as the README's tables: both hold what was measured, and the README is not behind."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def write(folder, name: str, value) -> None:
 
 @pytest.fixture
 def people(tmp_path):
-    row = {"all": [0.8, 0.75, 0.85, 30, 90], "controversial": [0.62345678, None, None, 1, 9], "per_user": 0.8, "workers": [0.71, 0.7, 0.72, 5]}  # fmt: skip
+    row = {"all": [0.8, 0.75, 0.85, 30, 90], "controversial": [0.62345678, None, None, 1, 9]}
+    row |= {"per_user": 0.8, "workers": [0.71, 0.7, 0.72, 5]}
     rows = {"majority": row, "in_context": row, "in_context, shuffled": row, "vpl, odd": row}
     difference = {"in_context - bradley_terry": {"controversial": [0.0251, 0.01, 0.04, 30, 90]}}
     missing = {f"oracle, x/new users/{n}, seed 0": "nobody knows" for n in range(3)}
@@ -47,7 +48,8 @@ def people(tmp_path):
 
 def card(**more) -> dict:
     calibration = {"ece": 0.01, "if_perfect": 0.01, "reliability": [{"confidence": 0.9, "right": 0.9, "targets": 80}]}
-    return {"accuracy": WITH, "shuffled": {**WITH, "mean": 0.5}, "by_seed": {"0": 0.75}, "calibration": calibration, "targets": 80, "users": 40, "seeds": 1, **more}  # fmt: skip
+    measures = {"accuracy": WITH, "shuffled": {**WITH, "mean": 0.5}, "by_seed": {"0": 0.75}, "calibration": calibration}
+    return {**measures, "targets": 80, "users": 40, "seeds": 1, **more}
 
 
 @pytest.fixture
@@ -59,7 +61,9 @@ def evidence(tmp_path):
     }  # fmt: skip
     write(tmp_path, "pets/report.json", report)
     write(tmp_path, "evidence.json", {"promises": [], "cpu_seconds": {"together": 120.0}})
-    write(tmp_path, "audits/pets/report.json", {"verdict": "it matters", "findings": [{"control": "label flip", "ok": False, "sentence": "few turn"}], "not_run": {"null run": "no"}, "measures": {}})  # fmt: skip
+    findings = [{"control": "label flip", "ok": False, "sentence": "few turn"}]
+    audit = {"verdict": "it matters", "findings": findings, "not_run": {"null run": "no"}, "measures": {}}
+    write(tmp_path, "audits/pets/report.json", audit)
     write(tmp_path, "pets/runs/pets-0/metrics.jsonl", {"step": 1, "summary_gain": 0.1, "summary_length": 7, "loss": 1})
     return tmp_path
 
@@ -70,7 +74,8 @@ def test_real_people_are_kept_with_their_goals_and_without_where_they_lay(people
     text = published.tables(result)
     assert "| majority | 0.800 [0.750, 0.850] | 0.623 | - |" in text
     assert "| in_context | 0.800 [0.750, 0.850] | 0.623 | 0.800 / 0.623 |" in text
-    assert "| in_context - bradley_terry | new users, controversial | at least +0.03 | +0.025 [+0.010, +0.040] | **missed** by 0.005 |" in text  # fmt: skip
+    missed = "at least +0.03 | +0.025 [+0.010, +0.040] | **missed** by 0.005 |"
+    assert f"| in_context - bradley_terry | new users, controversial | {missed}" in text
     assert "- new users, all: 30 users, 90 predictions over folds and seeds" in text
     assert "| oracle | - (see below) |" in text
     assert "- not computed: oracle, 3 cells: nobody knows" in text
@@ -78,7 +83,8 @@ def test_real_people_are_kept_with_their_goals_and_without_where_they_lay(people
     assert "vpl, odd" in published.tables(result, brief=False), "the notebook shows every row"
     (drawn,) = published.intervals(result).items()
     assert drawn[0].endswith("new users, controversial")
-    assert drawn[1]["in_context"].mean == pytest.approx(0.6234568) and drawn[1]["in_context"].low != drawn[1]["in_context"].low  # fmt: skip
+    in_context = drawn[1]["in_context"]
+    assert in_context.mean == pytest.approx(0.6234568) and in_context.low != in_context.low
 
 
 def test_the_published_lines_stand_beside_ukpconvarg1(people):
@@ -106,7 +112,8 @@ def test_synthetic_evidence_keeps_what_is_shown_and_drawn(evidence):
 
 def test_an_ablation_keeps_means_over_seeds(tmp_path):
     cells = [{"shuffled": 0.4, "updates": 7}, {"shuffled": 0.6, "updates": None}]
-    report = {"title": "Ablation: pets", "reference": "plus", "methods": {"plus": card(), "G = 2": card(minus=WITH)}, "measured": {"plus": cells, "G = 2": cells}}  # fmt: skip
+    report = {"title": "Ablation: pets", "reference": "plus", "methods": {"plus": card(), "G = 2": card(minus=WITH)}}
+    report["measured"] = {"plus": cells, "G = 2": cells}
     write(tmp_path, "report.json", report)
     text = published.tables(published.condensed([tmp_path]))
     assert "| G = 2 | 0.750 [0.700, 0.800] | +0.750 [+0.700, +0.800] | 0.500 | 7, never |" in text
@@ -140,10 +147,11 @@ def test_the_readme_says_what_the_files_hold():
 def test_a_changed_file_changes_its_table_alone(people, tmp_path):
     script = results_table()
     write(tmp_path, "taxes.json", published.condensed([people]))
-    text = "a\n<!-- results: taxes -->\nstale\n<!-- end of results -->\nb\n<!-- results: other -->\nkept\n<!-- end of results -->\n"
+    other = "b\n<!-- results: other -->\nkept\n<!-- end of results -->\n"
+    text = f"a\n<!-- results: taxes -->\nstale\n<!-- end of results -->\n{other}"
     made = script.rewritten(text, tmp_path)
     assert "stale" not in made and "| majority |" in made
-    assert made.startswith("a\n<!-- results: taxes -->\n\n**polis") and made.endswith("b\n<!-- results: other -->\nkept\n<!-- end of results -->\n")  # fmt: skip
+    assert made.startswith("a\n<!-- results: taxes -->\n\n**polis") and made.endswith(other)
     assert script.rewritten(made, tmp_path) == made
 
 

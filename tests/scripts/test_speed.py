@@ -60,8 +60,9 @@ def test_the_table_shows_what_was_measured():
     row = {
         "seconds": {"stock": seconds, "ours": {part: 1.0 for part in measure.PARTS}, "same_head": seconds},
         "range": {name: {part: [0.5, 4.5] for part in measure.PARTS} for name in measure.SIDES},
-        "generation_ratio": 4.0, "logprob_ratio": 4.0, "reward_ratio": 4.0, "step_ratio": 4.0, "logprob_ratio_same_head": 4.0,
-        "peak_bytes": {"stock": 2**30, "ours": 2**29}, "memory_ratio": 2.0, "share_of_peak": {"stock": 0.1, "ours": None},
+        "generation_ratio": 4.0, "logprob_ratio": 4.0, "reward_ratio": 4.0, "step_ratio": 4.0,
+        "logprob_ratio_same_head": 4.0, "peak_bytes": {"stock": 2**30, "ours": 2**29}, "memory_ratio": 2.0,
+        "share_of_peak": {"stock": 0.1, "ours": None},
     }  # fmt: skip
     lines = table(1024, row).splitlines()
     assert lines[0] == "| 1,024 | generation | 4.00 (0.50 to 4.50) | 1.00 (0.50 to 4.50) | 4.0 |"
