@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -107,10 +108,13 @@ def judge(
     are kept in judgments.jsonl: the same call again sends nothing. Sends users' summaries, past and held-out choices to
     `base_url`. Raises SettingError, EndpointError, and EvidenceError with fewer than two users to judge.
     """
-    from plus.judge import report as reports
-
     settings, folder = JudgeSettings(**options), Path(output_dir)
     settings.check(reward_model is not None)
+    # Packages first, so that a missing one costs no request; the extra with openai brings numpy too.
+    if settings.judge_models or settings.answer_model:
+        import_module("openai")
+    from plus.judge import report as reports
+
     persons = settings.people(store)
     # 1. The panel: every model in every wording, and the reward model.
     replies = Replies(folder / "judgments.jsonl")
