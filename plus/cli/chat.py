@@ -93,6 +93,7 @@ def _choose(made: Round) -> Reply:
     from rich.panel import Panel
     from rich.text import Text
 
+    # Side by side, half of the terminal each.
     width = max(20, results.width // 2 - 1)
     panels = [Panel(Text(answer), title=name, width=width) for name, answer in zip("AB", made.answers, strict=True)]
     results.print(Columns(panels))

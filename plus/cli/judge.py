@@ -63,6 +63,7 @@ def judge(
     }  # fmt: skip
     room.JudgeSettings(**options).check(reward_model)
     with open_store(store) as opened:
+        # The exact bytes, as far as they do not depend on replies.
         if dry_run:
             requests, prompts = room.outgoing(opened, reward_model, **options)
             show_outgoing(requests, as_json)

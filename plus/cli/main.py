@@ -13,6 +13,7 @@ from plus.cli import (
     chat,
     data,
     demo,
+    dry_run,
     edit,
     export,
     forget,
@@ -21,7 +22,6 @@ from plus.cli import (
     love,
     policy,
     profile,
-    prompt,
     proxy,
     push,
     signals,
@@ -61,7 +61,7 @@ app.command(context_settings=EITHER)(love.love)
 app.command(context_settings=EITHER)(signals.pairs)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
-app.command(context_settings=EITHER)(prompt.prompt)
+app.command(context_settings=EITHER)(dry_run.prompt)
 app.command(context_settings=EITHER)(proxy.proxy)
 app.command(context_settings=EITHER)(proxy.gate)
 app.command(context_settings=EITHER)(chat.chat)

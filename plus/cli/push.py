@@ -38,6 +38,7 @@ def push(
     if as_json:
         print_json(done.to_json())
         return
+    # Files on stdout, the summary on stderr.
     for name, size in done.files.items():
         results.print(f"{size:>12,}  {name}")
     found = named(done.personal_data)

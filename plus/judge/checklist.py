@@ -67,6 +67,7 @@ class ChecklistJudge:
 
         Equal questions are asked once, and those without a preference not at all.
         """
+        # A question without a preference is decided without a request.
         asked = list(dict.fromkeys(question for question in questions if question[0]))
         with ThreadPoolExecutor(self.workers) as pool:
             found = dict(zip(asked, pool.map(self._ask, asked), strict=True))

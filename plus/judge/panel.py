@@ -93,6 +93,7 @@ def prompted(writer_of: WriterOf, instruction: str = JUDGE, workers: int = WORKE
     """Make a judge that asks a model in both orders, in the words of `instruction`. The writer's errors pass."""
 
     def judge(questions: Sequence[Question]) -> list[Verdict]:
+        # The same questions with the answers in the other order.
         turned = [question._replace(one=question.two, two=question.one) for question in questions]
         with ThreadPoolExecutor(workers) as pool:
             said = list(pool.map(partial(_ask, writer_of, instruction), [*questions, *turned]))
@@ -197,6 +198,7 @@ def _both(said: Said) -> Verdict:
 
 
 def _pair(question: Question) -> Preference:
+    # The last turn is the prompt, those before it are the earlier conversation.
     turns = question.conversation
     if isinstance(turns, str):
         turns = (Turn("user", turns),)

@@ -52,6 +52,7 @@ class Replies:
 
     def reply(self, writer: Writer, model: str, user_id: str, messages: Sequence[Message]) -> str:
         """Return the reply that the file holds, or the writer's, which is written down first."""
+        # The key covers the model, the user and every word that is sent.
         row: dict[str, Any] = {"user_id": user_id, "model": model, "messages": list(messages)}
         key = hashlib.sha256(json.dumps(row, ensure_ascii=True, sort_keys=True).encode()).hexdigest()[:32]
         # The lock is not held while the model is asked: others may ask meanwhile.

@@ -155,6 +155,7 @@ def _score(judgment: Judgment) -> float:
 
 
 def _habits(judgments: Sequence[Judgment]) -> Habits:
+    # Both orders count.
     said = [said for j in judgments for said in (j.verdict.straight, j.verdict.turned)]
     position = position_habit(judgments)
     length = length_habit([j for j in judgments if j.one == "chosen"])
@@ -173,6 +174,7 @@ def _groups(
     judgments: Iterable[Judgment], group: Callable[[Judgment], str], value: Callable[[Judgment], float]
 ) -> dict[str, dict[str, Interval]]:
     """Average a value by judge and group."""
+    # Rows (seed, user, value), as intervals take them; there is one seed.
     rows: dict[str, dict[str, list[tuple[int, str, float]]]] = {}
     for j in judgments:
         rows.setdefault(j.judge, {}).setdefault(group(j), []).append((0, j.user_id, value(j)))

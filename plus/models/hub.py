@@ -138,6 +138,7 @@ def fetch(repo_id: str) -> Path:
 
 
 def _refuse_local_base(model: Path) -> None:
+    # Adapters name their base by the path or the id that they were trained from.
     adapter = model / "adapter_config.json"
     base = read_json(adapter)["base_model_name_or_path"] if adapter.exists() else None
     if base and Path(base).exists():

@@ -110,6 +110,7 @@ def talk(store: Store, user_id: str, questions: Iterable[str], ask: Ask, window:
     A failed request is said and loses no choice. Raises ProfileError where the last choice cannot be written.
     """
     choices = ChoiceLog(store, user_id, window.say)
+    # Leaving by Ctrl-D or Ctrl-C ends the talk, and a choice that waits is still written.
     try:
         earlier: tuple[Turn, ...] = ()
         for question in questions:

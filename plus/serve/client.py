@@ -47,6 +47,7 @@ class _Part:
         self._personalizer, self._rewards, self._awaited = personalizer, rewards, awaited
 
     def __getattr__(self, name: str) -> Any:
+        # Walk down the client's own attributes; only the methods of _KINDS are wrapped.
         found, path = getattr(self._target, name), (*self._path, name)
         plain = tuple(step for step in path if step not in _DETOURS)
         if kind := _KINDS.get(plain):
@@ -225,6 +226,7 @@ def order_choices(made: Any, rewards: Rewards, summary: str, request: Mapping[st
     `index` stays the server's. Returns False, and keeps the server's order, for choices that the reward model cannot
     read.
     """
+    # The reward model reads every choice as an answer to the same conversation.
     prompt = conversation(request.get("messages") or [])
     try:
         found = rewards([(summary, prompt, choice.message.content or "") for choice in made.choices])

@@ -66,6 +66,7 @@ def endpoint_error(
     error: openai.OpenAIError, base_url: str = "", model: str = "", remedy: str = REMEDY
 ) -> EndpointError:
     """Describe a failed request in one line. Raise it `from None`: the cause holds the request and the key."""
+    # An error with a status is an answer, any other one is a connection that failed.
     status = getattr(error, "status_code", None)
     found = f"answered with status {status}" if status else f"could not be reached ({type(error).__name__})"
     place = " ".join(["the endpoint", *([base_url] if base_url else [])])
@@ -151,6 +152,7 @@ class EndpointSummarizer:
         pool = ThreadPoolExecutor(self.concurrency)
         try:
             asked = {pool.submit(self._ask, self.messages(h)): position for position, h in enumerate(histories)}
+            # In the order in which answers arrive.
             for answer in as_completed(asked):
                 text, reason = answer.result()
                 if reason:

@@ -62,6 +62,7 @@ def key_of_environment() -> str:
 
 def listen(personalizer: Personalizer, settings: ProxySettings, say: Callable[[str], None]) -> None:
     """Serve the proxy until it is interrupted; open answers get 30 seconds. Raises SettingError for a port in use."""
+    # The socket first: a port in use is one line, and nothing has started.
     with open_socket(settings.host, settings.port) as listener:
         app = Proxy(personalizer, settings.upstream, settings.key, settings.apps, settings.timeout).app()
         _log_to_stderr()
