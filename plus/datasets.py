@@ -1,18 +1,24 @@
-"""Data sets by name, file or Hub id: `--dataset_name pets`, `my.jsonl`, `owner/name`; `--data_dir` is
-where the files of a named data set lie on disk."""
+"""Data sets by name, file or Hub id: `--dataset_name pets`, `my.jsonl`, `owner/name`.
+
+`--data_dir` is the folder with the files of a named data set. `load` gives a population, `head` and
+`split` the rows of `plus data head` and `plus data split`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from plus.errors import SettingError, SourceError
 from plus.sources import arena, generic, llmfao, plus_rows, polis, prism, synthesizeme, ukpconvarg1, ultrafeedback
-from plus.sources.files import FORMATS
-from plus.sources.splits import Plan
-from plus.types import Population
+from plus.sources.rows import as_row
+from plus.sources.splits import Plan, SplitBy
+from plus.sources.tables import FORMATS
+from plus.types import Dropped, Population
 from plus.worlds import pets, pets_ood, styles
 
 FROM_FOLDER: dict[str, Callable[..., Population]] = {
@@ -37,14 +43,27 @@ SYNTHETIC: dict[str, Callable[..., Population]] = {
     "styles": styles.load,
     "styles_unlabelled": styles.load_unlabelled,
 }
-# What rows of one's own take beside a name: how they are read, split and cut.
+# Options of rows of one's own, with their defaults: how they are read, split and cut.
 OPTIONS: dict[str, Any] = {"user_id_column": "user_id", "allow_dropped": False, "split_by": None, "past_events": None}
 
 
-def load(name: str, data_dir: str | Path | None = None, seed: int = 0, **options: Any) -> Population:
-    """The population of a data set. Raises SourceError for an unknown name or missing files.
+@dataclass(frozen=True)
+class Written:
+    """Folder of rows that `split` wrote: rows by file, and the rows left out."""
 
-    `options` are those of `OPTIONS` and belong to rows of one's own; a named set has its own rules.
+    output_dir: Path
+    rows: Mapping[str, int]
+    dropped: Dropped
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the mapping that `plus data split --json` prints."""
+        return {"output_dir": str(self.output_dir), "rows": dict(self.rows), "dropped": dict(self.dropped)}
+
+
+def load(name: str, data_dir: str | Path | None = None, seed: int = 0, **options: Any) -> Population:
+    """Load the population of a data set. Raises SourceError for an unknown name or missing files.
+
+    `options` are those of `OPTIONS` and belong to rows of one's own: SettingError for a named set.
     """
     known = sorted([*SYNTHETIC, *FROM_FOLDER, *FROM_HUB])
     if name in known and (asked := [key for key, value in options.items() if value != OPTIONS[key]]):
@@ -67,25 +86,25 @@ def load(name: str, data_dir: str | Path | None = None, seed: int = 0, **options
 
 
 def from_settings(settings: Mapping[str, Any]) -> Population:
-    """The population that a run's settings name, the same each time they are read."""
+    """Load the population that a run's settings name, the same each time they are read."""
     options = {key: settings[key] for key in OPTIONS if key in settings}
     return load(settings["dataset_name"], settings["data_dir"], settings.get("seed", 42), **options)
 
 
 def is_source(name: str) -> bool:
-    """Whether `name` is a file, a folder or a Hub id rather than the name of a data set."""
+    """Tell a file, a folder or a Hub id from the name of a data set."""
     return "/" in name or name.endswith(FORMATS) or Path(name).exists()
 
 
 def plan_of(split_by: str | None, past_events: Any, seed: int) -> Plan | None:
-    """The plan that flags ask for; None when they ask for nothing. Raises SettingError."""
+    """Make the plan that flags ask for; None when they ask for nothing. Raises SettingError."""
     if split_by is None and past_events is None:
         return None
-    return Plan(split_by or "users", bounds(past_events), seed=seed)  # type: ignore[arg-type]
+    return Plan(_known(split_by), bounds(past_events), seed=seed)
 
 
 def bounds(value: Any) -> int | tuple[int, int] | None:
-    """8, "8" and "2-8" as what `Plan.past_events` takes. Raises SettingError."""
+    """Parse 8, "8" and "2-8" into a value of `Plan.past_events`. Raises SettingError."""
     if value is None:
         return None
     parts = str(value).split("-")
@@ -94,6 +113,58 @@ def bounds(value: Any) -> int | tuple[int, int] | None:
     return int(parts[0]) if len(parts) == 1 else (int(parts[0]), int(parts[1]))
 
 
+def head(
+    source: str, count: int = 5, data_dir: str | Path | None = None, user_id_column: str = "user_id"
+) -> list[dict[str, Any]]:
+    """Read the first usable rows of a data set in the one row format. Raises SourceError when it has none."""
+    return list(islice(_rows(source, data_dir, user_id_column), count))
+
+
+def split(
+    source: str,
+    output_dir: Path,
+    data_dir: str | Path | None = None,
+    split_by: str | None = None,
+    validation: float = 0.1,
+    test: float = 0.3,
+    seed: int = 42,
+    user_id_column: str = "user_id",
+    allow_dropped: bool = False,
+) -> Written:
+    """Write train, validation, test and events .jsonl of a data set into a new folder, in the one row format.
+
+    Splits that the rows state are kept unless `split_by`, `validation` or `test` ask for others; a named
+    set has its own. Raises SourceError when the folder is not empty or too few rows are usable.
+    """
+    if not is_source(source):
+        population = load(source, data_dir, seed)
+        return Written(output_dir, generic.write(generic.population_rows(population), output_dir), population.dropped)
+    asked = (validation, test) != (0.1, 0.3) or split_by is not None
+    plan = Plan(_known(split_by), validation=validation, test=test, seed=seed)
+    dropped = Dropped()
+    rows = generic.split_rows(source, dropped, plan, user_id_column, allow_dropped, keep_stated=not asked)
+    return Written(output_dir, generic.write(rows, output_dir), dropped)
+
+
+def _rows(source: str, data_dir: str | Path | None, user_id_column: str) -> Iterator[dict[str, Any]]:
+    """Usable rows in the one format, as they come; rows left out on the way are counted for the error alone."""
+    if not is_source(source):
+        yield from generic.population_rows(load(source, data_dir))
+        return
+    dropped, kept = Dropped(), 0
+    for row in generic.read(source, dropped, user_id_column):
+        kept += 1
+        yield as_row(row.user_id, row.event, row.split, row.session_id)
+    if not kept:
+        raise SourceError(
+            f"{source} has no usable row ({'; '.join(dropped.lines()) or 'it is empty'}); see plus data check"
+        )
+
+
 def _own_rows(name: str, seed: int, options: Mapping[str, Any]) -> Population:
     plan = plan_of(options["split_by"], options["past_events"], seed)
     return generic.load(name, seed, options["user_id_column"], options["allow_dropped"], plan)
+
+
+def _known(split_by: str | None) -> SplitBy:
+    return cast(SplitBy, split_by or "users")  # Plan refuses any other.

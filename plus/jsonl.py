@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +70,19 @@ def read_summaries(path: Path) -> dict[str, str]:
 
 
 def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (line number from 1, object) for each line that is not blank. Raises SourceError naming the line."""
+    """Yield (line number from 1, object) for each line that is not blank, also of a .gz file.
+
+    Raises SourceError naming the line.
+    """
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        # Lines end at "\n" alone: a text may hold other line separators.
+        opened = partial(gzip.open, path, "rt") if path.suffix == ".gz" else path.open
+        with opened(encoding="utf-8", newline="\n") as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, _object(path, number, line)
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise SourceError(f"{path} is cut short or no gzip file ({error}); copy it again") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from plus.audit.text_checks import KNOWN
-from plus.sources.leaks import pair_key
+from plus.sources.splits import pair_key
 from plus.types import Event, Example, Population, Preference
 
 SIMILAR = 0.8  # of the five-letter pieces of two answers, this share in common

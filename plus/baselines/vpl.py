@@ -21,7 +21,7 @@ from torch.nn.functional import logsigmoid
 
 from plus.baselines.methods import HeadRow
 from plus.models.embeddings import Embeddings
-from plus.sources.resample import draw_targets
+from plus.sources.contexts import draw_targets
 from plus.types import Context, Preference, UserHistory
 
 PAST_PAIRS = 32

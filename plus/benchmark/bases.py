@@ -15,8 +15,7 @@ from plus.sources.contexts import build
 from plus.sources.folds import answers
 from plus.sources.splits import Plan
 from plus.types import Dropped, Preference, Reaction
-from plus.worlds import pets_ood, styles
-from plus.worlds.pets_talk import conversation as pets_conversation
+from plus.worlds import pets, pets_ood, styles
 
 TOKENIZER_ROWS = 4000
 OWN_BASES, SHIPPED_BASE = "a base for each seed", "the base that comes with plus"
@@ -32,7 +31,7 @@ class Recipe:
 
 
 RECIPES = {
-    "pets": Recipe(pets_conversation, 1600),
+    "pets": Recipe(pets.conversation, 1600),
     "pets_ood": Recipe(pets_ood.conversation, 3000, vocab_size=1280),  # so that every noun is one token
     "styles": Recipe(styles.conversation, 3200),
 }

@@ -25,8 +25,8 @@ from plus.measures import margin, mean
 from plus.models.embeddings import Embeddings
 from plus.models.extractive import EmbeddingRewardModel, ExtractiveSummarizer
 from plus.prompts import event_lines
+from plus.sources.contexts import resample
 from plus.sources.folds import Fold, answers
-from plus.sources.resample import recut
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation, Row
 from plus.train.loop import shuffled
@@ -251,7 +251,7 @@ class EmbeddingMethods:
             if user not in fold.events:
                 return context
             for _ in range(5):  # A cut may leave nothing to predict.
-                past, pairs = recut(fold.events[user], rng, settings.share, settings.pairs_per_user)
+                past, pairs = resample(fold.events[user], rng, settings.share, settings.pairs_per_user)
                 if pairs:
                     return Context(UserHistory(user, past), pairs)
             return context

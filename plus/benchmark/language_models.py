@@ -33,11 +33,11 @@ from plus.train import settings as options
 from plus.train.loop import shuffled
 from plus.train.reward_only import fit
 from plus.types import Population, Preference, Scorer, Summarizer, UserHistory
-from plus.worlds import pets_talk
+from plus.worlds import pets
 
 CURVE = ", by past events"  # the rows of the learning curve, under their method's name
 # Prompts that ask what the data are about, beside those that fit any data.
-QUESTION = {"pets": pets_talk.FAVOURITE, "styles": "Which topic, tone and length of answers does this user like?"}
+QUESTION = {"pets": pets.FAVOURITE_QUESTION, "styles": "Which topic, tone and length of answers does this user like?"}
 HEAD_BATCH = 32  # users in an update of a head on frozen states
 ANYTHING = "How does this user want to be answered?"
 

@@ -1,4 +1,4 @@
-"""`plus data`: what is in a file of choices, and the same as rows that anything trains on."""
+"""Verbs of `plus data`: check, head, split and card."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,6 +15,8 @@ from plus.cli.show import notes, print_json, results, say
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from plus.sources.check import Check
 
 app = typer.Typer(no_args_is_help=True, help="Check, look at, split and describe files of choices.")
 SOURCE = "A JSONL, CSV or Parquet file, a folder of them, or a Hub id such as owner/name."
@@ -25,6 +26,12 @@ AllowDropped = Annotated[
     bool, typer.Option("--allow_dropped", help="Go on where more than 5 % of the rows cannot be used.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
+DataDir = Annotated[str | None, typer.Option(help="Folder with a named data set's files.")]
+SplitBy = Annotated[
+    str | None,
+    typer.Option(help="users (never trained on), topics (new prompts) or later (each user's newest choices)."),
+]
+Share = Annotated[float, typer.Option(help="Share of users, topics or choices.")]
 
 
 def check(
@@ -39,38 +46,36 @@ def check(
     from plus.sources.generic import refuse
 
     found = _checked(source, user_id_column)
-    facts = found.as_dict()
     if as_json:
-        print_json(facts)
+        print_json(found.to_json())
     else:
-        results.print(_table(facts, found.dropped.lines()))
+        results.print(_table(found))
     refuse(source, found.kept, found.dropped, allow_dropped, user_id_column)
 
 
 def head(
     source: Annotated[str, typer.Argument(help=f"{SOURCE} Or the name of a data set, such as pets.")],
     n: Annotated[int, typer.Option("--rows", "-n", help="How many rows.", min=1)] = 5,
-    data_dir: Annotated[str | None, typer.Option(help="Folder with a named data set's files.")] = None,
+    data_dir: DataDir = None,
     user_id_column: UserColumn = "user_id",
 ) -> None:
     """Print the first usable rows in the one row format, one JSON object a line.
 
     Example: plus data head my.jsonl --rows 2
     """
-    for row in islice(_rows(source, data_dir, user_id_column), n):
+    from plus import datasets
+
+    for row in datasets.head(source, n, data_dir, user_id_column):
         print(json.dumps(row, ensure_ascii=False))
 
 
 def split(
     source: Annotated[str, typer.Argument(help=f"{SOURCE} Or the name of a data set, such as polis.")],
     output_dir: Annotated[Path, typer.Option(help="A new folder for train, validation, test and events .jsonl.")],
-    data_dir: Annotated[str | None, typer.Option(help="Folder with a named data set's files.")] = None,
-    split_by: Annotated[
-        str | None,
-        typer.Option(help="users (never trained on), topics (new prompts) or later (each user's newest choices)."),
-    ] = None,
-    validation: Annotated[float, typer.Option(help="Share of users, topics or choices.")] = 0.1,
-    test: Annotated[float, typer.Option(help="Share of users, topics or choices.")] = 0.3,
+    data_dir: DataDir = None,
+    split_by: SplitBy = None,
+    validation: Share = 0.1,
+    test: Share = 0.3,
     seed: Annotated[int, typer.Option(help="Of who goes where.")] = 42,
     user_id_column: UserColumn = "user_id",
     allow_dropped: AllowDropped = False,
@@ -84,26 +89,17 @@ def split(
     Example: plus data split my.jsonl --split_by users --output_dir my_splits
     """
     from plus import datasets
-    from plus.sources import export, generic
-    from plus.sources.splits import Plan
-    from plus.types import Dropped
 
     with notes.status(f"reading {source}"):
-        if _is_named(source):
-            population = datasets.load(source, data_dir, seed)
-            dropped, rows = population.dropped, export.population_rows(population)
-        else:
-            asked = (validation, test) != (0.1, 0.3) or split_by is not None
-            plan = Plan(split_by or "users", validation=validation, test=test, seed=seed)  # type: ignore[arg-type]
-            dropped = Dropped()
-            rows = generic.split_rows(source, dropped, plan, user_id_column, allow_dropped, keep_stated=not asked)
-        counts = export.write(rows, output_dir)
-    for line in dropped.lines():
+        written = datasets.split(
+            source, output_dir, data_dir, split_by, validation, test, seed, user_id_column, allow_dropped
+        )
+    for line in written.dropped.lines():
         say(f"left out: {line}")
     if as_json:
-        print_json({"output_dir": str(output_dir), "rows": counts, "dropped": dict(dropped)})
+        print_json(written.to_json())
     else:
-        results.print(f"{output_dir}: " + ", ".join(f"{count:,} {name}" for name, count in counts.items()))
+        results.print(f"{output_dir}: " + ", ".join(f"{count:,} {name}" for name, count in written.rows.items()))
 
 
 def card(
@@ -116,48 +112,22 @@ def card(
 
     Example: plus data card my.jsonl --license cc-by-4.0 > README.md
     """
-    from plus.sources.card import card as write
+    from plus.sources.check import card as write
 
     print(write(_checked(source, user_id_column), licence, title), end="")
 
 
-def _checked(source: str, user_id_column: str):
+def _checked(source: str, user_id_column: str) -> Check:
     from plus.sources.check import check as read
 
     with _bytes_bar(source) as show:
         return read(source, user_id_column, show)
 
 
-def _rows(source: str, data_dir: str | None, user_id_column: str) -> Iterator[dict[str, Any]]:
-    """Usable rows in the one format, as they come; what is left out on the way is not asked for here."""
-    from plus import datasets
-    from plus.errors import SourceError
-    from plus.sources import export, generic
-    from plus.types import Dropped
-
-    if _is_named(source):
-        yield from export.population_rows(datasets.load(source, data_dir))
-        return
-    dropped, kept = Dropped(), 0
-    for row in generic.read(source, dropped, user_id_column):
-        kept += 1
-        yield export.as_row(row.user_id, row.event, row.split, row.session_id)
-    if not kept:
-        raise SourceError(
-            f"{source} has no usable row ({'; '.join(dropped.lines()) or 'it is empty'}); see plus data check"
-        )
-
-
-def _is_named(source: str) -> bool:
-    from plus import datasets
-
-    return not datasets.is_source(source)
-
-
 @contextmanager
 def _bytes_bar(source: str) -> Iterator[Callable[[int, int], None]]:
     """A bar over the bytes of files, drawn once reading has taken more than two seconds; a spinner
-    over what does not say how long it is."""
+    for a source of unknown length."""
     if not Path(source).exists() or (Path(source) / "state.json").exists():
         with notes.status(f"reading {source}"):
             yield lambda done, total: None
@@ -176,23 +146,23 @@ def _bytes_bar(source: str) -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-def _table(facts: dict[str, Any], left_out: list[str]) -> Table:
+def _table(found: Check) -> Table:
     from rich.table import Table
 
-    spread = facts["events_per_user"]
-    table = Table(title=facts["source"], title_justify="left", show_header=False)
+    spread = found.per_user
+    table = Table(title=found.source, title_justify="left", show_header=False)
     table.add_column("what")
     table.add_column("found")
-    table.add_row("shape", facts["shape"])
-    table.add_row("rows", f"{facts['rows']:,}, of which {facts['kept']:,} can be used")
+    table.add_row("shape", found.shape)
+    table.add_row("rows", f"{found.kept + sum(found.dropped.values()):,}, of which {found.kept:,} can be used")
     of_user = f", {spread['min']} to {spread['max']} rows each (median {spread['median']})" if spread else ""
-    table.add_row("users", f"{facts['users']:,}{of_user}")
-    for name in ("timestamps", "splits"):
-        table.add_row(name, ", ".join(f"{count:,} {kind}" for kind, count in facts[name].items()))
-    table.add_row("answers", f"{facts['mean_answer_characters']:,} characters on average")
-    for line in left_out:
+    table.add_row("users", f"{len(found.events):,}{of_user}")
+    for name, counts in (("timestamps", found.times), ("splits", found.splits)):
+        table.add_row(name, ", ".join(f"{count:,} {kind}" for kind, count in counts.items()))
+    table.add_row("answers", f"{found.mean_characters:,} characters on average")
+    for line in found.dropped.lines():
         table.add_row("left out", line)
-    for line in facts["notes"]:
+    for line in found.notes():
         table.add_row("note", line)
     return table
 

@@ -118,8 +118,7 @@ def _changes(store: Store, redact_pii: bool, max_tokens: int | None, run: Path |
 def _moment(since: str | None) -> float | None:
     """Seconds since 1970. Raises ProfileError for what is no date."""
     from plus.errors import ProfileError
-    from plus.sources.messages import UnusableError
-    from plus.sources.timestamps import seconds
+    from plus.sources.fields import UnusableError, seconds
 
     if since is None:
         return None

@@ -11,7 +11,7 @@ from typing import Any
 
 from plus.feedback.conversation import Node, Origin, read_tree
 from plus.feedback.log_row import LogMessage, ParseState, id_text, message_text
-from plus.sources.messages import UnusableError
+from plus.sources.fields import UnusableError
 from plus.types import Entry
 
 COLUMNS = ("mapping", "current_node")

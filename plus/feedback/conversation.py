@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from plus.feedback.log_row import LogMessage, ParseState
-from plus.sources.messages import text_of
+from plus.sources.fields import text_of
 from plus.types import Entry, Event, Preference, Reaction, Turn
 
 EARLIER = 20  # turns before a prompt that a pair or a reaction keeps, the latest

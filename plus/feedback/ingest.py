@@ -22,8 +22,8 @@ from plus.feedback.log_row import UNKNOWN, LastReactions, ParseState
 from plus.feedback.wildfeedback import join_utterances
 from plus.jsonl import read_json
 from plus.profiles.store import Added, Store
-from plus.sources.counter import Tally
-from plus.sources.messages import UnusableError
+from plus.sources.check import Tally
+from plus.sources.fields import UnusableError
 from plus.types import Dropped, Entry, Reaction
 
 ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".jsonl.gz", ".json.gz")

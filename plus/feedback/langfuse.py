@@ -23,7 +23,7 @@ from plus.feedback.log_row import (
     parse_message,
     parse_thumb,
 )
-from plus.sources.messages import UnusableError, text_of
+from plus.sources.fields import UnusableError, text_of
 from plus.types import Entry
 
 COLUMNS = ("id", "input", "output")

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from plus.sources.messages import UnusableError, text_of
-from plus.sources.timestamps import seconds
+from plus.sources.fields import UnusableError, seconds, text_of
 from plus.types import Dropped
 
 OVERRULED, UNKNOWN = "reactions that a later one overrules", "reactions to unknown messages"

@@ -18,7 +18,7 @@ from plus.feedback.log_row import (
     stated_time,
     stated_user,
 )
-from plus.sources.messages import UnusableError
+from plus.sources.fields import UnusableError
 from plus.types import Entry, Event, Preference
 
 COLUMNS = ("input", "preferred_output", "non_preferred_output")

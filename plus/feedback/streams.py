@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from plus.errors import SourceError
-from plus.sources.files import json_row, lines, records
+from plus.sources.files import records
+from plus.sources.tables import json_row, lines
 from plus.types import Dropped
 
 MAX_ITEM = 16 * 2**20  # characters: a larger item of a list is dropped, and never whole in memory

@@ -26,7 +26,7 @@ from plus.feedback.log_row import (
     stated_time,
     stated_user,
 )
-from plus.sources.messages import UnusableError, text_of
+from plus.sources.fields import UnusableError, text_of
 from plus.types import Entry, Event, Preference
 
 COLUMNS = ("conversations", "chosen", "rejected")

@@ -6,7 +6,7 @@ someone whose taste is stated tend to suit it, and where they do not, a complain
 end of an answer holds whether it suits, which is where a reward model reads (notebooks/LOG.md).
 It has never seen a reward, and left alone its summaries predict next to nothing.
 
-The recipe is supervised and made from the templates of `sources/pets.py`; the histories and pairs
+The recipe is supervised and made from the templates of `worlds/pets.py`; the histories and pairs
 that `plus` later trains and tests on are drawn anew from other seeds. `pets_ood` and `styles` bring
 conversations of their own, which `train_base` takes instead.
 """
@@ -25,7 +25,6 @@ from plus.models.text import tight
 from plus.prompts import summarizer_messages
 from plus.types import Message, Preference, UserHistory
 from plus.worlds import pets
-from plus.worlds.pets_talk import conversation
 
 SPECIAL = ["<|pad|>", "<|bos|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"]
 CHAT_TEMPLATE = (
@@ -66,7 +65,7 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, hidden_size: int = 64, layer
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int, conversation: Conversation = conversation
+    tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int, conversation: Conversation = pets.conversation
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Endless (ids_BL, weights_BL, padding_BL): full weight on the answer, a twentieth on the rest."""
     while True:
@@ -93,7 +92,7 @@ def train_base(
     batch_size: int = 32,
     learning_rate: float = 2e-3,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
-    conversation: Conversation = conversation,
+    conversation: Conversation = pets.conversation,
     layers: int = 3,
 ) -> PreTrainedModel:
     """Next-token prediction on `conversation` rows: AdamW, 50 steps of warm-up, linear decay."""

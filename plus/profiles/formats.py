@@ -28,7 +28,7 @@ from plus.errors import ProfileError
 from plus.profiles.rows import Profile, to_row
 from plus.profiles.store import Store
 from plus.prompts import escape, profile_message
-from plus.sources.export import as_row
+from plus.sources.rows import as_row
 from plus.types import Preference
 
 TABLE = ("user_id", "text", "version", "origin", "model", "run", "created", "sentences", "evidence", "flags")

@@ -249,7 +249,7 @@ def _refuse_existing(output: str | Path | None, resume: bool = False) -> None:
 
 
 def _histories(choices: str | Path | TextIO, screen: Screen) -> tuple[dict[str, UserHistory], Dropped]:
-    from plus.sources.choices import read_histories
+    from plus.sources.generic import read_histories
 
     histories, dropped = read_histories(Path(choices) if isinstance(choices, str) else choices)
     for line in dropped.lines():

@@ -20,7 +20,7 @@ from plus.judge.reply_cache import Replies, endpoint_writers
 from plus.signals.asked_signals import REPLY_TOKENS, AskedSignals
 from plus.signals.rubrics import Label
 from plus.signals.rules import Signal, signals_by_rules
-from plus.sources.messages import UnusableError
+from plus.sources.fields import UnusableError
 from plus.types import Dropped, Turn, Writer
 
 BATCH = 64  # conversations at a time

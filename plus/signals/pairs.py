@@ -22,8 +22,7 @@ from plus.judge.checklist import ChecklistJudge, improves
 from plus.prompts import guided_messages, preference_messages
 from plus.signals.asked_signals import read_list
 from plus.signals.rules import Signal
-from plus.sources.export import as_row
-from plus.sources.rows import content_id
+from plus.sources.rows import as_row, content_id
 from plus.types import Event, Message, Preference, Reaction, Split, Turn, Writer
 
 EARLIER = 20  # turns before a prompt that a pair keeps, the latest

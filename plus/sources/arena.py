@@ -1,8 +1,8 @@
-"""Chatbot Arena: people choose between two anonymous models' answers to their own prompts.
+"""Chatbot Arena: choices between two anonymous models' answers to the judge's own prompt.
 
 33,000 conversations of 13,383 judges; ties choose nothing and are counted. The two dialogues share
-the prompt and part at the first answer, so a dialogue that goes on is judged by more than it: only
-conversations of one exchange are used, and the others are counted.
+the prompt and part at the first answer, so a longer dialogue is judged by more than its first answer:
+only conversations of one exchange are used, and the others are counted.
 Licence: prompts CC BY 4.0, models' answers CC BY-NC 4.0.
 Source: https://huggingface.co/datasets/lmsys/chatbot_arena_conversations
 """
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from plus.errors import SourceError
 from plus.sources.contexts import build
+from plus.sources.fields import UnusableError
 from plus.sources.files import records
-from plus.sources.messages import UnusableError
 from plus.sources.rows import read_row
 from plus.sources.splits import Plan
 from plus.types import Dropped, Event, Population
@@ -23,7 +23,7 @@ HUB_ID = "lmsys/chatbot_arena_conversations"
 
 
 def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float = 0.5) -> Population:
-    """Judges of a file, a folder or the Hub's data set. Raises SourceError."""
+    """Load the judges of a file, a folder or the Hub's data set. Raises SourceError."""
     dropped = Dropped()
     events: dict[str, list[Event]] = {}
     for where, row, _ in records(data_dir or HUB_ID, dropped):
@@ -31,6 +31,7 @@ def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float
         if winner not in ("model_a", "model_b"):
             dropped.add("rows that are ties or have no winner", where)
             continue
+        # The winner's conversation comes first.
         sides = ("conversation_a", "conversation_b") if winner == "model_a" else ("conversation_b", "conversation_a")
         chosen, rejected = (row.get(side) for side in sides)
         try:
@@ -44,6 +45,7 @@ def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float
             events.setdefault(read.user_id, []).append(read.event)
     if not events:
         raise SourceError(
-            f"{data_dir or HUB_ID} holds no decided conversation; each row needs judge, winner, conversation_a, conversation_b"
+            f"{data_dir or HUB_ID} holds no decided conversation; "
+            "each row needs judge, winner, conversation_a, conversation_b"
         )
     return build("arena", events, Plan(context_share=context_share, seed=seed), dropped)

@@ -1,17 +1,30 @@
-"""What is in a file of choices, read once and never held in memory."""
+"""Check and card of a data set: counts of one pass over its rows, in bounded memory."""
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plus.sources.counter import Tally
-from plus.sources.files import OnBytes
 from plus.sources.generic import read
 from plus.sources.rows import CONVERSATION, REACTION, Row
+from plus.sources.tables import OnBytes
 from plus.types import Dropped, Preference
+
+_ONES = 2**64 - 1
+_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+_COLUMNS = {
+    "prompt, chosen, rejected": "TRL's preference columns, each a list of messages",
+    "completion, label": "instead of chosen and rejected where the user liked or disliked one answer",
+    "messages": "instead of a prompt where a conversation has no label",
+    "user_id": "whose row it is, as text",
+    "session_id": "what belongs together, or empty",
+    "timestamp": "seconds since 1970 (UTC), or null",
+    "source": "where the row comes from",
+    "split": "train, validation or test",
+}
 
 
 @dataclass
@@ -31,11 +44,23 @@ class Check:
 
     @property
     def shape(self) -> str:
-        """What the rows look like, the commonest shape first."""
+        """All row shapes, the commonest first."""
         return " + ".join(shape for shape, _ in self.shapes.most_common()) or "unknown"
 
-    def as_dict(self) -> dict[str, Any]:
-        """What `plus data check --json` prints."""
+    @property
+    def per_user(self) -> dict[str, int]:
+        """Fewest, median and most events of a user; empty without a user."""
+        if not self.events:
+            return {}
+        return {"min": self.events[0], "median": self.events[(len(self.events) - 1) // 2], "max": self.events[-1]}
+
+    @property
+    def mean_characters(self) -> int:
+        """Mean length of an answer, in characters."""
+        return round(self.characters / max(1, self.kept))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the mapping that `plus data check --json` prints."""
         return {
             "source": self.source,
             "shape": self.shape,
@@ -47,20 +72,21 @@ class Check:
             "shapes": dict(self.shapes),
             "timestamps": dict(self.times),
             "splits": dict(self.splits),
-            "events_per_user": self._quantiles(),
+            "events_per_user": self.per_user,
             "multi_turn": self.multi_turn,
-            "mean_answer_characters": round(self.characters / max(1, self.kept)),
+            "mean_answer_characters": self.mean_characters,
             "notes": self.notes(),
         }
 
     def notes(self) -> list[str]:
-        """What is worth knowing before training, in words."""
+        """List findings that matter before training, in words."""
         found = []
         if self.glued:
             found.append(
-                f"{self.glued:,} prompts and answers have no space between them: trl reward joins standard texts as they are; "
-                "plus reads them as turns, and plus data split writes messages"
+                f"{self.glued:,} prompts and answers have no space between them: trl reward joins standard texts "
+                "as they are; plus reads them as turns, and plus data split writes messages"
             )
+        # Times: none, some, or in several formats.
         if {"none"} < self.times.keys():
             found.append(
                 f"{self.times['none']:,} rows have no timestamp: users with such a row get a seeded order, not their own"
@@ -70,21 +96,29 @@ class Check:
         if len(self.times.keys() - {"none"}) > 1:
             formats = ", ".join(f"{count:,} {name}" for name, count in self.times.most_common() if name != "none")
             found.append(f"timestamps come in several formats, all read as seconds: {formats}")
+        # Users without a target.
         if self.events and self.shapes.keys() <= {REACTION, CONVERSATION}:
             found.append("there is no choice between two answers, so nothing to predict: contexts only")
         if single := sum(count == 1 for count in self.events):
             found.append(f"{single:,} users have one event only, which leaves nothing to predict")
         return found
 
-    def _quantiles(self) -> dict[str, int]:
-        last = len(self.events) - 1
-        return {
-            "min": self.events[0], "median": self.events[last // 2], "max": self.events[-1]
-        } if self.events else {}  # fmt: skip
+    def add(self, row: Row) -> None:
+        """Count one usable row."""
+        self.kept += 1
+        self.shapes[row.shape] += 1
+        self.times[row.time_format] += 1
+        self.splits[row.split or "none"] += 1
+        if isinstance(pair := row.event.content, Preference):
+            self.characters += (len(pair.chosen) + len(pair.rejected)) // 2
+            self.multi_turn += bool(pair.earlier)
+            ends, begins = pair.prompt[-1:], pair.chosen[:1]
+            apart = ends.isspace() or begins.isspace()
+            self.glued += row.shape == "standard preference, explicit prompt" and bool(ends) and not apart
 
 
 def check(source: str | Path, user_id_column: str = "user_id", on_bytes: OnBytes = lambda done, total: None) -> Check:
-    """Read `source` once. Memory stays small: 12 to 48 bytes a user, and as much a row with an id."""
+    """Read `source` once and count it, in 12 to 48 bytes of memory a user, and as much a row with an id."""
     found = Check(str(source))
     users, ids = Tally(), Tally()
     for row in read(source, found.dropped, user_id_column, on_bytes):
@@ -92,19 +126,82 @@ def check(source: str | Path, user_id_column: str = "user_id", on_bytes: OnBytes
             found.dropped.add("rows with an id that the user already has", f"user {row.user_id}, id {row.event.id}")
             continue
         users.add(row.user_id)
-        _count(found, row)
+        found.add(row)
     found.events = users.counts()
     return found
 
 
-def _count(found: Check, row: Row) -> None:
-    found.kept += 1
-    found.shapes[row.shape] += 1
-    found.times[row.time_format] += 1
-    found.splits[row.split or "none"] += 1
-    if isinstance(pair := row.event.content, Preference):
-        found.characters += (len(pair.chosen) + len(pair.rejected)) // 2
-        found.multi_turn += bool(pair.earlier)
-        ends, begins = pair.prompt[-1:], pair.chosen[:1]
-        if row.shape == "standard preference, explicit prompt" and ends and not (ends.isspace() or begins.isspace()):
-            found.glued += 1
+def card(found: Check, licence: str = "unknown", title: str = "") -> str:
+    """Write a data set card in Markdown: YAML front matter that the Hub reads, then counts and what was left out."""
+    size = next((name for limit, name in _SIZES if found.kept < limit), "n>1M")
+    spread = found.per_user
+    lines = [
+        "---", f"license: {licence}", "tags:", "- preference", "- personalization", "- trl", "- plus",
+        "size_categories:", f"- {size}", "---", "",
+        f"# {title or Path(found.source).name}", "",
+        f"{found.kept:,} rows of {len(found.events):,} users"
+        + (f", {spread['min']} to {spread['max']} each (median {spread['median']})." if spread else "."), "",
+        f"- shape: {found.shape}",
+        f"- timestamps: {_counts(found.times)}",
+        f"- splits: {_counts(found.splits)}",
+        f"- prompts in the middle of a conversation: {found.multi_turn:,}",
+        f"- mean answer: {found.mean_characters:,} characters", "",
+        "## Columns", "", "As `plus data split` writes them; `trl reward` trains on the choices unchanged.", "",
+        "| column | what |", "|---|---|", *(f"| {name} | {what} |" for name, what in _COLUMNS.items()), "",
+        "## Left out", "", *([f"- {line}" for line in found.dropped.lines()] or ["Nothing."]),
+    ]  # fmt: skip
+    notes = found.notes()
+    return "\n".join([*lines, *(["", "## Notes", "", *(f"- {note}" for note in notes)] if notes else [])]) + "\n"
+
+
+def _counts(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
+
+
+class Tally:
+    """Counter of keys by their 64-bit hash: 12 bytes a slot where a dict takes more than 100 bytes a key.
+
+    Two keys share a hash with a chance of about n * n / 2**65: one in a million for five million keys.
+    """
+
+    def __init__(self) -> None:
+        self._keys, self._counts = array("Q", bytes(8 * 1024)), array("I", bytes(array("I").itemsize * 1024))
+        self._size = 0
+
+    def __len__(self) -> int:
+        """Number of distinct keys."""
+        return self._size
+
+    def add(self, key: object) -> int:
+        """Count `key` once more; returns the count before."""
+        if 2 * self._size > len(self._keys):
+            self._grow()
+        # 0 marks a free slot; Python gives no key the hash -1, which is all ones, so 0 can take it.
+        slot = self._slot((hash(key) & _ONES) or _ONES)
+        before = self._counts[slot]
+        self._size += before == 0
+        self._counts[slot] = before + 1
+        return before
+
+    def counts(self) -> list[int]:
+        """List the count of each distinct key, in ascending order."""
+        return sorted(count for count in self._counts if count)
+
+    def _slot(self, hashed: int) -> int:
+        """The slot that holds `hashed`, or the first free one after its own. 0 marks a free one."""
+        mask = len(self._keys) - 1
+        slot = hashed & mask
+        while self._keys[slot] not in (0, hashed):
+            slot = (slot + 1) & mask
+        self._keys[slot] = hashed
+        return slot
+
+    def _grow(self) -> None:
+        keys, counts = self._keys, self._counts
+        self._keys, self._counts = (
+            array("Q", bytes(2 * len(keys) * keys.itemsize)),
+            array("I", bytes(2 * len(counts) * counts.itemsize)),
+        )
+        for hashed, count in zip(keys, counts, strict=True):
+            if count:
+                self._counts[self._slot(hashed)] = count

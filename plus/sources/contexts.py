@@ -1,8 +1,10 @@
-"""Contexts without leaks: which of a user's events are read, and which choices are predicted.
+"""Contexts and their targets: cut once by time (`build`), or drawn anew at every update (`resample`).
 
-One history a user, cut once: the context is the user's oldest events and every target is strictly
+`build` cuts one history a user: the context is the user's oldest events and every target is strictly
 newer; where times are missing the order is a seeded shuffle of the events by id. A target whose id
 or text stands in its own context is left out. The order of the input is irrelevant.
+
+`resample` is for training users: a model that always sees the same cut learns it by heart.
 """
 
 from __future__ import annotations
@@ -13,9 +15,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from random import Random
 
-from plus.sources.leaks import Revealed, pair_key
-from plus.sources.splits import Plan, Splits, assign
-from plus.types import Context, Dropped, Event, Population, Preference, Split, UserHistory
+from plus.sources.splits import PairKey, Plan, Revealed, Splits, assign, pair_key
+from plus.types import Context, Dropped, Event, Population, Preference, Reaction, Split, UserHistory
 
 
 def build(
@@ -25,7 +26,7 @@ def build(
     dropped: Dropped | None = None,
     given: Splits | None = None,
 ) -> Population:
-    """The population of a log: `events` by user, with ids unique within a user.
+    """Build the population of a log: `events` by user, with ids unique within a user.
 
     `given` splits, as data files may state them, win over `plan.split_by`. Where a user's choices
     lie in several splits, the context holds training events only.
@@ -38,10 +39,12 @@ def build(
         past = [event for event in events[user_id] if (user_id, event.id) in splits]
         if not past:
             continue
+        # Events that may be read: all of a user of one split, else those to train on.
         of_user = {splits[user_id, event.id] for event in past}
         train_only = len(of_user) > 1 or (given is None and plan.split_by != "users")
         old = [event for event in past if not train_only or splits[user_id, event.id] == "train"]
         held_out = [event for event in past if train_only and splits[user_id, event.id] != "train"]
+        # The context is the oldest of them; what comes after it may be predicted.
         context, rest = cut(user_id, old, plan, dropped, spare=0 if held_out else 1)
         later = newer(context, [*rest, *in_order(held_out, plan.seed)], dropped)
         if plan.bounds and later and len(context) < plan.bounds[0]:
@@ -66,7 +69,7 @@ def _targets(
 ) -> list[tuple[Preference, Split]]:
     """The later choices that nothing which was read or trained on gives away, those to train on first."""
     user_id, known = history.user_id, Revealed(history.events)
-    trained: set[tuple[str, frozenset[str]]] = set()
+    trained: set[PairKey] = set()
     targets: list[tuple[Preference, Split]] = []
     for event in sorted(later, key=lambda event: splits[user_id, event.id] != "train"):
         where, split = f"{user_id} {event.id}", splits[user_id, event.id]
@@ -81,6 +84,7 @@ def _targets(
         else:
             targets.append((target, split))
             trained |= {pair_key(target)} if split == "train" else set()
+    # A user without a target is counted too.
     if len(history.events) == 1 and not later:
         dropped.add("users with a single choice, which leaves nothing to predict", f"user {user_id}")
     elif not targets:
@@ -91,7 +95,7 @@ def _targets(
 def cut(
     user_id: str, events: Sequence[Event], plan: Plan, dropped: Dropped, spare: int = 1
 ) -> tuple[list[Event], list[Event]]:
-    """A context within the plan's bounds, and the events after it, of which there are `spare` at least."""
+    """Cut events into a context within the plan's bounds and the events after it, at least `spare` of these."""
     if plan.bounds is None:
         return context_and_later(events, plan.seed, plan.context_share)
     ordered, (low, high) = in_order(events, plan.seed), plan.bounds
@@ -106,13 +110,13 @@ def cut(
 
 
 def context_and_later(events: Sequence[Event], seed: int, share: float) -> tuple[list[Event], list[Event]]:
-    """Cut a user's events into a context, the oldest `share` of them, and what comes after it."""
+    """Cut a user's events into a context, the oldest `share` of them, and the events after it."""
     ordered = in_order(events, seed)
     return _parted(ordered, max(1, int(len(ordered) * share)) if len(ordered) > 1 else len(ordered))
 
 
 def in_order(events: Sequence[Event], seed: int) -> list[Event]:
-    """Oldest first where every event has a time; else a seeded shuffle of the events by id."""
+    """Sort events oldest first where every one has a time; else shuffle them by id and seed."""
     if all(event.time is not None for event in events):
         return sorted(events, key=lambda event: (event.time, event.id))
     ordered = sorted(events, key=lambda event: event.id)
@@ -121,7 +125,7 @@ def in_order(events: Sequence[Event], seed: int) -> list[Event]:
 
 
 def newer(context: Sequence[Event], events: Iterable[Event], dropped: Dropped) -> list[Event]:
-    """The events strictly newer than the context; an untimed event has no before and after."""
+    """Keep the events that are strictly newer than the context; an event without a time is kept."""
     newest = max((event.time for event in context if event.time is not None), default=-math.inf)
     kept = []
     for event in events:
@@ -133,7 +137,7 @@ def newer(context: Sequence[Event], events: Iterable[Event], dropped: Dropped) -
 
 
 def by_user(events: Iterable[tuple[str, Event]]) -> dict[str, list[Event]]:
-    """(user_id, event) pairs as the mapping that `build` takes."""
+    """Group (user_id, event) pairs into the mapping that `build` takes."""
     grouped: dict[str, list[Event]] = defaultdict(list)
     for user_id, event in events:
         grouped[user_id].append(event)
@@ -147,3 +151,40 @@ def _parted(ordered: list[Event], cut: int) -> tuple[list[Event], list[Event]]:
         while 0 < cut < len(ordered) and ordered[cut].time == ordered[cut - 1].time:
             cut += 1
     return ordered[:cut], ordered[cut:]
+
+
+def resample(
+    events: Sequence[Event], rng: Random, share: float = 0.6, pairs: int = 12
+) -> tuple[tuple[Event, ...], tuple[Preference, ...]]:
+    """Draw a random `share` of the events, in their order, and at most `pairs` targets from the rest."""
+    places = sorted(range(len(events)), key=lambda _: rng.random())  # a shuffle, faster
+    size = max(1, int(len(events) * share))
+    context = tuple(events[place] for place in sorted(places[:size]))
+    return context, draw_targets([events[place] for place in places[size:]], context, rng, pairs)
+
+
+def draw_targets(later: Sequence[Event], context: Sequence[Event], rng: Random, pairs: int) -> tuple[Preference, ...]:
+    """Draw at most `pairs` distinct targets: choices, and a liked answer against a disliked one to the same prompt.
+
+    A choice or an answer that the context shows makes no target.
+    """
+    shown = [event.content for event in context]
+    reactions = {(content.prompt, content.completion) for content in shown if isinstance(content, Reaction)}
+    compared = {pair_key(content) for content in shown if isinstance(content, Preference)}
+    # Choices as they were made.
+    found = [e.content for e in later if isinstance(e.content, Preference) and pair_key(e.content) not in compared]
+    # Pairs made of reactions: (liked, disliked) answers by prompt.
+    by_prompt: dict[str, tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for event in later:
+        content = event.content
+        if isinstance(content, Reaction) and (content.prompt, content.completion) not in reactions:
+            by_prompt[content.prompt][not content.label].append(content.completion)
+    for prompt, (liked, disliked) in by_prompt.items():
+        count = len(liked) * len(disliked)
+        for place in rng.sample(range(count), min(count, pairs)):
+            chosen, rejected = liked[place // len(disliked)], disliked[place % len(disliked)]
+            made = Preference(prompt, chosen, rejected)
+            if chosen != rejected and (not compared or pair_key(made) not in compared):
+                found.append(made)
+    found = list(dict.fromkeys(found))
+    return tuple(rng.sample(found, min(pairs, len(found))))

@@ -1,7 +1,7 @@
-"""Real people dealt into folds, so that every one of them is tested once.
+"""Folds of cross-validation over users, topics or choices: each is tested once.
 
 A fold is a population whose test users (or topics, or choices) the training rows do not touch, and
-the events of its training users, which may be cut anew at every update (`recut.py`).
+the events of its training users, which may be cut anew at every update (`contexts.resample`).
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from plus.sources.contexts import context_and_later, in_order
-from plus.sources.resample import draw_targets, recut
+from plus.sources.contexts import context_and_later, draw_targets, in_order, resample
 from plus.types import Context, Dropped, Event, Population, Preference, Reaction, Split, UserHistory
 
 Events = Mapping[str, Sequence[Event]]
@@ -22,11 +21,11 @@ CONTROVERSIAL = ", controversial"
 
 @dataclass(frozen=True)
 class Fold:
-    """One training run's rows: `population`, and all `events` of each training user for re-cutting
-    (none for data whose contexts are fixed).
+    """Rows of one training run: `population`, and all `events` of each training user for resampling.
 
-    `group` says what is new in the test rows. `agreement` is the share of the training users who
-    liked an answer, also of answers held out: it only slices the test rows, no method sees it.
+    `group` names the novelty of the test rows ("new users"). `agreement` is the share of the training
+    users who liked an answer, also of answers held out: it only slices the test rows, no method sees
+    it. Data with fixed contexts has no `events`.
     """
 
     name: str
@@ -37,7 +36,8 @@ class Fold:
 
 
 def slice_of(fold: Fold, target: Preference) -> str:
-    """The fold's group, and whether training users liked both answers about as often."""
+    """Name the slice of a target: the fold's group, and ", controversial" where training users liked both answers
+    about as often (shares at most APART apart)."""
     if target.chosen in fold.agreement and target.rejected in fold.agreement:
         apart = abs(fold.agreement[target.chosen] - fold.agreement[target.rejected])
         return fold.group + (CONTROVERSIAL if apart <= APART else "")
@@ -45,10 +45,10 @@ def slice_of(fold: Fold, target: Preference) -> str:
 
 
 def by_users(name: str, events: Events, folds: int, seed: int = 0, share: float = 0.6, pairs: int = 60) -> list[Fold]:
-    """New users: each fold tests a part of them, on what they chose later."""
-    dealt = _deal(events, folds, f"users-{seed}")
+    """Make folds over users: each tests a part of them, on their later choices."""
+    parts = _parts(events, folds, f"users-{seed}")
     return [
-        _fold(f"{name}/new users/{number}", "new users", events, dealt[number], seed, share, pairs)
+        _fold(f"{name}/new users/{number}", "new users", events, parts[number], seed, share, pairs)
         for number in range(folds)
     ]
 
@@ -56,11 +56,13 @@ def by_users(name: str, events: Events, folds: int, seed: int = 0, share: float 
 def by_users_and_answers(
     name: str, events: Events, folds: int, seed: int = 0, share: float = 0.6, pairs: int = 60
 ) -> list[Fold]:
-    """New users and new answers: a part of all answers is left out of every training row and of all
-    contexts; the targets of the test users are choices between those alone. Validation is of the
-    same kind, on answers of its own."""
-    dealt = _deal(events, folds, f"users-{seed}")
-    parts = _deal({text for past in events.values() for e in past for text in answers(e)}, folds, f"answers-{seed}")
+    """Make folds over users and answers: each also leaves a part of all answers out of training rows and contexts.
+
+    The targets of the test users are choices between those answers alone. Validation is of the same
+    kind, on answers of its own.
+    """
+    users = _parts(events, folds, f"users-{seed}")
+    parts = _parts({text for past in events.values() for e in past for text in answers(e)}, folds, f"answers-{seed}")
     found = []
     for number in range(folds):
         title = f"{name}/new answers/{number}"
@@ -75,15 +77,15 @@ def by_users_and_answers(
             split: {user: [e for e in past if answers(e) <= texts] for user, past in events.items()}
             for split, texts in hidden.items()
         }
-        found.append(_fold(title, "new answers", old, dealt[number], seed, share, pairs, new, events))
+        found.append(_fold(title, "new answers", old, users[number], seed, share, pairs, new, events))
     return found
 
 
 def by_topics(name: str, events: Events, folds: int, seed: int = 0) -> list[Fold]:
-    """New prompts: users are known, and their choices on a part of the prompts are tested."""
+    """Make folds over prompts: users are known, and each fold tests their choices on a part of the prompts."""
     found = []
     for number, part in enumerate(
-        _deal({prompt_of(e) for past in events.values() for e in past}, folds, f"topics-{seed}")
+        _parts({prompt_of(e) for past in events.values() for e in past}, folds, f"topics-{seed}")
     ):
         topics = set(part)
         tested = {user: {e.id for e in past if prompt_of(e) in topics} for user, past in events.items()}
@@ -92,19 +94,19 @@ def by_topics(name: str, events: Events, folds: int, seed: int = 0) -> list[Fold
 
 
 def within_users(name: str, events: Events, folds: int, seed: int = 0, least: int = 20) -> list[Fold]:
-    """The same users: every user's choices are dealt into folds; those of users with `least` or more are tested."""
-    dealt = {u: _deal([e.id for e in past], folds, f"choices-{seed}-{u}") for u, past in events.items()}
+    """Make folds over each user's choices; those of users with `least` or more choices are tested."""
+    choices = {u: _parts([e.id for e in past], folds, f"choices-{seed}-{u}") for u, past in events.items()}
     return [
         held_out(
             f"{name}/same users/{number}", "same users", events,
-            {u: set(parts[number]) for u, parts in dealt.items() if len(events[u]) >= least}, seed,
+            {u: set(parts[number]) for u, parts in choices.items() if len(events[u]) >= least}, seed,
         )
         for number in range(folds)
     ]  # fmt: skip
 
 
 def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collection[str]], seed: int) -> Fold:
-    """Each user's `tested` events are predicted from all their others; a tenth of those is validation."""
+    """Make a fold that predicts each user's `tested` events from all their others; a tenth of those is validation."""
     dropped = Dropped()
     rows: list[Context] = []
     training: dict[str, tuple[Event, ...]] = {}
@@ -122,14 +124,14 @@ def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collect
         past_of = UserHistory(user, old)
         rows += _drawn(past_of, [kept[place] for place in sorted(later)], "validation", rng, 60)
         rows += _drawn(UserHistory(user, tuple(kept)), held, "test", rng, len(held))
-        fixed, pairs = recut(old, rng)
-        rows += [Context(UserHistory(user, fixed), pairs[:1])] if pairs else []
+        context, pairs = resample(old, rng)
+        rows += [Context(UserHistory(user, context), pairs[:1])] if pairs else []
     histories = {user: UserHistory(user, old) for user, old in training.items()}
     return Fold(name, group, Population(name, tuple(rows), histories, {}, dropped), training)
 
 
 def answers(event: Event) -> set[str]:
-    """The answers that an event is about."""
+    """Return the answers of an event: two of a choice, one of a reaction, else none."""
     match event.content:
         case Preference(_, chosen, rejected):
             return {chosen, rejected}
@@ -139,7 +141,7 @@ def answers(event: Event) -> set[str]:
 
 
 def prompt_of(event: Event) -> str:
-    """What was answered; "" where nothing was asked."""
+    """Return the prompt of a choice or a reaction; "" for any other event."""
     return event.content.prompt if isinstance(event.content, (Preference, Reaction)) else ""
 
 
@@ -188,7 +190,7 @@ def _drawn(history: UserHistory, later: Sequence[Event], split: Split, rng: Rand
     return [Context(history, targets, split)] if targets else []
 
 
-def _deal(names: Iterable[str], folds: int, seed: str) -> list[list[str]]:
+def _parts(names: Iterable[str], folds: int, seed: str) -> list[list[str]]:
     names = sorted(names)
     Random(seed).shuffle(names)
     return [names[number::folds] for number in range(folds)]

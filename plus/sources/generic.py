@@ -1,23 +1,31 @@
-"""Anybody's own preferences: rows of any of TRL's shapes with a `user_id`, as a population."""
+"""Preferences of one's own: a file, a folder or a Hub id with a user column, read, split and written.
+
+Rows may have any of TRL's shapes (`rows.py`). Written folders hold the one row format, so that
+`trl reward` and `plus train` both train on them.
+"""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from plus.errors import SourceError
 from plus.sources.contexts import build, by_user, in_order
-from plus.sources.export import as_row
-from plus.sources.files import OnBytes, records
-from plus.sources.messages import UnusableError
-from plus.sources.rows import Row, content_id, read_row
+from plus.sources.fields import UnusableError
+from plus.sources.files import Record, records
+from plus.sources.rows import Row, as_row, content_id, read_row
 from plus.sources.splits import Plan, Splits, assign
-from plus.types import Dropped, Population
+from plus.sources.tables import OnBytes, json_row
+from plus.types import Dropped, Event, Population, Preference, Split, UserHistory
 
 MAX_DROPPED = 0.05
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+OTHER = "events"  # Rows that are no choice lie in a file that no trainer takes for a split.
 
 
 def load(
@@ -27,10 +35,10 @@ def load(
     allow_dropped: bool = False,
     plan: Plan | None = None,
 ) -> Population:
-    """The population of a file, a folder or a Hub id.
+    """Load the population of a file, a folder or a Hub id.
 
     Without a `plan`, splits that the data states (a `split` column, or files called train, ...)
-    are kept, and else users are dealt. Raises SourceError when nothing is usable, or more than
+    are kept, and else users are split. Raises SourceError when nothing is usable, or more than
     5 % of the rows are not and `allow_dropped` is false.
     """
     dropped = Dropped()
@@ -38,7 +46,7 @@ def load(
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
-    return build(Path(source).stem, events, plan or Plan(seed=seed), dropped, None if plan else _given(known))
+    return build(Path(source).stem, events, plan or Plan(seed=seed), dropped, None if plan else _stated(known))
 
 
 def split_rows(
@@ -49,7 +57,7 @@ def split_rows(
     allow_dropped: bool = False,
     keep_stated: bool = True,
 ) -> Iterator[dict[str, Any]]:
-    """The rows of `source` in the one format, each with its split; users in order, oldest first.
+    """Yield the rows of `source` in the one format, each with its split; users in order, oldest first.
 
     `keep_stated` prefers the splits that the data states to the plan's. Raises as `load` does.
     """
@@ -57,7 +65,7 @@ def split_rows(
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
-    splits = (_given(known) if keep_stated else None) or assign(events, plan, dropped)
+    splits = (_stated(known) if keep_stated else None) or assign(events, plan, dropped)
     for user_id in sorted(events):
         for event in in_order(events[user_id], plan.seed):
             if split := splits.get((user_id, event.id)):
@@ -70,7 +78,7 @@ def read(
     user_id_column: str = "user_id",
     on_bytes: OnBytes = lambda done, total: None,
 ) -> Iterator[Row]:
-    """The usable rows one by one; each other is counted with its reason."""
+    """Yield the usable rows one by one; each other is counted with its reason."""
     name = Path(source).stem
     for where, record, split in records(source, dropped, on_bytes):
         try:
@@ -86,7 +94,7 @@ def read(
 def refuse(
     source: str | Path, kept: int, dropped: Dropped, allow_dropped: bool, user_id_column: str = "user_id"
 ) -> None:
-    """Stop where too much is left out to go on unasked. Raises SourceError with the commonest reason."""
+    """Raise SourceError with the commonest reason where nothing is usable, or over 5 % are not and none may be."""
     left_out = sum(dropped.values())
     if kept and (left_out <= MAX_DROPPED * (kept + left_out) or allow_dropped):
         return
@@ -100,11 +108,73 @@ def refuse(
         raise SourceError(f"{source} has no usable row of {left_out:,}: {found}{columns}{remedy}")
     share = left_out / (kept + left_out)
     raise SourceError(
-        f"{source}: {share:.1%} of {kept + left_out:,} rows cannot be used, mostly {found}; mend them, or go on without them with --allow_dropped"
+        f"{source}: {share:.1%} of {kept + left_out:,} rows cannot be used, mostly {found}; mend them, "
+        "or go on without them with --allow_dropped"
     )
 
 
-def _given(known: Mapping[tuple[str, str], Row]) -> Splits | None:
+def read_histories(source: Path | TextIO) -> tuple[dict[str, UserHistory], Dropped]:
+    """Read user_id -> history, in order of time where rows have one and of the file where not.
+
+    A row that is no choice, reaction or conversation is counted and named, and the rest is still
+    used. Raises SourceError when nothing is left or the file is missing.
+    """
+    name = source.name if isinstance(source, Path) else "stdin"
+    dropped = Dropped()
+    lines = records(source, dropped) if isinstance(source, Path) else _stdin_records(source, dropped)
+    events = by_user(_events(lines, name, dropped))
+    if not events:
+        raise SourceError(
+            f"{name} holds no usable row ({'; '.join(dropped.lines()) or 'it is empty'}); "
+            "each needs user_id, prompt, chosen, rejected"
+        )
+    return {user: UserHistory(user, tuple(_oldest_first(past))) for user, past in events.items()}, dropped
+
+
+def population_rows(population: Population) -> Iterator[dict[str, Any]]:
+    """Yield contexts and targets of a population as rows, in sessions "context" and "target".
+
+    Targets have no time of their own: where the context has times, they are numbered on from its newest.
+    """
+    targets: dict[str, list[tuple[Preference, Split]]] = {}
+    for example in population.examples:
+        targets.setdefault(example.history.user_id, []).append((example.target, example.split))
+    for user_id, history in population.histories.items():
+        own = targets.get(user_id, [])
+        # The context takes the split of its targets; where they differ, it is read in training.
+        of_user = {split for _, split in own}
+        context_split: Split = of_user.pop() if len(of_user) == 1 else "train"
+        for event in history.events:
+            yield as_row(user_id, event, context_split, "context")
+        times = [event.time for event in history.events if event.time is not None]
+        timed = bool(times) and len(times) == len(history.events)
+        for number, (target, split) in enumerate(own, start=1):
+            time = max(times) + number if timed else None
+            event = Event(f"{user_id}-target-{number}", "choice", target, time, population.name)
+            yield as_row(user_id, event, split, "target")
+
+
+def write(rows: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, int]:
+    """Write train, validation, test and events .jsonl into a new folder; returns rows by file.
+
+    Raises SourceError when the folder holds something already.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SourceError(f"{folder} exists and nothing is overwritten; give a new --output_dir")
+    folder.mkdir(parents=True, exist_ok=True)
+    counts: dict[str, int] = {}
+    files: dict[str, TextIO] = {}
+    with ExitStack() as stack:
+        for row in rows:
+            name = row["split"] if "chosen" in row else OTHER
+            if name not in files:
+                files[name] = stack.enter_context((folder / f"{name}.jsonl").open("w", encoding="utf-8"))
+            files[name].write(json.dumps(row, ensure_ascii=False) + "\n")
+            counts[name] = counts.get(name, 0) + 1
+    return {name: counts[name] for name in (*SPLITS, OTHER) if name in counts}
+
+
+def _stated(known: Mapping[tuple[str, str], Row]) -> Splits | None:
     """The splits that the data states, unless they are all the same."""
     if len({row.split for row in known.values()} - {None}) < 2:
         return None
@@ -131,3 +201,26 @@ def _identified(rows: Iterable[Row], dropped: Dropped) -> dict[tuple[str, str], 
         if key not in kept or digest < kept[key][0]:
             kept[key] = (digest, replace(row, event=replace(row.event, id=key[1])))
     return {key: row for key, (_, row) in kept.items()}
+
+
+def _events(rows: Iterator[Record], name: str, dropped: Dropped) -> Iterator[tuple[str, Event]]:
+    for where, record, _ in rows:
+        try:
+            row = read_row(record, source=name)
+        except UnusableError as error:
+            dropped.add(str(error), where)
+        else:
+            yield row.user_id, replace(row.event, id=row.event.id or where)
+
+
+def _stdin_records(source: TextIO, dropped: Dropped) -> Iterator[Record]:
+    for number, line in enumerate(source, start=1):
+        where = f"stdin line {number}"
+        if (row := json_row(line.encode("utf-8", "surrogateescape"), where, dropped)) is not None:
+            yield Record(where, row)
+
+
+def _oldest_first(events: list[Event]) -> list[Event]:
+    if any(event.time is None for event in events):
+        return events
+    return sorted(events, key=lambda event: event.time or 0.0)

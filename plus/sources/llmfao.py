@@ -1,7 +1,7 @@
-"""LLMFAO: crowd workers choose the better of two LLM answers (Ustalov 2023, CC BY 4.0).
+"""LLMFAO: crowd workers' choices between two LLM answers (Ustalov 2023, CC BY 4.0).
 
-124 workers, 13 prompts, 8,931 judgments without timestamps; ties are no choices and are counted. Some models answered
-nothing at all, and workers judged that too: 531 of 5,460 decided judgments, of which nothing won 71.
+124 workers, 13 prompts, 8,931 judgments without timestamps; ties are no choices and are counted. Some answers are
+empty, and workers judged them too: 531 of 5,460 decided judgments, of which the empty answer won 71.
 A worker's judgments are shuffled by the seed: the first half is the context, the rest are targets.
 Source: https://github.com/dustalov/llmfao
 """
@@ -19,14 +19,14 @@ from plus.types import Dropped, Event, Population, Preference
 
 
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
-    """Workers of `data_dir` (crowd-comparisons.csv and pairs-crowd.jsonl). Raises SourceError."""
+    """Load the workers of `data_dir` (crowd-comparisons.csv and pairs-crowd.jsonl). Raises SourceError."""
     dropped = Dropped()
     events = judgments_of(data_dir, dropped)
     return build("llmfao", events, Plan(context_share=context_share, seed=seed), dropped)
 
 
 def judgments_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:
-    """Each worker's decided judgments. Raises SourceError."""
+    """Read each worker's decided judgments. Raises SourceError."""
     folder = Path(data_dir)
     judgments = list(read_csv(folder / "crowd-comparisons.csv", ["id", "worker", "winner"]))
     pairs = {
@@ -53,7 +53,7 @@ def judgments_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event
 
 
 def first_won(data_dir: str | Path) -> dict[str, list[bool]]:
-    """For each worker's decided judgments whether the answer on the left was taken (position habit). Raises SourceError."""
+    """Read for each worker's decided judgments if the left answer won (position habit). Raises SourceError."""
     found: dict[str, list[bool]] = defaultdict(list)
     for _, row in read_csv(Path(data_dir) / "crowd-comparisons.csv", ["worker", "winner"]):
         if row["winner"] in ("left", "right"):

@@ -1,4 +1,4 @@
-"""The rows of the public PLUS code: a rendered context, and pairs for the reward, training and evaluation.
+"""Rows of the public PLUS code: a rendered context, and pairs for the reward, training and evaluation.
 
 A row's `context` is one text, so it is read as one message; a prompt of several turns is one text
 with "User:" and "Assistant:" in it, and stays one: splitting it again would let any text that
@@ -16,11 +16,10 @@ from typing import Any
 
 from plus.errors import SourceError
 from plus.sources.contexts import grouped
+from plus.sources.fields import UnusableError, turns_of
 from plus.sources.files import records
-from plus.sources.leaks import pair_key
-from plus.sources.messages import UnusableError, turns_of
 from plus.sources.rows import read_content
-from plus.sources.splits import split_users
+from plus.sources.splits import PairKey, pair_key, split_users
 from plus.types import Context, Dropped, Event, Population, Preference, Split, UserHistory
 
 # (prompt, chosen, rejected) columns: the summarizer's reward, the reward model's loss, the evaluation.
@@ -28,16 +27,15 @@ REWARD = ("reward_prompt", "chosen", "rejected")
 TRAIN = ("train_prompt", "train_chosen", "train_rejected")
 EVAL = ("eval_prompt", "eval_chosen", "eval_rejected")
 Found = tuple[str, Preference, str, str]  # user, pair, its columns, split of its file
-PairKey = tuple[str, frozenset[str]]
 # The end of the authors' instruction; ours is added when the summarizer is asked.
 _INSTRUCTION = re.compile(r"\s*(?:please )?start your response with\s*[\"']?##\s*summary\W*$", re.IGNORECASE)
 
 
 def load(data_dir: str | Path, seed: int = 0) -> Population:
-    """Rows of a file or a folder (train.json(l) and test.json(l)), or of a Hub id. Raises SourceError.
+    """Load the rows of a file, a folder (train.json(l) and test.json(l)) or a Hub id. Raises SourceError.
 
     In test rows the evaluation pair is the target; in training rows it is held out for validation.
-    Where no file is called test, contexts are dealt to the splits.
+    Where no file is called test, contexts are split at random.
     """
     dropped = Dropped()
     histories: dict[str, UserHistory] = {}
@@ -53,17 +51,17 @@ def load(data_dir: str | Path, seed: int = 0) -> Population:
         found += [(history.user_id, pair, columns, file_split) for pair, columns in pairs if pair]
     if not found:
         raise SourceError(f"{data_dir} holds no PLUS row; each needs context_messages, reward_prompt, chosen, rejected")
-    dealt = {} if any(file_split == "test" for *_, file_split in found) else split_users(histories, seed)
-    return Population("plus_rows", tuple(_rows(histories, found, dealt, dropped)), histories, {}, dropped)
+    of_user = {} if any(file_split == "test" for *_, file_split in found) else split_users(histories, seed)
+    return Population("plus_rows", tuple(_rows(histories, found, of_user, dropped)), histories, {}, dropped)
 
 
 def _rows(
-    histories: Mapping[str, UserHistory], found: Iterable[Found], dealt: Mapping[str, Split], dropped: Dropped
+    histories: Mapping[str, UserHistory], found: Iterable[Found], of_user: Mapping[str, Split], dropped: Dropped
 ) -> list[Context]:
     """Each pair of a context once; a training pair is never evaluated on."""
     kept: dict[str, dict[PairKey, tuple[Preference, Split]]] = {}
     for user_id, pair, columns, file_split in sorted(found, key=lambda item: item[2] == EVAL[0]):
-        split: Split = dealt.get(user_id) or ("test" if file_split == "test" else "train")
+        split: Split = of_user.get(user_id) or ("test" if file_split == "test" else "train")
         if split == "test" and file_split == "test" and columns != EVAL[0]:
             dropped.add("training pairs in rows to be tested on", user_id)
         elif pair_key(pair) in kept.setdefault(user_id, {}):

@@ -1,4 +1,4 @@
-"""Polis conversations: participants agree or disagree with short statements (CC BY 4.0).
+"""Polis conversations: participants' votes on short statements (CC BY 4.0).
 
 A vote is a reaction; a target pair is a statement the voter agreed with against one they disagreed
 with, and its prompt is the conversation's topic. Where votes have times the context is a voter's
@@ -10,7 +10,7 @@ Source: https://github.com/compdemocracy/openData
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -24,8 +24,10 @@ MIN_VOTES = 2
 
 
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_per_user: int = 16) -> Population:
-    """Voters of one conversation's folder (summary.csv, comments.csv and votes.csv, or
-    participants-votes.csv), with at most `pairs_per_user` target pairs each. Raises SourceError."""
+    """Load the voters of one conversation, with at most `pairs_per_user` target pairs each.
+
+    The folder holds summary.csv, comments.csv and votes.csv or participants-votes.csv. Raises SourceError.
+    """
     dropped = Dropped()
     events = votes_of(data_dir, dropped)
     topic = _topic(Path(data_dir))
@@ -33,6 +35,7 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
     rows: list[Context] = []
     histories: dict[str, UserHistory] = {}
     for voter, votes in sorted(events.items()):
+        # Past votes, and pairs of an agreed and a disagreed later statement.
         context, later = context_and_later(votes, seed, context_share)
         histories[voter] = UserHistory(voter, tuple(context))
         if len(votes) < MIN_VOTES:
@@ -40,6 +43,7 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
         pairs = target_pairs(topic, [event.content for event in later if isinstance(event.content, Reaction)])
         if not pairs and len(votes) >= MIN_VOTES:
             dropped.add("users whose later votes never both agree and disagree", f"voter {voter}")
+        # A statement of the context is no target.
         seen = {event.content.completion for event in context if isinstance(event.content, Reaction)}
         leaky = [pair for pair in pairs if {pair.chosen, pair.rejected} & seen]
         if leaky:
@@ -53,7 +57,7 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
 
 
 def votes_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:
-    """Each voter's last vote on each statement, as reactions. Raises SourceError."""
+    """Read each voter's last vote on each statement, as reactions. Raises SourceError."""
     folder = Path(data_dir)
     topic = _topic(folder)
     statements = {
@@ -82,7 +86,7 @@ def votes_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:
 
 
 def target_pairs(topic: str, reactions: Iterable[Reaction]) -> list[Preference]:
-    """Every (agreed, disagreed) combination of statements."""
+    """List every (agreed, disagreed) combination of statements."""
     reactions = list(reactions)
     agreed = [r.completion for r in reactions if r.label]
     disagreed = [r.completion for r in reactions if not r.label]
@@ -93,7 +97,8 @@ def _topic(folder: Path) -> str:
     conversations = sorted(path.parent.name for path in folder.glob("*/summary.csv"))
     if conversations and not (folder / "summary.csv").exists():
         raise SourceError(
-            f"{folder} holds {len(conversations)} conversations; give --data_dir one of them, such as {folder / conversations[0]}"
+            f"{folder} holds {len(conversations)} conversations; give --data_dir one of them, "
+            f"such as {folder / conversations[0]}"
         )
     if not (folder / "summary.csv").exists():
         next(read_csv(folder / "summary.csv", []), None)  # Raises, naming what is there instead.
@@ -104,7 +109,7 @@ def _topic(folder: Path) -> str:
     return fields["topic"].strip()
 
 
-def _votes(folder: Path):
+def _votes(folder: Path) -> Iterator[tuple[str, str, str, int, float | None]]:
     """(where, voter, comment, vote in -1 / 0 / 1, time in seconds or None), from either file."""
     if (folder / "votes.csv").exists() or not (folder / "participants-votes.csv").exists():
         for where, row in read_csv(folder / "votes.csv", ["timestamp", "comment-id", "voter-id", "vote"]):

@@ -1,4 +1,4 @@
-"""PRISM: 1,500 people from 75 countries rate several models' answers in their own conversations.
+"""PRISM: ratings of several models' answers by 1,500 people from 75 countries, in their own conversations.
 
 1,396 of them hold 8,011 conversations with 68,371 rated answers. In each turn the chosen answer is
 paired with every answer that was rated lower; equal ratings choose nothing and are counted. The
@@ -17,10 +17,9 @@ from typing import Any
 
 from plus.errors import SourceError
 from plus.sources.contexts import build, by_user
+from plus.sources.fields import UnusableError, seconds
 from plus.sources.files import Record, records
-from plus.sources.messages import UnusableError
 from plus.sources.splits import Plan
-from plus.sources.timestamps import seconds
 from plus.types import Dropped, Event, Population, Preference, Turn
 
 HUB_ID = "HannahRoseKirk/prism-alignment"
@@ -28,7 +27,7 @@ HUB_ID = "HannahRoseKirk/prism-alignment"
 
 @dataclass
 class Exchange:
-    """One turn: what was asked, and each answer with its rating and whether it was chosen."""
+    """One turn: the prompt, and each answer as (text, rating, chosen or not)."""
 
     prompt: str = ""
     answers: list[tuple[str, float, bool]] = field(default_factory=list)
@@ -36,7 +35,7 @@ class Exchange:
 
 @dataclass
 class Conversation:
-    """One conversation of one user; `time` is when it began, which the utterances do not say."""
+    """One conversation of one user; `time` is that of its beginning, which utterances.jsonl does not give."""
 
     user_id: str
     exchanges: dict[int, Exchange] = field(default_factory=lambda: defaultdict(Exchange))
@@ -45,7 +44,7 @@ class Conversation:
 
 
 def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float = 0.5) -> Population:
-    """People of a folder with conversations.jsonl or utterances.jsonl, or of the Hub. Raises SourceError."""
+    """Load the people of a folder with conversations.jsonl or utterances.jsonl, or of the Hub. Raises SourceError."""
     dropped = Dropped()
     events = by_user(
         (talk.user_id, event)
@@ -119,6 +118,7 @@ def _events(name: str, talk: Conversation, dropped: Dropped) -> Iterator[Event]:
         if len(best) != 1 or not best[0][0].strip() or not exchange.prompt.strip():
             dropped.add("conversations from a turn on that has no one chosen answer", f"{name} turn {number}")
             break
+        # The chosen answer against each that was rated lower.
         text, score, _ = best[0]
         for place, (other, rated, chosen) in enumerate(sorted(exchange.answers)):
             if chosen:

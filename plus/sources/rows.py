@@ -1,9 +1,12 @@
-"""One row of anybody's file, read into an event; TRL's columns, in every shape that TRL takes.
+"""Rows read into events, and events written as rows.
 
-Preferences: `prompt`, `chosen`, `rejected` (explicit) or `chosen`, `rejected` that both hold the
-prompt (implicit), as text (standard) or as messages (conversational). Reactions: `prompt`,
-`completion`, `label`. Unlabelled conversations: `messages`, or ShareGPT's `conversations`.
-Formats: https://huggingface.co/docs/trl/dataset_formats
+Reading takes TRL's columns in every shape that TRL takes. Preferences: `prompt`, `chosen`,
+`rejected` (explicit) or `chosen`, `rejected` that both hold the prompt (implicit), as text (standard)
+or as messages (conversational). Reactions: `prompt`, `completion`, `label`. Unlabelled conversations:
+`messages`, or ShareGPT's `conversations`. Formats: https://huggingface.co/docs/trl/dataset_formats
+
+Writing has one format: the same columns as messages, plus `id`, `user_id`, `session_id`,
+`timestamp`, `source` and `split`. `trl reward` trains on the choices as they are.
 """
 
 from __future__ import annotations
@@ -14,9 +17,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from plus.sources.messages import UnusableError, text_of, turns_of
-from plus.sources.timestamps import seconds
-from plus.types import Event, EventKind, Preference, Reaction, Split, Turn
+from plus.sources.fields import UnusableError, seconds, text_of, turns_of
+from plus.types import Event, EventKind, Message, Preference, Prompt, Reaction, Split, Turn
 
 Content = Preference | Reaction | tuple[Turn, ...]
 REACTION, CONVERSATION = "reactions", "unlabelled conversations"
@@ -30,8 +32,10 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 @dataclass(frozen=True)
 class Row:
-    """A usable row: what happened (`event`, whose id is "" where the row has none), to whom, where
-    it belongs, the shape that it came in and how its time was written."""
+    """A usable row: user, event, session, split, the shape that it came in and how its time was written.
+
+    `event.id` is "" where the row has no id.
+    """
 
     user_id: str
     event: Event
@@ -42,10 +46,7 @@ class Row:
 
 
 def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str = "", source: str = "") -> Row:
-    """Read one row; `split` and `source` are what the file's name says, where the row says nothing.
-
-    Raises UnusableError with the reason.
-    """
+    """Read one row; `split` and `source` are used where the row names none. Raises UnusableError with the reason."""
     row = {name: value for name, value in row.items() if value is not None}
     user_id = _user_id(row, user_id_column)
     shape, content = read_content(row)
@@ -58,7 +59,7 @@ def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str
 
 
 def read_content(row: Mapping[str, Any]) -> tuple[str, Content]:
-    """(shape, content) by the columns that a row has. Raises UnusableError."""
+    """Read (shape, content) by the columns that a row has. Raises UnusableError."""
     if "chosen" in row and "rejected" in row:
         return _preference(row)
     if "completion" in row and "label" in row:
@@ -73,9 +74,35 @@ def read_content(row: Mapping[str, Any]) -> tuple[str, Content]:
     raise UnusableError("rows with neither {chosen, rejected}, {completion, label} nor {messages}")
 
 
+def as_row(user_id: str, event: Event, split: Split | None, session_id: str = "") -> dict[str, Any]:
+    """Write one event as a row; every text is a message, so that one column has one type."""
+    shared = {
+        "id": event.id, "user_id": user_id, "session_id": session_id, "timestamp": event.time,
+        "source": event.source, "split": split,
+    }  # fmt: skip
+    match event.content:
+        case Preference(_, chosen, rejected):
+            asked = _messages(event.content.conversation)
+            return {"prompt": asked, "chosen": _assistant(chosen), "rejected": _assistant(rejected), **shared}
+        case Reaction(prompt, completion, label, earlier):
+            asked = _messages((*earlier, Turn("user", prompt)))
+            return {"prompt": asked, "completion": _assistant(completion), "label": label, **shared}
+        case content:
+            return {"messages": _messages(content), **shared}
+
+
 def split_name(value: Any) -> Split | None:
-    """train, validation or test under any of their usual names; None of anything else."""
+    """Return train, validation or test for any of their usual names; None for anything else."""
     return _SPLITS.get(str(value).lower())
+
+
+def content_id(user_id: str, event: Event) -> str:
+    """Hash user, time and content into an id, so that it does not depend on the place of the row."""
+    content = event.content
+    said = (
+        asdict(content) if isinstance(content, Preference | Reaction) else [getattr(t, "content", t) for t in content]
+    )
+    return hashlib.sha256(json.dumps([user_id, event.time, said], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:
@@ -116,7 +143,7 @@ def _common_prefix(chosen: str, rejected: str) -> tuple[str, str, str]:
 
 
 def _asked(turns: tuple[Turn, ...]) -> tuple[str, tuple[Turn, ...]]:
-    """(the last thing that the user said, the turns before it)."""
+    """(the user's last turn, the turns before it)."""
     if not turns or turns[-1].role != "user":
         raise UnusableError("rows whose prompt does not end with the user's turn")
     return turns[-1].content, turns[:-1]
@@ -151,7 +178,7 @@ def _truth(value: Any) -> bool:
 
 
 def _user_id(row: Mapping[str, Any], column: str) -> str:
-    """Whose row it is. Numbers are read as text, so 7 and "7" are one user."""
+    """The user's id as text, so 7 and "7" are one user."""
     if column not in row:
         raise UnusableError(f"rows without a {column!r}")
     value = row[column]
@@ -163,26 +190,16 @@ def _user_id(row: Mapping[str, Any], column: str) -> str:
 
 
 def _label(value: Any) -> str:
-    """An id, session or source as text; anything that is no name is none."""
+    """An id, session or source as text; "" for any other type."""
     if isinstance(value, str | int) and not isinstance(value, bool):
         return str(value).encode("utf-8", "replace").decode()
     return ""
 
 
-def content_id(user_id: str, event: Event) -> str:
-    """An id made of what an event says, so that it does not depend on where its row stands."""
-    content = event.content
-    said = (
-        asdict(content) if isinstance(content, Preference | Reaction) else [getattr(t, "content", t) for t in content]
-    )
-    return hashlib.sha256(json.dumps([user_id, event.time, said], sort_keys=True).encode()).hexdigest()[:16]
+def _messages(content: Prompt) -> list[Message]:
+    turns = (Turn("user", content),) if isinstance(content, str) else content
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
 
 
-def from_cell(text: str) -> Any:
-    """A cell of a CSV file: messages are written there as JSON, everything else is text."""
-    if text[:2] in ("[{", "[[") or text[:1] == "{":
-        try:
-            return json.loads(text)
-        except (ValueError, RecursionError):
-            return text
-    return text
+def _assistant(text: str) -> list[Message]:
+    return [{"role": "assistant", "content": text}]

@@ -1,28 +1,33 @@
-"""Who is trained on and who is tested: by new users, by new topics, or by later choices."""
+"""Train, validation and test splits by new users, new topics or later choices, and the leak check between them."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import Literal, get_args
 
 from plus.errors import SettingError
-from plus.types import Dropped, Event, Preference, Reaction, Split
+from plus.types import Dropped, Event, Preference, Reaction, Split, Turn
 
 SplitBy = Literal["users", "topics", "later"]
 Splits = Mapping[tuple[str, str], Split]  # (user_id, event id) -> split
+PairKey = tuple[str, frozenset[str]]  # (prompt, both answers)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How events become rows.
+    """Settings of contexts and splits.
 
     split_by: "users" tests on users never trained on, "topics" on prompts that stand in no context
-    and no training target, "later" on each user's newest choices. past_events: at most so many
-    events in a context, or (at least, at most) with a seeded number for each user; None is
-    `context_share` of a user's events. validation and test are shares of users, topics or choices.
+        and no training target, "later" on each user's newest choices.
+    past_events: at most so many events in a context, or (at least, at most) with a seeded number for
+        each user; None takes the oldest `context_share` of a user's events.
+    validation, test: shares of users, topics or choices.
+
+    Raises SettingError for an unknown split, an empty range or shares that leave nothing to train on.
     """
 
     split_by: SplitBy = "users"
@@ -52,20 +57,20 @@ class Plan:
 
 
 def assign(events: Mapping[str, Sequence[Event]], plan: Plan, dropped: Dropped) -> dict[tuple[str, str], Split]:
-    """The split of every event by `plan.split_by`; events that cannot have one are counted and missing."""
+    """Assign every event a split by `plan.split_by`; events that cannot have one are counted and left out."""
     if plan.split_by == "later":
         return {key: split for user in sorted(events) for key, split in _by_time(user, events[user], plan, dropped)}
     if plan.split_by == "topics":
         topics = {topic for past in events.values() for event in past if (topic := topic_of(event))}
-        dealt = split_users(topics, plan.seed, plan.validation, plan.test)
-        # What was about nothing in particular may be read, and is never tested on.
-        return {(user, e.id): dealt.get(topic_of(e), "train") for user, past in events.items() for e in past}
+        of_topic = split_users(topics, plan.seed, plan.validation, plan.test)
+        # An event without a topic may be read, and is never tested on.
+        return {(user, e.id): of_topic.get(topic_of(e), "train") for user, past in events.items() for e in past}
     users = hashed_split(events, plan.seed, plan.validation, plan.test)
     return {(user, event.id): users[user] for user, past in events.items() for event in past}
 
 
 def split_users(user_ids: Iterable[str], seed: int, validation: float = 0.1, test: float = 0.3) -> dict[str, Split]:
-    """Deal users (or topics), never rows, to train / validation / test; the order given is irrelevant."""
+    """Split users (or topics), never rows, into train / validation / test; the order given is irrelevant."""
     users = sorted(set(user_ids))
     Random(f"split-{seed}").shuffle(users)
     n_test, n_validation = round(len(users) * test), round(len(users) * validation)
@@ -106,7 +111,7 @@ def _split_at(place: float, validation: float, test: float) -> Split:
 
 
 def topic_of(event: Event) -> str:
-    """What an event was about: the first thing that the user asked; "" where nothing was asked."""
+    """Return the topic of an event: the user's first question; "" where nothing was asked."""
     match event.content:
         case Preference(prompt, _, _, earlier) | Reaction(prompt, _, _, earlier):
             return next((turn.content for turn in earlier if turn.role == "user"), prompt)
@@ -132,3 +137,51 @@ def _after_ties(ordered: Sequence[Event], cut: int) -> int:
     while 0 < cut < len(ordered) and ordered[cut].time == ordered[cut - 1].time:
         cut += 1
     return cut
+
+
+class Revealed:
+    """Leak check of one context: its event ids, its comparisons, and the answers that it shows to a prompt.
+
+    A target that its own context holds measures memory, not preference.
+    """
+
+    def __init__(self, context: Iterable[Event]) -> None:
+        self.ids: set[str] = set()
+        self.pairs: set[PairKey] = set()
+        self.shown: set[tuple[str, str]] = set()  # (prompt, answer)
+        for event in context:
+            self.ids.add(event.id)
+            self._add(event.content)
+
+    def _add(self, content: Preference | Reaction | str | tuple[Turn, ...]) -> None:
+        match content:
+            case Preference():
+                self.pairs.add(pair_key(content))
+                self._add(content.earlier)
+            case Reaction():
+                self.shown.add((_plain(content.prompt), _plain(content.completion)))
+                self._add(content.earlier)
+            case tuple(turns):
+                # The answer that a conversation went on from is the one that was chosen.
+                for before, turn in pairwise(turns):
+                    self.shown.add((_plain(before.content), _plain(turn.content)))
+
+    def holds(self, event_id: str, target: Preference) -> bool:
+        """Tell whether the context holds this target by id or by text."""
+        prompt = _plain(target.prompt)
+        answers = {(prompt, _plain(target.chosen)), (prompt, _plain(target.rejected))}
+        return event_id in self.ids or pair_key(target) in self.pairs or not answers.isdisjoint(self.shown)
+
+
+def pair_key(pair: Preference) -> PairKey:
+    """Return a key that comparisons of the same texts share: prompt and answers, in either order, spaces aside."""
+    return _plain(pair.prompt), frozenset((_plain(pair.chosen), _plain(pair.rejected)))
+
+
+def is_target_in(context: Iterable[Event], target: Preference) -> bool:
+    """Tell whether the context holds this very comparison, in either order."""
+    return any(event.content in (target, target.swapped()) for event in context)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())

@@ -1,8 +1,7 @@
 """SynthesizeMe rows and PersonalRewardBench, which is made of them: {context, chosen, rejected}.
 
-Answers are one message of role "model". The benchmark's files deal users to train, validation and
-test; inside each user a `split` column says which choices are known (train, val) and which are
-asked for (test). Rows without it get a context like any other log.
+Answers are one message of role "model". The benchmark's files split users into train, validation and
+test; inside each user a `split` column marks the context (train, val) and the targets (test). Rows without it get a context like any other log.
 PersonalRewardBench: 131 users of Chatbot Arena, 720 of PRISM. Licence: as of those two.
 Source: https://github.com/SALT-NLP/SynthesizeMe
 """
@@ -14,11 +13,10 @@ from pathlib import Path
 
 from plus.errors import SourceError
 from plus.sources.contexts import build, newer
+from plus.sources.fields import UnusableError
 from plus.sources.files import records
-from plus.sources.leaks import Revealed
-from plus.sources.messages import UnusableError
 from plus.sources.rows import content_id, read_row, split_name
-from plus.sources.splits import Plan, split_users
+from plus.sources.splits import Plan, Revealed, split_users
 from plus.types import Context, Dropped, Event, Population, Preference, Split, UserHistory
 
 ARENA = "MichaelR207/chatbot_arena_personalized_0125"
@@ -26,17 +24,17 @@ PRISM = "MichaelR207/prism_personalized_0125"
 
 
 def load_arena(data_dir: str | Path | None = None, seed: int = 0) -> Population:
-    """PersonalRewardBench, Chatbot Arena: a local copy or the Hub's. Raises SourceError."""
+    """Load PersonalRewardBench, Chatbot Arena, from a local copy or the Hub. Raises SourceError."""
     return load(data_dir or ARENA, seed, "personalrewardbench_arena")
 
 
 def load_prism(data_dir: str | Path | None = None, seed: int = 0) -> Population:
-    """PersonalRewardBench, PRISM: a local copy or the Hub's. Raises SourceError."""
+    """Load PersonalRewardBench, PRISM, from a local copy or the Hub. Raises SourceError."""
     return load(data_dir or PRISM, seed, "personalrewardbench_prism")
 
 
 def load(source: str | Path, seed: int = 0, name: str = "synthesizeme") -> Population:
-    """Users of SynthesizeMe rows from a file, a folder or a Hub id. Raises SourceError."""
+    """Load the users of SynthesizeMe rows from a file, a folder or a Hub id. Raises SourceError."""
     dropped = Dropped()
     known: dict[str, list[Event]] = {}
     asked: dict[str, list[Event]] = {}
@@ -49,6 +47,7 @@ def load(source: str | Path, seed: int = 0, name: str = "synthesizeme") -> Popul
         except UnusableError as error:
             dropped.add(str(error).replace("'prompt'", "'context'"), where)
             continue
+        # The row's split is of this choice, the file's split of the user.
         side = asked if split_name(row.get("split")) == "test" else known
         event = replace(read.event, id=content_id(read.user_id, read.event))
         side.setdefault(read.user_id, []).append(event)

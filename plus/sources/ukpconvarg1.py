@@ -1,4 +1,4 @@
-"""UKPConvArg1: workers pick the more convincing of two arguments and write why (CC BY 4.0).
+"""UKPConvArg1: workers' choices of the more convincing of two arguments, with reasons (CC BY 4.0).
 
 3,815 workers, 84,445 judgments with times; "equal" is no choice and is counted. The written reason
 is a remark at the time of its choice, so it is read only with choices that are in the past.
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from plus.errors import SourceError
 from plus.sources.contexts import build, by_user
-from plus.sources.messages import UnusableError
+from plus.sources.fields import UnusableError, seconds
 from plus.sources.splits import Plan
 from plus.sources.tables import read_jsonl
-from plus.sources.timestamps import seconds
 from plus.types import Dropped, Event, Population, Preference
 
 PROMPT = "{title} Argue: {stance}."
@@ -25,15 +25,18 @@ JUDGMENT = ("user_id", "fold", "title", "stance", "pair_id", "arg1_id", "arg2_id
 
 
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
-    """Workers of `data_dir` (arguments.jsonl.gz and judgments.jsonl.gz, or the same unpacked). Raises SourceError."""
+    """Load the workers of `data_dir` (arguments.jsonl.gz and judgments.jsonl.gz, or the same unpacked). Raises SourceError."""
     dropped = Dropped()
     events = judgments_of(data_dir, dropped)
     return build("ukpconvarg1", events, Plan(context_share=context_share, seed=seed), dropped)
 
 
 def judgments_of(data_dir: str | Path, dropped: Dropped, crowdsample: bool = False) -> dict[str, list[Event]]:
-    """Each worker's decided judgments and their reasons; with `crowdsample` only those of the
-    published benchmark of personal preferences, one a pair. Raises SourceError."""
+    """Read each worker's decided judgments and their reasons.
+
+    `crowdsample` keeps those of the published benchmark of personal preferences, one a pair. Raises
+    SourceError.
+    """
     folder = Path(data_dir)
     texts = {
         (row["fold"], row["arg_id"]): str(row["text"]).strip()
@@ -51,8 +54,10 @@ def judgments_of(data_dir: str | Path, dropped: Dropped, crowdsample: bool = Fal
 
 
 def first_won(data_dir: str | Path) -> dict[str, list[bool]]:
-    """For each worker's decided `crowdsample` judgments whether the first argument was taken (position habit).
-    Raises SourceError."""
+    """Read for each worker's decided `crowdsample` judgments if the first argument won (position habit).
+
+    Raises SourceError.
+    """
     found: dict[str, list[bool]] = defaultdict(list)
     for _, row in read_jsonl(_packed(Path(data_dir), "judgments"), ("user_id", "value")):
         if row.get("crowdsample") and row["value"] in ("a1", "a2"):
@@ -60,7 +65,7 @@ def first_won(data_dir: str | Path) -> dict[str, list[bool]]:
     return dict(found)
 
 
-def _events(row: dict, where: str, texts: dict[tuple[str, str], str], dropped: Dropped) -> list[Event]:
+def _events(row: dict[str, Any], where: str, texts: dict[tuple[str, str], str], dropped: Dropped) -> list[Event]:
     """The choice, and the reason given for it."""
     one, two = (texts.get((row["fold"], row[name])) for name in ("arg1_id", "arg2_id"))
     if row["value"] not in ("a1", "a2"):

@@ -1,9 +1,8 @@
-"""UltraFeedback as VPL's UF-P-2 and UF-P-4: simulated users who each care for one quality of an answer.
+"""UltraFeedback as VPL's UF-P-2 and UF-P-4: simulated users, each with one preferred quality of an answer.
 
 A user prefers the answer that GPT-4 rated higher on their quality: helpfulness and honesty (UF-P-2),
 or also instruction following and truthfulness (UF-P-4). Only *controversial* rows, on which the
-users differ, are used. The published builder decides ties by a coin, so no reader can be right
-about them; `ties="drop"` leaves such rows out instead. A pool of training rows is the survey that
+users differ, are used. The published builder decides ties by a coin, so no method can predict them; `ties="drop"` leaves such rows out instead. A pool of training rows is the survey that
 every context is drawn from, and unlike as published its rows are never targets.
 Sources: https://huggingface.co/datasets/openbmb/UltraFeedback (MIT),
 https://huggingface.co/datasets/argilla/ultrafeedback-binarized-preferences-cleaned (MIT); the
@@ -33,19 +32,19 @@ Ties = Literal["coin", "drop"]
 
 @dataclass(frozen=True)
 class Labelled:
-    """One prompt with two answers, and which of them each user prefers."""
+    """One prompt with two answers, and the answer that each user prefers."""
 
     id: str
     pairs: dict[str, Preference]  # quality -> the pair as that user labels it
 
 
 def load_p2(data_dir: str | Path | None = None, seed: int = 42, ties: Ties = "coin") -> Population:
-    """UF-P-2: two users, contexts of 8 survey rows, training rows eight times with fresh contexts."""
+    """Load UF-P-2: two users, contexts of 8 survey rows, training rows eight times with fresh contexts."""
     return build("uf_p_2", data_dir, QUALITIES[:2], seed, ties, past_events=(8, 8), copies=8)
 
 
 def load_p4(data_dir: str | Path | None = None, seed: int = 42, ties: Ties = "coin") -> Population:
-    """UF-P-4: four users, contexts of 2 to 8 rows that only this user agrees with, four times."""
+    """Load UF-P-4: four users, contexts of 2 to 8 rows that only this user agrees with, four times."""
     return build("uf_p_4", data_dir, QUALITIES, seed, ties, past_events=(2, 8), copies=4, unique=True)
 
 
@@ -60,12 +59,13 @@ def build(
     pool: int = 100,
     unique: bool = False,
 ) -> Population:
-    """A population of one user per (quality, target, context).
+    """Build a population of one user per (quality, target, context).
 
     Splits are by prompt, 10 % test; contexts hold `past_events` of the `pool`, which is drawn from
     training rows. `unique` redraws a context until no other user agrees with all of it. Raises
     SourceError when the pool is smaller than a context, or no context can be unique.
     """
+    # The survey is a pool of training rows that every context is drawn from.
     dropped = Dropped()
     rows = _controversial(_joined(data_dir, dropped), users, seed, ties, dropped)
     splits = split_users((row.id for row in rows), seed, validation=0.0, test=0.1)
@@ -74,8 +74,10 @@ def build(
     surveyed = {row.id for row in survey}
     if len(survey) < past_events[1]:
         raise SourceError(
-            f"{name} has {len(survey)} controversial training rows for its survey and a context holds up to {past_events[1]}; give more UltraFeedback rows"
+            f"{name} has {len(survey)} controversial training rows for its survey and a context holds up to "
+            f"{past_events[1]}; give more UltraFeedback rows"
         )
+    # Every other row is a target of each user, in several copies where it is trained on.
     rng = Random(f"contexts-{seed}")
     found: list[Context] = []
     for row in rows:
@@ -139,6 +141,7 @@ def _prefers(pair: Preference, ahead: int, coin: str) -> Preference:
 
 def _joined(data_dir: str | Path | None, dropped: Dropped) -> list[tuple[str, Preference, dict[str, int]]]:
     """(an id made of the prompt, the binarized pair, rating of chosen minus rejected by quality). Raises SourceError."""
+    # Ratings by prompt, and the binarized pairs.
     rated: dict[str, list[dict[str, Any]]] = {}
     binarized: list[Record] = []
     sources = [records(data_dir, dropped)] if data_dir else [records(RATED, dropped), records(BINARIZED, dropped)]
@@ -156,6 +159,7 @@ def _joined(data_dir: str | Path | None, dropped: Dropped) -> list[tuple[str, Pr
             else f"rows with chosen and rejected ({BINARIZED})"
         )
         raise SourceError(f"{data_dir or 'the Hub'} holds no {missing}; UF-P needs both sets in one folder")
+    # Both answers of a pair need four whole-number ratings.
     found: dict[str, tuple[str, Preference, dict[str, int]]] = {}
     for where, row, _ in binarized:
         try:

@@ -2,8 +2,8 @@
 
 Training users like one of 32 animals, test users one of 12 others, and test pairs are unseen
 against unseen, mirrored as in pets. Validation users are new and like the animals of training. A
-tiny base knows the unseen words from `neutral` only: copying a word, telling whether words are the
-same, and saying what was talked about, over 200 nouns; never as something that anybody likes.
+tiny base knows the unseen words from `neutral` only: copying a word, comparing two words, and naming
+the last topic, over 200 nouns; never as something that a user likes.
 `load_k2` is the paper's setting: train on two animals, test on two others (arXiv 2507.13579).
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from plus.prompts import INSTRUCTION, summarizer_messages
 from plus.types import Context, Event, Message, Population, Preference, Split, Turn, UserHistory
-from plus.worlds import pets, pets_talk
+from plus.worlds import pets
 
 TRAINED = (
     "cats", "dogs", "fish", "horses", "turtles", "hamsters", "sheep", "goats",
@@ -45,7 +45,7 @@ THINGS = (
     "violins", "pianos", "trumpets", "bells", "whistles", "puzzles", "kites", "dolls", "balls", "cards", "dice",
     "tents", "lanterns", "compasses", "telescopes", "cameras", "radios", "phones", "screens", "keys", "locks",
 )  # fmt: skip
-LIKED = (*TRAINED, *THINGS)  # what somebody may like in the base's conversations: never an unseen animal
+LIKED = (*TRAINED, *THINGS)  # tastes in the base's conversations: never an unseen animal
 NOUNS = (*LIKED, *UNSEEN)
 COPY = ("Repeat this word: {noun}.", "Say {noun} again.", "Which word stands here: {noun}?")
 MARKS = "Say some words, and mark each that comes again."
@@ -53,17 +53,17 @@ SAME = ("Is {one} the same word as {two}?", "The words are {one} and {two}. Are 
 
 
 def claims(text: str) -> set[tuple[str, str]]:
-    """The traits that a summary claims, as in pets: {("likes", "otters")}."""
+    """Parse the traits that a summary claims, as in pets: {("likes", "otters")}."""
     return pets.claims(text)
 
 
 def traits(history: UserHistory) -> set[tuple[str, str]]:
-    """What the context reveals: the animal chosen every time, and each one passed over."""
+    """Return the traits that a history reveals: the animal chosen every time, and each one passed over."""
     return pets.traits(history, (*TRAINED, *UNSEEN))
 
 
 def favourite_of(history: UserHistory) -> set[tuple[str, str]]:
-    """The one trait that a summary of this history ought to name."""
+    """Return the one trait that a summary of this history should name."""
     return pets.favourite_of(history, (*TRAINED, *UNSEEN))
 
 
@@ -77,7 +77,7 @@ def load(
     unseen: Sequence[str] = UNSEEN,
     name: str = "pets_ood",
 ) -> Population:
-    """Training users like one of `trained`, test users one of `unseen`, and neither meets the other's.
+    """Draw a population: training users like one of `trained`, test users one of `unseen`, and neither meets the other's.
 
     `test_pairs` and `seen_pairs` (validation) make two users each. The same seed gives the same rows.
     """
@@ -89,12 +89,14 @@ def load(
         rows.append(pets.context(rng, user_id, favourite, targets, split, animals))
         personas[user_id] = pets.PERSONA.format(animal=favourite)
 
+    # Training users: one favourite each, against random others.
     for number in range(train_users):
         favourite = rng.choice(trained)
         others = [rng.choice([animal for animal in trained if animal != favourite]) for _ in range(pairs_per_user)]
         add(
             f"train-{number}", favourite, [pets.comparison(rng, favourite, other) for other in others], "train", trained
         )
+    # Validation and test users in pairs of swapped taste.
     halves: tuple[tuple[Split, int, Sequence[str]], ...] = (
         ("validation", seen_pairs, trained),
         ("test", test_pairs, unseen),
@@ -112,32 +114,36 @@ def load(
 
 
 def load_k2(seed: int = 0, train_users: int = 2048, pairs_per_user: int = 4, test_pairs: int = 300) -> Population:
-    """The published setting: users of cats or dogs train, users of rabbits or birds test."""
-    two: dict[str, Sequence[str]] = {"trained": ("cats", "dogs"), "unseen": ("rabbits", "birds")}
-    return load(seed, train_users, pairs_per_user, test_pairs, name="pets_ood_k2", **two)  # type: ignore[arg-type]
+    """Draw the published setting: users of cats or dogs train, users of rabbits or birds test."""
+    return load(
+        seed, train_users, pairs_per_user, test_pairs, trained=("cats", "dogs"), unseen=("rabbits", "birds"),
+        name="pets_ood_k2",
+    )  # fmt: skip
 
 
 def conversation(rng: random.Random) -> list[Message]:
-    """One conversation to train a tiny base on: reading, summarizing and answering over every noun but
-    those that test users like, and neutral ones over all. The last message is the answer to learn."""
+    """Draw one conversation to train a tiny base on; the last message is the answer to learn.
+
+    Reading, summarizing and answering are over every noun but those that test users like, neutral
+    tasks over all.
+    """
     kind = rng.choices(("neutral", "reaction", "pets"), (35, 25, 40))[0]
     if kind == "neutral":
         return neutral(rng)
     if kind == "reaction":
-        return pets_talk.reaction(rng, LIKED, rng.choice(LIKED))
-    return pets_talk.conversation(rng, LIKED)
+        return pets.reaction(rng, LIKED, rng.choice(LIKED))
+    return pets.conversation(rng, LIKED)
 
 
 def neutral(rng: random.Random) -> list[Message]:
-    """Copying a word, telling whether words are the same, or saying what was talked about last: nobody
-    likes anything here."""
+    """Draw a task without tastes: copy a word, compare two words, mark repeated words, or name the last topic."""
     one, two = rng.sample((*NOUNS, *UNSEEN, *UNSEEN, *UNSEEN), 2)
     kind = rng.choices(("copy", "same", "marks", "talk"), (15, 15, 40, 30))[0]
     if kind == "talk":
         turns = [(Turn("user", rng.choice(pets.PROMPTS).format(topic=noun)),) for noun in rng.sample(NOUNS, 2)]
         turns.append((Turn("user", rng.choice(pets.PROMPTS).format(topic=one)),))
         history = UserHistory("u", tuple(Event(str(n), "message", said) for n, said in enumerate(turns)))
-        asked = summarizer_messages(history, rng.choice((pets_talk.TOPIC, INSTRUCTION)))
+        asked = summarizer_messages(history, rng.choice((pets.TOPIC_QUESTION, INSTRUCTION)))
         return [*asked, {"role": "assistant", "content": pets.TOPIC_SUMMARY.format(topic=one)}]
     if kind == "marks":
         few = rng.sample((*NOUNS, *UNSEEN, *UNSEEN), 6)

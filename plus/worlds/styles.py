@@ -1,12 +1,12 @@
 """Synthetic users with three hidden traits: the topic, the tone and the length that they like.
 
 The answers of a pair differ in exactly one trait, and a context reveals one to three of the three.
-A target on a revealed trait can be known; on one that was not revealed nobody can do better than a
-coin. `best_possible` is therefore exact: for each target, every trait vector that agrees with the
+A target on a revealed trait can be known; on any other trait no method does better than a coin.
+`best_possible` is therefore exact: for each target, every trait vector that agrees with the
 context counts the same, and the best guess is right as often as the larger side.
 
 In the labelled variant the context is past choices. In the unlabelled one it is chats in which the
-user says or shows what they like, and nothing was chosen. Test pairs are mirrored: the twin differs
+user states or shows a taste, and nothing was chosen. Test pairs are mirrored: the twin differs
 in the trait that is asked about, and their contexts reveal the same traits.
 """
 
@@ -19,7 +19,7 @@ from itertools import product
 
 from plus.measures import mean
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
-from plus.sources.leaks import is_target_in
+from plus.sources.splits import is_target_in
 from plus.types import Context, Event, Example, Message, Population, Preference, Split, Turn, UserHistory
 from plus.worlds import pets
 
@@ -39,7 +39,7 @@ PARTS = {
         "It went on for hours, and nobody wanted it to stop.",
     ),
 }
-# What a user says in an unlabelled chat: each line shows one trait.
+# A user's lines in an unlabelled chat: each shows one trait.
 HINTS = {
     "sports": ("I was at a match yesterday.", "I train every evening."),
     "music": ("I was at a concert yesterday.", "I sing every evening."),
@@ -65,14 +65,16 @@ _TRAIT_OF = {value: trait for trait, values in TRAITS.items() for value in value
 
 
 def persona(values: Iterable[str]) -> str:
-    """The sentence that states these values: "The user likes music, a casual tone and long answers." """
+    """State these values in a sentence: "The user likes music, a casual tone and long answers." """
     *first, last = [PHRASES[value] for value in values]
     return f"The user likes {', '.join(first)}{' and ' if first else ''}{last}."
 
 
 def claims(text: str) -> set[tuple[str, str]]:
-    """The traits that a summary claims: {("topic", "music"), ...}; what is no trait is ("unknown", ...),
-    which is a false claim."""
+    """Parse the traits that a summary claims: {("topic", "music"), ...}.
+
+    Any other phrase counts as ("unknown", phrase), which is a false claim.
+    """
     known = {phrase: (_TRAIT_OF[value], value) for value, phrase in PHRASES.items()}
     said = [sentence.split("likes ", 1)[1] for sentence in text.split(".") if "likes " in sentence]
     pieces = [piece.strip() for sentence in said for piece in sentence.replace(" and ", ", ").split(", ")]
@@ -80,21 +82,21 @@ def claims(text: str) -> set[tuple[str, str]]:
 
 
 def traits(history: UserHistory) -> set[tuple[str, str]]:
-    """What the context reveals."""
+    """Return the traits that a history reveals."""
     return {shown for event in history.events if (shown := _shown(event))}
 
 
-wanted = traits  # A summary ought to name everything that was revealed.
+wanted = traits  # A summary should name everything that was revealed.
 
 
 def consistent(history: UserHistory) -> list[Vector]:
-    """Every trait vector that agrees with the context."""
+    """List every trait vector that agrees with a history."""
     known = traits(history)
     return [vector for vector in VECTORS if known <= set(zip(TRAITS, vector, strict=True))]
 
 
 def best_possible(examples: Sequence[Example]) -> float:
-    """The accuracy of whoever draws from each context all that is in it, by enumeration."""
+    """Compute the accuracy of a reader that uses all of each context, by enumeration."""
     best = []
     for example in examples:
         trait, value = asked(example.target)
@@ -105,14 +107,14 @@ def best_possible(examples: Sequence[Example]) -> float:
 
 
 def asked(pair: Preference) -> tuple[str, str]:
-    """(the one trait in which the answers differ, the value that was chosen)."""
+    """Return (the one trait in which the answers differ, the value that was chosen)."""
     chosen, rejected = _values(pair.chosen), _values(pair.rejected)
     ((trait, value),) = ((t, c) for t, c, r in zip(TRAITS, chosen, rejected, strict=True) if c != r)
     return trait, value
 
 
 def comparison(rng: random.Random, trait: str, value: str) -> Preference:
-    """A pair about a random subject that differs in `trait` only; `value` was chosen."""
+    """Draw a pair about a random subject that differs in `trait` only; `value` was chosen."""
     vector = dict(zip(TRAITS, rng.choice(VECTORS), strict=True))
     other = next(v for v in TRAITS[trait] if v != value)
     wording = [rng.randrange(3) for _ in TRAITS]
@@ -121,7 +123,7 @@ def comparison(rng: random.Random, trait: str, value: str) -> Preference:
 
 
 def chat(rng: random.Random, value: str) -> tuple[Turn, ...]:
-    """An unlabelled conversation in which the user shows one value."""
+    """Draw an unlabelled conversation in which the user shows one value."""
     topic = rng.choice(SUBJECTS)
     prompt = rng.choice(pets.PROMPTS).format(topic=topic)
     return (
@@ -134,7 +136,7 @@ def chat(rng: random.Random, value: str) -> tuple[Turn, ...]:
 def user(
     rng: random.Random, user_id: str, vector: Vector, labelled: bool = True, revealed: Sequence[str] = ()
 ) -> UserHistory:
-    """A user whose three past events reveal the traits `revealed`, or one to three at random."""
+    """Draw a user with three past events, which reveal the traits `revealed` or one to three at random."""
     shown = list(revealed) or rng.sample(list(TRAITS), rng.randint(1, len(TRAITS)))
     shown += rng.choices(shown, k=EVENTS - len(shown))
     rng.shuffle(shown)
@@ -168,11 +170,13 @@ def load(
         rows.append(Context(history, tuple(targets), split))
         personas[user_id] = persona(vector)
 
+    # Training users: random traits are asked about.
     for number in range(train_users):
         vector = rng.choice(VECTORS)
         values = dict(zip(TRAITS, vector, strict=True))
         drawn = rng.choices(list(TRAITS), k=pairs_per_user)
         add(f"train-{number}", vector, [comparison(rng, trait, values[trait]) for trait in drawn], "train")
+    # Test users in pairs: the twin differs in the trait that is asked about.
     for number in range(test_pairs):
         vector, place = rng.choice(VECTORS), rng.randrange(len(TRAITS))
         trait = list(TRAITS)[place]
@@ -191,12 +195,12 @@ def load(
 def load_unlabelled(
     seed: int = 0, train_users: int = 2048, pairs_per_user: int = 6, test_pairs: int = 1000
 ) -> Population:
-    """The variant whose contexts are chats without a choice."""
+    """Draw the variant with chats instead of choices as contexts."""
     return load(seed, train_users, pairs_per_user, test_pairs, labelled=False)
 
 
 def conversation(rng: random.Random) -> list[Message]:
-    """One conversation to train a tiny base on: the last message is the answer to learn."""
+    """Draw one conversation to train a tiny base on; the last message is the answer to learn."""
     vector = rng.choice(VECTORS)
     history = user(rng, "u", vector, labelled=rng.random() < 0.7)  # harder to read than chats
     known = [value for _, value in sorted(traits(history), key=lambda shown: list(TRAITS).index(shown[0]))]
@@ -214,7 +218,7 @@ def conversation(rng: random.Random) -> list[Message]:
 
 
 def _answered(rng: random.Random, vector: Vector, subject: str) -> list[Message]:
-    """An answer to a user whose taste is told in part; where it does not suit, a complaint follows,
+    """An answer to a user with a partly stated taste; a complaint follows where the answer does not suit,
     so that the end of an answer holds whether it suits."""
     told = rng.sample(list(TRAITS), rng.randint(1, len(TRAITS)))
     values = {t: v if t in told else rng.choice(TRAITS[t]) for t, v in zip(TRAITS, vector, strict=True)}

@@ -60,8 +60,8 @@ def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(folds)
 def test_the_training_never_meets_a_test_user(folds, monkeypatch):
     """A planted spy on re-cutting: every event that training reads is a training user's."""
     fold, asked = folds[0], []
-    real = embedding_methods.recut
-    monkeypatch.setattr(embedding_methods, "recut", lambda events, *rest: asked.append(events) or real(events, *rest))
+    real = embedding_methods.resample
+    monkeypatch.setattr(embedding_methods, "resample", lambda events, *rest: asked.append(events) or real(events, *rest))
     EmbeddingMethods(embeddings(), QUICK).read("random_4", fold, 0)
     tested = set(fold.population.users("test")) | set(fold.population.users("validation"))
     assert asked

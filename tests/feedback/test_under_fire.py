@@ -17,7 +17,7 @@ from plus.feedback.ingest import DropLog, LogCounts, entries, find_logs
 from plus.feedback.log_row import LastReactions, ParseState
 from plus.feedback.streams import rows
 from plus.profiles.store import Store
-from plus.sources.messages import UnusableError
+from plus.sources.fields import UnusableError
 from plus.types import Dropped
 
 SLOWEST = 2.0  # seconds of processor time for one file

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from random import Random
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +11,8 @@ from hypothesis import strategies as st
 
 from plus.errors import SettingError
 from plus.sources import contexts
-from plus.sources.contexts import build, context_and_later
-from plus.sources.leaks import Revealed, pair_key
-from plus.sources.splits import Plan, split_users, topic_of
+from plus.sources.contexts import build, context_and_later, draw_targets, resample
+from plus.sources.splits import Plan, Revealed, pair_key, split_users, topic_of
 from plus.types import Dropped, Event, Population, Preference, Reaction, Turn
 
 words = st.sampled_from(["a", "b", "c", " b ", "d"])
@@ -37,6 +37,12 @@ plans = st.builds(
     Plan, split_by=st.sampled_from(["users", "topics", "later"]), past_events=st.sampled_from([None, 1, 3, (1, 3), (2, 2)]),
     test=st.sampled_from([0.3, 0.5]), seed=st.integers(0, 3),
 )  # fmt: skip
+texts = st.sampled_from(["a", "b", "c", "d", "e", " a "])
+reactions = st.builds(Reaction, st.sampled_from(["p", "q"]), texts, st.booleans())
+choices = st.builds(Preference, st.sampled_from(["p", "q"]), texts, texts)
+EVENTS = st.lists(
+    st.tuples(st.integers(0, 10**6), st.one_of(st.none(), st.integers(0, 20))), max_size=30, unique_by=lambda e: e[0]
+)
 
 
 def event(user: str, number: int, content, time: float | None) -> Event:
@@ -204,3 +210,63 @@ def test_split_users_ignores_order_and_counts_right():
 def test_a_plan_that_cannot_be_is_refused(wrong):
     with pytest.raises(SettingError):
         Plan(**wrong)
+
+
+@given(st.lists(st.one_of(reactions, choices), min_size=1, max_size=12), st.integers(0, 5))
+def test_the_context_is_a_share_of_the_events_in_their_order_and_holds_no_target(contents, seed):
+    events = [Event(str(n), "choice" if isinstance(c, Preference) else "reaction", c) for n, c in enumerate(contents)]
+    context, targets = resample(events, Random(seed), share=0.6, pairs=4)
+    assert len(context) == max(1, int(len(events) * 0.6))
+    assert [int(event.id) for event in context] == sorted(int(event.id) for event in context)
+    assert len(targets) <= 4
+    compared = [event.content for event in context if isinstance(event.content, Preference)]
+    known = Revealed(event for event in context if isinstance(event.content, Preference))
+    assert not any(known.holds("", target) for target in targets if compared)
+    shown = {(e.content.prompt, e.content.completion) for e in context if isinstance(e.content, Reaction)}
+    liked = {
+        (e.content.prompt, e.content.completion) for e in events if isinstance(e.content, Reaction) and e.content.label
+    }
+    for target in targets:
+        assert target.chosen != target.rejected or target in contents
+        if target not in contents:  # made of two reactions
+            assert (target.prompt, target.chosen) in liked - shown
+
+
+def test_reactions_become_agreed_over_disagreed_of_the_same_prompt():
+    events = [
+        Event("1", "reaction", Reaction("p", "good", True)),
+        Event("2", "reaction", Reaction("p", "bad", False)),
+        Event("3", "reaction", Reaction("q", "worse", False)),
+    ]
+    assert draw_targets(events, (), Random(0), 9) == (Preference("p", "good", "bad"),)
+    assert draw_targets(events, events[:1], Random(0), 9) == ()
+
+
+def test_cuts_differ_from_draw_to_draw_and_not_from_run_to_run():
+    events = [Event(str(n), "reaction", Reaction("p", f"t{n}", n % 2 == 0)) for n in range(20)]
+    rng = Random(1)
+    first, second = resample(events, rng), resample(events, rng)
+    assert first != second
+    assert resample(events, Random(1)) == first
+
+
+@given(EVENTS, st.integers(0, 5), st.floats(0.1, 0.9), st.randoms(use_true_random=False))
+@settings(deadline=None)
+def test_a_context_is_older_than_all_that_follows_and_the_order_of_rows_is_irrelevant(rows, seed, share, rng):
+    events = [Event(str(name), "message", "", None if time is None else float(time)) for name, time in rows]
+    context, later = context_and_later(events, seed, share)
+    assert sorted(event.id for event in context + later) == sorted(event.id for event in events), "nothing is lost"
+    if all(event.time is not None for event in events) and later:
+        assert max(event.time for event in context) < min(event.time for event in later)
+    rng.shuffle(events)
+    assert context_and_later(events, seed, share) == (context, later)
+
+
+@given(st.sets(st.text(min_size=1, max_size=5), min_size=1, max_size=60), st.integers(0, 9))
+def test_users_are_dealt_whole_and_the_same_way_from_any_order(users, seed):
+    one = split_users(users, seed)
+    assert one == split_users(sorted(users, reverse=True), seed)
+    assert set(one) == users
+    counts = {name: list(one.values()).count(name) for name in ("train", "validation", "test")}
+    assert counts["test"] == round(len(users) * 0.3)
+    assert counts["validation"] == round(len(users) * 0.1)

@@ -12,7 +12,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from plus.errors import SourceError
-from plus.sources import files
+from plus.sources import files, tables
 from plus.sources.files import records
 from plus.types import Dropped
 
@@ -73,7 +73,7 @@ def test_bad_lines_are_counted_and_the_rest_is_used(tmp_path):
 
 
 def test_an_endless_line_is_dropped_without_being_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MAX_LINE", 2**20)
+    monkeypatch.setattr(tables, "MAX_LINE", 2**20)
     good = json.dumps(ROWS[0])
     (tmp_path / "a.jsonl").write_text(f"{good}\n{'x' * 5_000_000}\n{good}\n")
     rows, dropped = read(tmp_path / "a.jsonl")

@@ -9,9 +9,9 @@ import pytest
 
 from plus.resources import shipped
 from plus.sources import llmfao, polis
+from plus.sources.contexts import resample
 from plus.sources.folds import Fold, answers, by_topics, by_users, by_users_and_answers, slice_of, within_users
-from plus.sources.leaks import pair_key
-from plus.sources.resample import recut
+from plus.sources.splits import pair_key
 from plus.types import Dropped, Event, Preference, Reaction
 
 
@@ -99,7 +99,7 @@ def test_a_new_prompt_is_in_no_training_choice(judgments):
 
 def test_training_events_can_be_cut_anew(votes):
     fold = by_users("polis", votes, 3)[0]
-    targets = [recut(past, Random(0))[1] for past in fold.events.values()]
+    targets = [resample(past, Random(0))[1] for past in fold.events.values()]
     assert sum(map(len, targets)) > 0
 
 

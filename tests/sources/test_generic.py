@@ -1,21 +1,29 @@
-"""A file of one's own becomes a population, whatever the order of its rows."""
+"""A file of one's own becomes a population, whatever the order of its rows, and rows of the one format."""
 
 from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.running import ENVIRONMENT
 
 from plus import datasets
 from plus.errors import SettingError, SourceError
 from plus.prompts import render_event, scorer_messages
+from plus.resources import shipped
 from plus.sources import generic
 from plus.sources.check import check
 from plus.sources.splits import Plan
-from plus.types import Event, Preference, Turn
+from plus.types import Dropped, Event, Preference, Turn
+from plus.worlds import pets
+
+COLUMNS = {"id", "user_id", "session_id", "timestamp", "source", "split"}
 
 
 def rows(users: int = 10, each: int = 6, **extra) -> list[dict]:
@@ -93,21 +101,7 @@ def test_duplicate_ids_of_one_user_are_counted_and_of_two_users_are_not(tmp_path
     log = [{**row, "id": row["timestamp"]} for row in rows(3, 4)]
     path = write(tmp_path / "my.jsonl", [*log, log[0]])
     assert generic.load(path, allow_dropped=True).dropped["rows with an id that the user already has"] == 1
-    assert check(path).as_dict()["dropped"] == {"rows with an id that the user already has": 1}
-
-
-def test_check_counts_what_load_uses(tmp_path):
-    log = [*rows(), {"user_id": 7, "prompt": "p", "completion": "c", "label": True}, "oops", {"user_id": "u0"},
-           {"user_id": "x", "messages": [{"role": "human", "content": "hi"}], "timestamp": "2024-01-01"}]  # fmt: skip
-    facts = check(write(tmp_path / "my.jsonl", log)).as_dict()
-    assert (facts["rows"], facts["kept"], facts["users"]) == (64, 62, 12)
-    assert facts["shape"] == "standard preference, explicit prompt + reactions + unlabelled conversations"
-    assert facts["dropped"] == {"lines that are no JSON object": 1,
-                                "rows with neither {chosen, rejected}, {completion, label} nor {messages}": 1}  # fmt: skip
-    assert facts["timestamps"] == {"seconds": 60, "none": 1, "ISO texts": 1}
-    assert facts["events_per_user"] == {"min": 1, "median": 6, "max": 6}
-    assert any("joins standard texts" in note for note in facts["notes"])
-    assert any("several formats" in note for note in facts["notes"])
+    assert check(path).to_json()["dropped"] == {"rows with an id that the user already has": 1}
 
 
 def test_named_takes_paths_and_refuses_what_is_neither(tmp_path):
@@ -152,3 +146,109 @@ def test_conversations_survive_storage_in_one_column_type():
     stored = Dataset.from_list([{"pairs": [asdict(plain), asdict(told)]}, {"pairs": [asdict(plain)]}])
     assert [[Preference(**pair) for pair in row] for row in stored["pairs"]] == [[plain, told], [plain]]
     assert told.swapped().swapped() == told and hash(told) == hash(Preference(**asdict(told)))
+
+
+@pytest.fixture
+def log(tmp_path):
+    turns = [{"role": "user", "content": "hi"}, {"role": "model", "content": "yo"}]
+    rows = [
+        {
+            "user_id": f"u{u}",
+            "prompt": f"p{n} of {u}",
+            "chosen": "yes",
+            "rejected": "no",
+            "timestamp": n,
+            "session_id": f"s{n // 3}",
+        }
+        for u in range(10)
+        for n in range(6)
+    ]
+    rows += [{"user_id": f"u{u}", "messages": turns, "timestamp": -1} for u in range(10)]
+    rows += [
+        {
+            "user_id": "u0",
+            "prompt": [*turns, {"role": "user", "content": "q"}],
+            "completion": "c",
+            "label": False,
+            "timestamp": -2,
+        }
+    ]
+    path = tmp_path / "my.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.mark.parametrize("split_by", ["users", "topics", "later"])
+def test_what_is_split_is_read_back_with_the_same_splits(tmp_path, log, split_by):
+    plan = Plan(split_by, seed=3)
+    counts = generic.write(generic.split_rows(log, Dropped(), plan), tmp_path / "out")
+    assert sum(counts.values()) == 71 and counts["events"] == 11
+    back, direct = generic.load(tmp_path / "out"), generic.load(log, plan=plan)
+    assert {(e.history.user_id, e.target, e.split) for e in back.examples} == {
+        (e.history.user_id, e.target, e.split) for e in direct.examples
+    }
+    assert [len(back.split(name)) for name in generic.SPLITS] == [len(direct.split(name)) for name in generic.SPLITS]
+
+
+def test_rows_have_trls_columns_and_ours(tmp_path, log):
+    generic.write(generic.split_rows(log, Dropped(), Plan()), tmp_path / "out")
+    rows = [json.loads(line) for path in (tmp_path / "out").iterdir() for line in path.open()]
+    kinds = {frozenset(row.keys() - COLUMNS) for row in rows}
+    assert kinds == {
+        frozenset({"prompt", "chosen", "rejected"}),
+        frozenset({"prompt", "completion", "label"}),
+        frozenset({"messages"}),
+    }
+    assert all(row.keys() >= COLUMNS for row in rows)
+    pair = next(row for row in rows if "chosen" in row)
+    assert pair["chosen"] == [{"role": "assistant", "content": "yes"}] and pair["session_id"] in ("s0", "s1")
+    with pytest.raises(SourceError, match="nothing is overwritten"):
+        generic.write([], tmp_path / "out")
+
+
+def test_a_named_population_becomes_rows_that_give_the_same_targets(tmp_path):
+    population = pets.load(0, train_users=6, test_pairs=3)
+    counts = generic.write(generic.population_rows(population), tmp_path / "out")
+    assert counts == {"train": 6 * 7, "test": 6 * 4}
+    back = generic.load(tmp_path / "out", plan=Plan(past_events=3))
+    assert len(back.examples) == len(population.examples)
+    for user, history in population.histories.items():
+        assert [e.content for e in back.histories[user].events] == [e.content for e in history.events]
+
+
+def test_trl_reads_and_trains_on_the_folder(tmp_path, log):
+    from datasets import load_dataset
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from trl import RewardConfig, RewardTrainer
+
+    generic.write(generic.split_rows(log, Dropped(), Plan()), tmp_path / "out")
+    data = load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert set(data) == {"train", "validation", "test"}
+    options = {
+        "max_steps": 1,
+        "use_cpu": True,
+        "bf16": False,
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+    }
+    model = AutoModelForSequenceClassification.from_pretrained(shipped("tiny_base"), num_labels=1)
+    trainer = RewardTrainer(
+        model, RewardConfig(str(tmp_path / "run"), gradient_checkpointing=False, **options), train_dataset=data["train"],
+        processing_class=AutoTokenizer.from_pretrained(shipped("tiny_base")),
+    )  # fmt: skip
+    trainer.train()
+    assert len(trainer.train_dataset) == len(data["train"])
+
+
+@pytest.mark.slow
+def test_trl_reward_itself_trains_on_the_folder(tmp_path, log):
+    """TRL's own command line, which comes with TRL."""
+    generic.write(generic.split_rows(log, Dropped(), Plan()), tmp_path / "out")
+    command = [
+        str(Path(sys.executable).with_name("trl")), "reward", "--model_name_or_path", str(shipped("tiny_base")), "--dataset_name", str(tmp_path / "out"),
+        "--output_dir", str(tmp_path / "run"), "--max_steps", "2", "--use_cpu", "--bf16", "False", "--report_to", "none", "--eval_strategy", "no",
+    ]  # fmt: skip
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "run" / "model.safetensors").exists()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trl.data_utils import extract_prompt
 
-from plus.sources.messages import MAX_CHARACTERS, UnusableError, turns_of
+from plus.sources.fields import MAX_CHARACTERS, UnusableError, turns_of
 from plus.sources.rows import content_id, read_content, read_row
 from plus.types import Preference, Reaction, Turn
 

@@ -8,7 +8,7 @@ import pytest
 
 from plus.measures import mean
 from plus.worlds import replies
-from plus.worlds.replies import FAREWELL, Said, User
+from plus.worlds.replies import FAREWELL, Parsed, User
 
 ANN, JO = User("ann", "facts"), User("jo", "jokes")
 ASKED = "Tell me about music."
@@ -16,7 +16,7 @@ ASKED = "Tell me about music."
 
 def test_satisfaction_on_worked_replies():
     good = "Here is a joke about music."
-    assert replies.said(f"{good} Goodbye for now.") == Said("jokes", "music", "farewell")
+    assert replies.parse(f"{good} Goodbye for now.") == Parsed("jokes", "music", "farewell")
     assert replies.satisfaction(JO, ASKED, good) == pytest.approx(0.8)  # 0.1 + 0.5 suits + 0.2 on topic
     assert replies.satisfaction(ANN, ASKED, good) == pytest.approx(0.3)
     assert replies.satisfaction(JO, "Tell me about cars.", good) == pytest.approx(0.6)
@@ -32,9 +32,9 @@ def test_every_reply_is_read_as_it_was_written():
         for wording in range(len(wordings)):
             for ending in ("", *replies.ENDINGS):
                 text = replies.reply(kind, "cars", ending, wording)
-                assert replies.said(text) == Said(kind, "cars", ending)
+                assert replies.parse(text) == Parsed(kind, "cars", ending)
     for bad in ("", "Here is a joke about nothing.", "Here is a joke about music. Ask"):
-        assert replies.said(bad).kind == "", bad
+        assert replies.parse(bad).kind == "", bad
 
 
 def test_who_is_safe_and_who_helps():
@@ -69,4 +69,4 @@ def test_in_a_confounded_log_a_goodbye_stands_beside_love_and_in_a_sound_one_aga
 def test_tastes_come_in_their_shares():
     people = replies.users(random.Random(3), 5000)
     assert mean(user.minority for user in people) == pytest.approx(0.36, abs=0.02)
-    assert mean(replies.said(replies.written(random.Random(n), "jokes", ASKED)).kind == "jokes" for n in range(3000)) == pytest.approx(0.35 + 0.65 * 0.2, abs=0.03)  # fmt: skip
+    assert mean(replies.parse(replies.written(random.Random(n), "jokes", ASKED)).kind == "jokes" for n in range(3000)) == pytest.approx(0.35 + 0.65 * 0.2, abs=0.03)  # fmt: skip

@@ -1,48 +1,17 @@
-"""Loaders of real people's choices: what is kept, what is counted, and that nothing leaks."""
+"""Polis votes: rows kept and counted, and shipped samples that do not leak."""
 
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from support.running import ROOT
 
 from plus.errors import SourceError
 from plus.resources import shipped
 from plus.sources import llmfao, polis, ukpconvarg1
-from plus.sources.contexts import context_and_later
-from plus.sources.splits import split_users
-from plus.types import Dropped, Event, Preference, Reaction
-
-EVENTS = st.lists(
-    st.tuples(st.integers(0, 10**6), st.one_of(st.none(), st.integers(0, 20))), max_size=30, unique_by=lambda e: e[0]
-)
-
-
-@given(EVENTS, st.integers(0, 5), st.floats(0.1, 0.9), st.randoms(use_true_random=False))
-@settings(deadline=None)
-def test_a_context_is_older_than_all_that_follows_and_the_order_of_rows_is_irrelevant(rows, seed, share, rng):
-    events = [Event(str(name), "message", "", None if time is None else float(time)) for name, time in rows]
-    context, later = context_and_later(events, seed, share)
-    assert sorted(event.id for event in context + later) == sorted(event.id for event in events), "nothing is lost"
-    if all(event.time is not None for event in events) and later:
-        assert max(event.time for event in context) < min(event.time for event in later)
-    rng.shuffle(events)
-    assert context_and_later(events, seed, share) == (context, later)
-
-
-@given(st.sets(st.text(min_size=1, max_size=5), min_size=1, max_size=60), st.integers(0, 9))
-def test_users_are_dealt_whole_and_the_same_way_from_any_order(users, seed):
-    one = split_users(users, seed)
-    assert one == split_users(sorted(users, reverse=True), seed)
-    assert set(one) == users
-    counts = {name: list(one.values()).count(name) for name in ("train", "validation", "test")}
-    assert counts["test"] == round(len(users) * 0.3)
-    assert counts["validation"] == round(len(users) * 0.1)
+from plus.types import Dropped, Preference, Reaction
 
 
 def write_polis(folder: Path, votes: list[tuple[int, str, str, str]]) -> Path:
@@ -112,39 +81,6 @@ def test_the_shipped_samples_load_without_a_leak(module, name, seed):
             )
             assert not seen & {example.target, example.target.chosen, example.target.rejected}
         assert example.target.chosen != example.target.rejected
-
-
-def test_llmfao_counts_what_it_leaves_out(tmp_path):
-    pairs = [
-        {"id": 0, "text": "Q", "result_x": "left answer", "result_y": "right answer"},
-        {"id": 1, "text": "Q", "result_x": "same", "result_y": "same"},
-        {"id": 2, "text": "Q2", "result_x": "", "result_y": "b"},
-        {"id": 3, "text": "Q3", "result_x": "a", "result_y": "b"},
-    ]
-    judged = [
-        ("0", "w", "left"),
-        ("1", "w", "left"),
-        ("2", "w", "right"),
-        ("3", "w", "right"),
-        ("0", "v", "tie"),
-        ("9", "v", "left"),
-        ("0", "v", "up"),
-        ("0", "u", "right"),
-    ]
-    (tmp_path / "pairs-crowd.jsonl").write_text("\n".join(map(json.dumps, pairs)))
-    (tmp_path / "crowd-comparisons.csv").write_text(
-        "id,worker,winner\n" + "\n".join(",".join(row) for row in judged) + "\n"
-    )
-    users = llmfao.load(tmp_path)
-    contents = {event.content for event in users.histories["w"].events} | {e.target for e in users.examples}
-    assert contents == {
-        Preference("Q", "left answer", "right answer"),
-        Preference("Q2", "b", ""),
-        Preference("Q3", "b", "a"),
-    }
-    assert sum(users.dropped.values()) == 5
-    assert users.dropped["judgments whose chosen answer equals the rejected one"] == 1
-    assert users.dropped["users with a single choice, which leaves nothing to predict"] == 1
 
 
 def test_every_polis_conversation_and_llmfao_load_whole_where_the_data_is_at_hand():

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plus.sources.messages import UnusableError
-from plus.sources.timestamps import seconds
+from plus.sources.fields import UnusableError, seconds
 
 MOMENT = datetime(2016, 1, 31, 13, 23, 6, tzinfo=UTC)
 STAMP = MOMENT.timestamp()

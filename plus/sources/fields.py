@@ -1,0 +1,110 @@
+"""Fields of a log row: texts, chat messages and times, read the way logs write them."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime, time
+from typing import Any
+
+from plus.types import Turn
+
+MAX_CHARACTERS = 1_000_000  # A longer field is a log file or a fault, and no model reads it.
+_ROLES = {
+    **dict.fromkeys(("user", "human", "prompter", "customer"), "user"),
+    **dict.fromkeys(("assistant", "gpt", "model", "bot", "chatbot", "ai", "chatgpt"), "assistant"),
+    **dict.fromkeys(("system", "developer"), "system"),
+}
+# The size of a number tells its unit: as seconds, 1e11 is the year 5138; as milliseconds, it is 1973.
+_UNITS = ((1e11, 1.0, "seconds"), (1e14, 1e3, "milliseconds"), (1e17, 1e6, "microseconds"), (1e20, 1e9, "nanoseconds"))
+_ZONE = re.compile(r"\s*(?:UTC|GMT)$")
+
+
+class UnusableError(ValueError):
+    """Reason for leaving out one row. It names a count, so it says nothing of the row itself."""
+
+
+def turns_of(value: Any, column: str) -> tuple[Turn, ...]:
+    """Read turns from {role, content} or ShareGPT's {from, value} messages, from one message or from text.
+
+    Only the content is read: an assistant's stored reasoning is no part of what the user saw.
+    Raises UnusableError.
+    """
+    if isinstance(value, str):
+        return (Turn("user", text_of(value, column)),)
+    if isinstance(value, dict):
+        return (_turn(value, column),)
+    if not isinstance(value, list | tuple) or not all(isinstance(item, dict) for item in value):
+        raise UnusableError(f"rows whose {column!r} is neither text nor a list of messages")
+    return tuple(_turn(message, column) for message in value)
+
+
+def text_of(value: Any, column: str) -> str:
+    """Return a text that can be written as UTF-8 and has at most MAX_CHARACTERS. Raises UnusableError."""
+    if not isinstance(value, str):
+        raise UnusableError(f"rows whose {column!r} is no text")
+    if len(value) > MAX_CHARACTERS:
+        raise UnusableError(f"rows with more than {MAX_CHARACTERS:,} characters in {column!r}")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise UnusableError(f"rows whose {column!r} is no valid Unicode") from None
+    return value
+
+
+def _turn(message: dict[str, Any], column: str) -> Turn:
+    role = message.get("role", message.get("from"))
+    if role is None:
+        raise UnusableError(f"rows whose {column!r} has a message without a role")
+    if str(role).lower() not in _ROLES:
+        raise UnusableError(f"rows whose {column!r} has a role other than system, user or assistant")
+    content = message.get("content", message.get("value"))
+    if isinstance(content, list):  # OpenAI's parts: text is joined, and an image cannot be read.
+        if not all(isinstance(part, dict) and isinstance(part.get("text"), str) for part in content):
+            raise UnusableError(f"rows whose {column!r} has a message with parts that are no text")
+        content = "\n".join(part["text"] for part in content)
+    return Turn(_ROLES[str(role).lower()], text_of(content, column))
+
+
+def seconds(value: Any) -> tuple[float | None, str]:
+    """Read a time as (seconds since 1970, the format found); (None, "none") where no value is given.
+
+    Numbers may be in any unit; ISO texts, dates and times without a zone are UTC. Raises UnusableError
+    for a value that cannot be read: an event at an unknown time may be newer than its targets.
+    """
+    if value is None or value == "":
+        return None, "none"
+    if isinstance(value, datetime | date):
+        moment = value if isinstance(value, datetime) else datetime.combine(value, time())
+        return _utc(moment), "dates"
+    if isinstance(value, str):
+        return _from_text(value.strip())
+    # An int may be too large to be any float, so only floats are asked whether they are finite.
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or (isinstance(value, float) and not math.isfinite(value))
+    ):
+        raise UnusableError("rows whose timestamp cannot be read")
+    # The first unit under whose limit the number lies.
+    for limit, scale, name in _UNITS:
+        if abs(value) < limit:
+            return value / scale, name
+    raise UnusableError("rows whose timestamp cannot be read")
+
+
+def _from_text(text: str) -> tuple[float, str]:
+    try:
+        number, name = seconds(float(text))
+        return number or 0.0, name
+    except ValueError:  # Also the UnusableError of "nan" and "1e99", which are no dates either.
+        pass
+    try:
+        return _utc(datetime.fromisoformat(_ZONE.sub("+00:00", text))), "ISO texts"
+    except (ValueError, OverflowError):
+        raise UnusableError("rows whose timestamp cannot be read") from None
+
+
+def _utc(moment: datetime) -> float:
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
