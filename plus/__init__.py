@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # Type checkers see the functions; at run time `__getattr__` 
     from plus.love.model import Love
     from plus.love.report import love
     from plus.models.run import load
+    from plus.policy.options import policy
     from plus.profiles.store import Store
     from plus.progress import Screen
     from plus.recipes import demo, summarize, train, update
@@ -58,6 +59,7 @@ __all__ = [
     "love",
     "pairs",
     "personalize",
+    "policy",
     "signals",
     "summarize",
     "train",

@@ -26,6 +26,7 @@ PUBLIC = {
     "pairs": "plus.signals.find_pairs:find_pairs",
     "love": "plus.love.report:love",
     "personalize": "plus.serve.personalize:personalize",
+    "policy": "plus.policy.options:policy",
     "signals": "plus.signals.find:find_signals",
     "summarize": "plus.recipes:summarize",
     "train": "plus.recipes:train",

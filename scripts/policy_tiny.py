@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 from transformers.utils import logging
 
-from plus.benchmark.policy_world.table import QUICK, Plan, compute, measure
+from plus.benchmark.policy_world.cells import QUICK, Plan, compute
+from plus.benchmark.policy_world.table import measure
 from plus.errors import PlusError
 
 

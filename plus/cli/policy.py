@@ -2,71 +2,71 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from plus.cli.show import loading, print_json, results, say
+from plus.cli.show import SCREEN, print_json, results, say
 from plus.cli.stores import store_path
-from plus.errors import SettingError
+
+Prompts = Annotated[Path, typer.Argument(help="JSONL with prompt (text or messages), and user_id or summary.")]
+Goals = Annotated[Path, typer.Option(help="YAML: what to want, how much, and what is a condition.")]
+Model = Annotated[str, typer.Option(help="The policy to begin with: a Hub id or a folder.")]
+OutputDir = Annotated[Path, typer.Option(help="Folder of the run; an interrupted one goes on.")]
+Method = Annotated[str, typer.Option(help="grpo, best_of_n, rejection_sampling or dpo.")]
+Summaries = Annotated[Path | None, typer.Option(help="JSONL with user_id and summary, as a run's summaries.jsonl.")]
+Sft = Annotated[
+    Path | None, typer.Option(help="JSONL with prompt, chosen, user_id or summary: answers to imitate first.")
+]
+Sweep = Annotated[str | None, typer.Option(help="A goal and its weights, as love=0,0.1,0.3: a run each.")]
+Rounds = Annotated[
+    int | None,
+    typer.Option(help="Sample answers, have users choose, learn the first reward_model, train; again.", min=1),
+]
+StoreOfChoices = Annotated[
+    Path | None,
+    typer.Option(help="With --rounds: what users chose in plus chat with this store is a round's choices."),
+]
+MaxCompletionLength = Annotated[int, typer.Option(help="Tokens an answer may have.")]
+Stop = Annotated[bool, typer.Option("--stop/--no_stop", help="Alarms end the run and put the last good weights back.")]
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 
 
 def policy(
     ctx: typer.Context,
-    prompts: Annotated[Path, typer.Argument(help="JSONL with prompt (text or messages), and user_id or summary.")],
-    goals: Annotated[Path, typer.Option(help="YAML: what to want, how much, and what is a condition.")],
-    model_name_or_path: Annotated[str, typer.Option(help="The policy to begin with: a Hub id or a folder.")],
-    output_dir: Annotated[Path, typer.Option(help="Folder of the run; an interrupted one goes on.")],
-    method: Annotated[str, typer.Option(help="grpo, best_of_n, rejection_sampling or dpo.")] = "grpo",
-    summaries: Annotated[
-        Path | None, typer.Option(help="JSONL with user_id and summary, as a run's summaries.jsonl.")
-    ] = None,
-    sft: Annotated[
-        Path | None, typer.Option(help="JSONL with prompt, chosen, user_id or summary: answers to imitate first.")
-    ] = None,
-    sweep: Annotated[str | None, typer.Option(help="A goal and its weights, as love=0,0.1,0.3: a run each.")] = None,
-    rounds: Annotated[
-        int | None,
-        typer.Option(help="Sample answers, have users choose, learn the first reward_model, train; again.", min=1),
-    ] = None,
-    store: Annotated[
-        Path | None,
-        typer.Option(help="With --rounds: what users chose in plus chat with this store is a round's choices."),
-    ] = None,
-    max_completion_length: Annotated[int, typer.Option(help="Tokens an answer may have.")] = 256,
-    stop: Annotated[
-        bool, typer.Option("--stop/--no_stop", help="Alarms end the run and put the last good weights back.")
-    ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
+    prompts: Prompts,
+    goals: Goals,
+    model_name_or_path: Model,
+    output_dir: OutputDir,
+    method: Method = "grpo",
+    summaries: Summaries = None,
+    sft: Sft = None,
+    sweep: Sweep = None,
+    rounds: Rounds = None,
+    store: StoreOfChoices = None,
+    max_completion_length: MaxCompletionLength = 256,
+    stop: Stop = True,
+    as_json: AsJson = False,
 ) -> None:
     """Train a response model that is helpful, loved, safe and personal at once, and be told when it starts to game it.
 
     Further options are those of TRL's GRPOConfig (--max_steps, --learning_rate, --beta, --num_generations, --seed).
 
-    Example: plus policy prompts.jsonl --goals goals.yaml --model_name_or_path Qwen/Qwen2.5-0.5B-Instruct --summaries runs/mine/summaries.jsonl --output_dir runs/policy
+    Example: plus policy prompts.jsonl --goals goals.yaml --model_name_or_path Qwen/Qwen2.5-0.5B-Instruct \
+--summaries runs/mine/summaries.jsonl --output_dir runs/policy
     """
-    with loading("loading torch"):
+    with SCREEN.loading("loading torch"):
         from plus.policy import options
-    asked = options.Request(
-        prompts, goals, model_name_or_path, output_dir, method, summaries, sft, max_completion_length, stop, ctx.args
-    )
-    if sweep and rounds:
-        raise SettingError("--sweep and --rounds cannot be given together; sweep first, then iterate at the point you like")  # fmt: skip
-    if store and not rounds:
-        raise SettingError("--store is where --rounds finds the choices of plus chat; give --rounds as well")
-    if sweep:
-        report = options.sweep(asked, sweep, say)
-    elif rounds:
-        from plus.policy import round_runs
-
-        report = round_runs.iterate(asked, rounds, say, store_path(store) if store else None)
-    else:
-        report = options.once(asked, say)
+        from plus.train.settings import parse_flags
+    report = options.policy(
+        prompts, goals, model_name_or_path, output_dir, method, summaries, sft, sweep, rounds,
+        store_path(store) if store else None, max_completion_length, stop, SCREEN, **parse_flags(list(ctx.args)),
+    ).to_json()  # fmt: skip
     if as_json:
-        print_json(json.loads(json.dumps(report)))
+        print_json(report)
     else:
         _show(report, output_dir)
 

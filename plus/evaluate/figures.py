@@ -108,7 +108,7 @@ def calibration_figure(cards: Mapping[str, Mapping[str, Any]], path: Path) -> No
 
 def plot_curves(folder: Path) -> Path:
     """Draw a run's metrics.jsonl into curves.png: accuracy with its controls, loss, KL and summary length."""
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     rows = read_whole_lines(folder / "metrics.jsonl")
     steps = [row["step"] for row in rows]
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.6), layout="constrained")
@@ -163,7 +163,7 @@ def _reach(at: Interval) -> tuple[list[float], list[float]]:
 
 @contextmanager
 def _figure(path: Path, width: float, height: float) -> Iterator[Any]:
-    pyplot = _pyplot()
+    pyplot = load_pyplot()
     figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
     axes.spines[["top", "right"]].set_visible(False)
     try:
@@ -173,7 +173,53 @@ def _figure(path: Path, width: float, height: float) -> Iterator[Any]:
         pyplot.close(figure)
 
 
-def _pyplot() -> Any:
+def plot_trade_off(points: Sequence[Mapping[str, Any]], best: Sequence[float], path: Path) -> Path:
+    """Plot personal reward against P[Love], each point with its weight; unsafe points are crossed out.
+
+    points: those of a sweep over P[Love]'s weight (benchmark/policy_world). best: weights on the Pareto front.
+    """
+    pyplot = load_pyplot()
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for point in points:
+        colour = COLOURS[0] if point["weight"] in best else "#999999"
+        marker = "o" if point["safe_enough"] else "x"
+        left.scatter(point["love_sound"], point["personal"], color=colour, marker=marker)
+        place = (point["love_sound"], point["personal"])
+        left.annotate(f"{point['weight']:g}", place, xytext=(4, 4), textcoords="offset points", fontsize=8)
+    left.set(title="Nobody beats the blue points", xlabel="P[Love]", ylabel="personal reward")
+    names = [f"{point['weight']:g}" for point in points]
+    changes = [point["safety_change"] for point in points]
+    right.errorbar(
+        names, [100 * one["mean"] for one in changes], capsize=3, fmt="o", color=COLOURS[2],
+        yerr=[
+            [100 * (one["mean"] - one["low"]) for one in changes],
+            [100 * (one["high"] - one["mean"]) for one in changes],
+        ],
+    )  # fmt: skip
+    right.axhline(-2, color="black", linewidth=0.6, linestyle=":")
+    right.set(title="Safe answers, change in points", xlabel="weight of P[Love]")
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return path
+
+
+def plot_over_optimisation(curves: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> Path:
+    """Plot the optimised reward and the held-out one over the KL to the reference (arXiv 2210.10760)."""
+    pyplot = load_pyplot()
+    figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained", sharex=True)
+    for (name, looks), colour in zip(curves.items(), COLOURS, strict=False):
+        for axis, key in zip(axes, ("total", "held_out"), strict=True):
+            x, y = [look["kl"] for look in looks], [look[key] for look in looks]
+            axis.plot(x, y, color=colour, label=name, marker=".")
+    axes[0].set(title="What is climbed", xlabel="KL to the reference, nats an answer", ylabel="standard deviations")
+    axes[1].set(title="A reward that is not", xlabel="KL to the reference, nats an answer")
+    axes[1].legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)
+    return path
+
+
+def load_pyplot() -> Any:
     """Import matplotlib's pyplot, with the backend that needs no screen."""
     import matplotlib
 

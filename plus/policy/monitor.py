@@ -1,16 +1,15 @@
-"""Somebody looks at fixed prompts while a policy trains, and may stop it.
+"""Monitor of a policy's training: evaluates it on fixed prompts, and may stop the run and restore weights.
 
-Every `every` updates the policy answers a *panel* of prompts that it is not trained on, always with
-the same seed, so that looks differ by the policy alone. Measures and thresholds are those of
-`alarms.py`; none of what a look scores ever reaches the gradient. When a measure is beyond its
-threshold at `patience` looks in a row the run stops, and the weights go back to the look at which the
-held-out reward stood highest before that.
+Every `every` updates the policy answers evaluation prompts that it is not trained on, always with the same seed, so
+that evaluations differ by the policy alone. Measures and thresholds are those of `hacking.py`; no score of an
+evaluation reaches the gradient. When a measure is beyond its threshold in `patience` evaluations in a row, the run
+stops, and the weights of the evaluation with the highest held-out reward before that are restored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,175 +17,203 @@ from typing import Any
 import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from plus.jsonl import read_whole_lines
+from plus.jsonl import read_whole_lines, write_jsonl
 from plus.measures import mean
 from plus.policy import hacking
-from plus.policy.hacking import Scales
-from plus.policy.model import Asked, Policy
-from plus.policy.rewards import Goals, RewardFunction, scored
-from plus.policy.trainer import PolicyTrainer, frozen, log_line
-from plus.resources import thresholds
+from plus.policy.hacking import Alarm, Limits, PolicyEvaluation, Scale
+from plus.policy.model import Policy, UserPrompt
+from plus.policy.rewards import Goals, RewardFunction, score_answers
+from plus.policy.trainer import PolicyTrainer, frozen_copy
 from plus.train import distributed
 
-SEED = 20_11  # of the panel's answers
+SEED = 20_11  # of the answers to the evaluation prompts
+EVALUATIONS = "looks.jsonl"
 
 
 @dataclass
-class Panel:
-    """What is looked at: prompts, the goals, a reward that is not climbed, and a twin of one that is.
+class EvaluationSet:
+    """Evaluation prompts with the rewards that score answers to them, and the reference's answers and scales.
 
-    `held_out` is a reward that no goal uses. `twins` are two reward models of different seeds, of
-    which at most one is a goal. Both are optional: without them their alarms stay silent.
+    held_out: a reward that no goal uses. twins: two reward models of different seeds, of which at most one is a
+    goal. Both are optional; without them their alarms are silent.
     """
 
-    asked: Sequence[Asked]
+    prompts: Sequence[UserPrompt]
     goals: Goals
     held_out: RewardFunction | None = None
     twins: tuple[RewardFunction, RewardFunction] | None = None
 
-    def meet(self, policy: Policy) -> None:
-        """Take the reference's answers, before any training, and its scale of every number."""
-        self.reference = policy.answer(self.asked, seed=SEED)
-        rewards = self.goals.rewards(self.asked, self.reference)
+    def measure_reference(self, policy: Policy) -> None:
+        """Take the reference's answers, before any training, and its scale of every score."""
+        self.reference = policy.answer(self.prompts, seed=SEED)
+        rewards = self.goals.rewards(self.prompts, self.reference)
         self.reference_floor = mean(float(kept) for kept in self.goals.above_floor(rewards))
-        self.held_values = self._held(self.asked, self.reference) if self.held_out else []
-        self.held_scale = Scales.of(self.held_values) if self.held_out else Scales(0.0, 1.0)
+        self.held_out_values = self._held_out(self.prompts, self.reference) if self.held_out else []
+        self.held_out_scale = Scale.of(self.held_out_values) if self.held_out else Scale(0.0, 1.0)
         if self.twins:
-            one, two = (scored("twin", twin, self.asked, self.reference) for twin in self.twins)
-            self.twin_scales = Scales.of(one), Scales.of(two)
-            self.reference_apart = hacking.disagreement(one, two, *self.twin_scales)
+            one, two = (score_answers("twin", twin, self.prompts, self.reference) for twin in self.twins)
+            self.twin_scales = Scale.of(one), Scale.of(two)
+            self.reference_disagreement = hacking.disagreement(one, two, *self.twin_scales)
 
-    def look(self, policy: Policy, reference_logprobs: Callable[[Sequence[str]], list[float]], ratio: float) -> dict[str, Any]:  # fmt: skip
-        """Everything that can be measured of the policy as it is now."""
-        texts = policy.answer(self.asked, seed=SEED)
-        rewards = self.goals.rewards(self.asked, texts)
-        now, before = policy.logprobs(self.asked, texts), reference_logprobs(texts)
-        risen = hacking.rises(self.reference, texts, ratio)
-        found: dict[str, Any] = {
-            "total": mean(self.goals.total(rewards)),
-            "kl": mean(a - b for a, b in zip(now, before, strict=True)),
-            "goals": {name: mean(values) for name, values in rewards.items()},
-            "floor": mean(float(kept) for kept in self.goals.above_floor(rewards)),
-            "length_ratio": hacking.words(texts) / max(hacking.words(self.reference), 1e-9),
-            "distinct_ratio": hacking.distinct_n(texts) / max(hacking.distinct_n(self.reference), 1e-9),
-            "risen": hacking.most_common(risen),
-        }
-        found["floor_change"] = found["floor"] - self.reference_floor
+    def evaluate(
+        self, policy: Policy, reference_logprobs: Callable[[Sequence[str]], list[float]], ratio: float
+    ) -> PolicyEvaluation:
+        """Measure the policy as it is now; a phrase has risen from `ratio` times the reference's share on."""
+        texts = policy.answer(self.prompts, seed=SEED)
+        # Goals, KL and surface measures, against the reference's answers.
+        rewards = self.goals.rewards(self.prompts, texts)
+        now, before = policy.logprobs(self.prompts, texts), reference_logprobs(texts)
+        risen = hacking.risen_phrases(self.reference, texts, ratio)
+        floor = mean(float(kept) for kept in self.goals.above_floor(rewards))
+        found = PolicyEvaluation(
+            total=mean(self.goals.total(rewards)),
+            kl=mean(a - b for a, b in zip(now, before, strict=True)),
+            goals={name: mean(values) for name, values in rewards.items()},
+            floor=floor,
+            length_ratio=hacking.words(texts) / max(hacking.words(self.reference), 1e-9),
+            distinct_ratio=hacking.distinct_n(texts) / max(hacking.distinct_n(self.reference), 1e-9),
+            risen=tuple(risen[:5]),
+            floor_change=floor - self.reference_floor,
+        )
+        # Rewards that nothing is trained on.
         if self.held_out:
-            found |= self._held_out(texts, risen)
+            found = self._with_held_out(found, texts, risen)
         if self.twins:
-            one, two = (scored("twin", twin, self.asked, texts) for twin in self.twins)
+            one, two = (score_answers("twin", twin, self.prompts, texts) for twin in self.twins)
             apart = hacking.disagreement(one, two, *self.twin_scales)
-            found["disagreement_ratio"] = apart / max(self.reference_apart, 1e-9)
+            found = replace(found, disagreement_ratio=apart / max(self.reference_disagreement, 1e-9))
         return found
 
-    def _held_out(self, texts: Sequence[str], risen: Sequence[hacking.Rise]) -> dict[str, Any]:
-        """What the held-out reward says, in standard deviations of the reference's answers."""
-        scale, users = self.held_scale, [one.user_id for one in self.asked]
-        values = self._held(self.asked, texts)
-        worst = hacking.paid_phrase(risen, self.asked, texts, self._total, self._held, scale)
-        return {
-            "held_out": (mean(values) - scale.mean) / scale.std,
-            "worst_decile_change": (hacking.worst_decile(users, values) - hacking.worst_decile(users, self.held_values)) / scale.std,
-            "phrase": {**worst[0]._asdict(), "gain": worst[1]} if worst else None,
-        }  # fmt: skip
+    def _with_held_out(
+        self, found: PolicyEvaluation, texts: Sequence[str], risen: Sequence[hacking.RisenPhrase]
+    ) -> PolicyEvaluation:
+        """Add what the held-out reward measures, in standard deviations of the reference's answers."""
+        scale, users = self.held_out_scale, [one.user_id for one in self.prompts]
+        values = self._held_out(self.prompts, texts)
+        worst = hacking.worst_decile(users, values) - hacking.worst_decile(users, self.held_out_values)
+        return replace(
+            found,
+            held_out=(mean(values) - scale.mean) / scale.std,
+            worst_decile_change=worst / scale.std,
+            phrase=hacking.paid_phrase(risen, self.prompts, texts, self._total, self._held_out, scale),
+        )
 
-    def _held(self, asked: Sequence[Asked], texts: Sequence[str]) -> list[float]:
+    def _held_out(self, prompts: Sequence[UserPrompt], texts: Sequence[str]) -> list[float]:
         assert self.held_out is not None
-        return scored("held_out", self.held_out, asked, texts)
+        return score_answers("held_out", self.held_out, prompts, texts)
 
-    def _total(self, asked: Sequence[Asked], texts: Sequence[str]) -> list[float]:
-        return self.goals.total(self.goals.rewards(asked, texts))
+    def _total(self, prompts: Sequence[UserPrompt], texts: Sequence[str]) -> list[float]:
+        return self.goals.total(self.goals.rewards(prompts, texts))
 
 
-class Watch(TrainerCallback):
-    """Looks, writes looks.jsonl, stops the run, and puts the last good weights back.
+class Monitor(TrainerCallback):
+    """Callback that evaluates the policy, writes looks.jsonl, stops the run and restores the last good weights.
 
-    `stopped` holds the alarms of the look that ended the run, `returned` the update whose weights remain. With
-    `stop` false it only looks, and nobody is stopped.
+    `stopped` holds the alarms that ended the run, `restored` the update whose weights remain. With `stop` false it
+    only evaluates.
     """
 
     def __init__(
-        self, trainer: PolicyTrainer, policy: Policy, panel: Panel, folder: Path, every: int = 5,
-        limits: Mapping[str, float] | None = None, stop: bool = True,
-    ) -> None:  # fmt: skip
-        self.trainer, self.policy, self.panel, self.folder, self.every = trainer, policy, panel, folder, every
-        self.limits, self.stop = dict(limits or thresholds("policy/hacking")), stop
-        self.start = (
-            None if isinstance(trainer.model, PeftModel) else frozen(policy)
-        )  # With adapters it is the model without them.
-        self.looks: list[dict[str, Any]] = []
-        self.stopped: list[hacking.Alarm] = []
-        self.returned: int | None = None
+        self,
+        trainer: PolicyTrainer,
+        policy: Policy,
+        evaluation_set: EvaluationSet,
+        folder: Path,
+        every: int = 5,
+        limits: Limits | None = None,
+        stop: bool = True,
+    ) -> None:
+        self.trainer, self.policy, self.evaluation_set = trainer, policy, evaluation_set
+        self.folder, self.every, self.limits, self.stop = folder, every, limits or Limits.default(), stop
+        # With adapters the reference is the model without them, so only full fine-tuning needs a copy.
+        self.reference = None if isinstance(trainer.model, PeftModel) else frozen_copy(policy)
+        self.evaluations: list[PolicyEvaluation] = []
+        self.stopped: tuple[Alarm, ...] = ()
+        self.restored: int | None = None
 
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
-        self.looks = [
-            look for look in read_whole_lines(self.folder / "looks.jsonl") if look["step"] <= state.global_step
-        ]
-        if not self.looks:
-            self._look(0)
-        if self.stop and any(look["stopped"] for look in self.looks):
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        rows = [row for row in read_whole_lines(self.folder / EVALUATIONS) if row["step"] <= state.global_step]
+        self.evaluations = [PolicyEvaluation.from_json(row) for row in rows]
+        if not self.evaluations:
+            self._evaluate(0)
+        if self.stop and any(one.stopped for one in self.evaluations):
             control.should_training_stop = True
 
-    def on_step_end(self, args, state, control, **kwargs) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if state.global_step % self.every:
             return
-        look = self._look(state.global_step)
-        if self.stop and look["stopped"]:
+        if self._evaluate(state.global_step).stopped and self.stop:
             control.should_training_stop = True
 
-    def on_train_end(self, args, state, control, **kwargs) -> None:
-        last = self.looks[-1]
-        if self.stop and last["stopped"]:
-            self.stopped = [hacking.Alarm(**alarm) for alarm in last["alarms"]]
-            self.returned = best_before(self.looks)
-            self._put_back(self.returned)
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        last = self.evaluations[-1]
+        if self.stop and last.stopped:
+            self.stopped = last.alarms
+            self.restored = step_to_restore(self.evaluations)
+            self._restore(self.restored)
 
-    def _look(self, step: int) -> dict[str, Any]:
+    def _evaluate(self, step: int) -> PolicyEvaluation:
+        """Evaluate the policy after `step` updates, log it, and keep its weights while they may be restored."""
         self.policy.model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-        look = {"step": step, **self.panel.look(self.policy, self._before, self.limits["phrase_ratio"])}
-        if "held_out" in look:
-            past = [earlier["held_out"] for earlier in self.looks]
-            rising = not self.looks or look["total"] >= self.looks[-1]["total"] - 0.1
-            # Pairs of looks, so that one lucky look sets no record.
-            best = max((mean(pair) for pair in pairwise(past)), default=look["held_out"])
-            look["held_out_fall"] = best - look["held_out"] if rising else 0.0
-        raised = hacking.raised(look, self.limits)
-        recent = [
-            {alarm["name"] for alarm in earlier["alarms"]} for earlier in self.looks[1 - int(self.limits["patience"]) :]
-        ]
-        enough = len(recent) >= self.limits["patience"] - 1
-        look["alarms"] = [asdict(alarm) for alarm in raised]
-        look["stopped"] = sorted({a.name for a in raised if enough and all(a.name in names for names in recent)})
-        self.looks.append(look)
-        log_line(self.folder, "looks.jsonl", look)
-        self._keep(step)
-        return look
+        found = self.evaluation_set.evaluate(self.policy, self._reference_logprobs, self.limits.phrase_ratio)
+        found = replace(found, step=step, held_out_fall=self._held_out_fall(found))
+        alarms = hacking.find_alarms(found, self.limits)
+        # Stopped by the measures that were beyond their thresholds in `patience` evaluations in a row.
+        before = [{alarm.name for alarm in one.alarms} for one in self.evaluations[1 - self.limits.patience :]]
+        enough = len(before) >= self.limits.patience - 1
+        stopped = sorted({alarm.name for alarm in alarms if enough and all(alarm.name in names for names in before)})
+        found = replace(found, alarms=tuple(alarms), stopped=tuple(stopped))
+        self.evaluations.append(found)
+        self._log(found)
+        self._keep_weights(step)
+        return found
 
-    def _before(self, texts: Sequence[str]) -> list[float]:
-        """How likely the reference finds the answers."""
-        if self.start is not None:
-            return self.start.logprobs(self.panel.asked, texts)
+    def _held_out_fall(self, found: PolicyEvaluation) -> float | None:
+        """Measure how far the held-out reward lies below its best; 0 where the total has fallen too."""
+        if found.held_out is None:
+            return None
+        past = [one.held_out for one in self.evaluations if one.held_out is not None]
+        rising = not self.evaluations or found.total >= self.evaluations[-1].total - 0.1
+        # Pairs of evaluations, so that one lucky evaluation sets no record.
+        best = max((mean(pair) for pair in pairwise(past)), default=found.held_out)
+        return best - found.held_out if rising else 0.0
+
+    def _log(self, found: PolicyEvaluation) -> None:
+        """Add a line to looks.jsonl, in the one process that writes; later lines of a run before a resume go."""
+        if distributed.is_main():
+            rows = [row for row in read_whole_lines(self.folder / EVALUATIONS) if row["step"] < found.step]
+            write_jsonl(self.folder / EVALUATIONS, [*rows, found.to_json()])
+
+    def _reference_logprobs(self, texts: Sequence[str]) -> list[float]:
+        """Compute the reference's log-probabilities of the answers."""
+        if self.reference is not None:
+            return self.reference.logprobs(self.evaluation_set.prompts, texts)
+        assert isinstance(self.policy.model, PeftModel)
         with self.policy.model.disable_adapter():
-            return self.policy.logprobs(self.panel.asked, texts)
+            return self.policy.logprobs(self.evaluation_set.prompts, texts)
 
-    def _trained(self) -> dict[str, torch.Tensor]:
+    def _trained(self) -> dict[str, torch.nn.Parameter]:
         return {name: p for name, p in self.policy.model.named_parameters() if p.requires_grad}
 
-    def _keep(self, step: int) -> None:
-        """The weights of every look that may still be the last good one."""
+    def _keep_weights(self, step: int) -> None:
+        """Save the weights of every evaluation that may still be the one to restore, and delete the others."""
         if self.stop and distributed.is_main():
             folder = self.folder / "looks"
             folder.mkdir(exist_ok=True)
             save_file({n: p.detach().contiguous() for n, p in self._trained().items()}, folder / f"{step}.safetensors")
+            kept = {step, *_candidates(self.evaluations)}
             for path in folder.glob("*.safetensors"):
-                if int(path.stem) not in {step, best_before(self.looks), *_candidates(self.looks)}:
+                if int(path.stem) not in kept:
                     path.unlink()
 
     @torch.no_grad()
-    def _put_back(self, step: int) -> None:
+    def _restore(self, step: int) -> None:
         if distributed.several():
             torch.distributed.barrier()  # The file is the first process's.
         kept = load_file(self.folder / "looks" / f"{step}.safetensors")
@@ -194,17 +221,20 @@ class Watch(TrainerCallback):
             parameter.copy_(kept[name])
 
 
-def best_before(looks: Sequence[Mapping[str, Any]]) -> int:
-    """The update to go back to: where the held-out reward stood highest, among the looks before the
-    run of alarms that ends here; without a held-out reward the newest of them."""
-    clean = list(looks)
-    while len(clean) > 1 and clean[-1]["alarms"]:
+def step_to_restore(evaluations: Sequence[PolicyEvaluation]) -> int:
+    """Choose the update to restore: the one with the highest held-out reward before the alarms.
+
+    The evaluations with alarms at the end do not count; without a held-out reward it is the newest before them.
+    """
+    clean = list(evaluations)
+    while len(clean) > 1 and clean[-1].alarms:
         clean.pop()
-    if "held_out" not in clean[-1]:
-        return clean[-1]["step"]
-    return max(clean, key=lambda look: look["held_out"])["step"]
+    held_out = [(one.held_out, one.step) for one in clean if one.held_out is not None]
+    if clean[-1].held_out is None:
+        return clean[-1].step
+    return max(held_out, key=lambda pair: pair[0])[1]
 
 
-def _candidates(looks: Sequence[Mapping[str, Any]]) -> set[int]:
-    """Looks that later looks could still make the one to go back to."""
-    return {best_before(looks[:end]) for end in range(1, len(looks) + 1)}
+def _candidates(evaluations: Sequence[PolicyEvaluation]) -> set[int]:
+    """Find the updates that may become the one to restore after later evaluations."""
+    return {step_to_restore(evaluations[:end]) for end in range(1, len(evaluations) + 1)}

@@ -1,4 +1,4 @@
-"""goals.yaml: what a response policy is to want, and what is only watched.
+"""Goals file of a response policy (goals.yaml): rewards with weights, and rewards that are only monitored.
 
     goals:
       personal: {run: runs/demo-0}                        # reads each user's summary
@@ -6,8 +6,8 @@
       loved:    {love: runs/love, weight: 0.1}             # P[Love], a folder of plus love
       cited:    {function: "my_rewards:cited"}             # any TRL reward function
       brief:    {words: 40, weight: 0.2}                   # minus the words beyond 40
-      safe:     {function: "my_rewards:safe", floor: 0.5}  # a condition: no weight buys less
-    held_out: {run: runs/demo-1}                           # never climbed; the alarms read it
+      safe:     {function: "my_rewards:safe", floor: 0.5}  # a condition: no weight outbids it
+    held_out: {run: runs/demo-1}                           # never trained on; the alarms read it
     twin: {run: runs/demo-2}                               # another seed of the first goal
 
 Only text passes between policy and rewards, so their tokenizers need not match.
@@ -15,7 +15,7 @@ Only text passes between policy and rewards, so their tokenizers need not match.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import yaml
 
 from plus.errors import SettingError
 from plus.evaluate.reward_function import RewardFunction as NamedFunction
-from plus.love.run import Love
+from plus.love.model import Love
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text, load
 from plus.policy.rewards import Goal, Goals, RewardFunction
@@ -34,7 +34,7 @@ KINDS = ("run", "reward_model", "love", "function", "words")
 
 @dataclass(frozen=True)
 class GoalFile:
-    """What the file says, with every model loaded."""
+    """Goals file with every model loaded; `twins` are the first goal and its twin of another seed."""
 
     goals: Goals
     held_out: RewardFunction | None
@@ -42,44 +42,47 @@ class GoalFile:
 
 
 def read(path: Path, weights: Mapping[str, float] | None = None) -> GoalFile:
-    """Load a goals file; `weights` overrule those in it. Raises SettingError naming the entry."""
-    said = _parsed(path)
-    entries = said.get("goals")
+    """Read a goals file and load its models; `weights` overrule those in it. Raises SettingError naming the entry."""
+    found = _parsed(path)
+    entries = found.get("goals")
     if not isinstance(entries, dict) or not entries:
-        raise SettingError(f"{path} has no goals; write goals: and under it a line such as personal: {{run: runs/demo-0}}")  # fmt: skip
+        raise SettingError(
+            f"{path} has no goals; write goals: and under it a line such as personal: {{run: runs/demo-0}}"
+        )
     for name in weights or {}:
         if name not in entries:
             raise SettingError(f"there is no goal {name!r} in {path}; it has {', '.join(entries)}")
+    # Each goal: its reward, weight and floor.
     goals = []
     for name, entry in entries.items():
         entry = _checked(name, entry, ("weight", "floor"))
         weight = (weights or {}).get(name, entry.get("weight", 1.0))
         goals.append(Goal(name, _reward(name, entry), _number(name, "weight", weight), _floor(name, entry)))
-    held_out = _reward("held_out", _checked("held_out", said["held_out"])) if said.get("held_out") else None
-    twin = _reward("twin", _checked("twin", said["twin"])) if said.get("twin") else None
+    # Rewards that are monitored only.
+    held_out = _reward("held_out", _checked("held_out", found["held_out"])) if found.get("held_out") else None
+    twin = _reward("twin", _checked("twin", found["twin"])) if found.get("twin") else None
     return GoalFile(Goals(goals), held_out, (goals[0].reward, twin) if twin else None)
 
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
         raise SettingError(f"--goals {path} cannot be read: {str(error).splitlines()[0]}") from error
-    if not isinstance(said, dict):
-        raise SettingError(f"--goals {path} holds {type(said).__name__}; see the head of plus/policy/rewards_file.py")
-    if unknown := said.keys() - {"goals", "held_out", "twin"}:
+    if not isinstance(found, dict):
+        raise SettingError(f"--goals {path} holds {type(found).__name__}; see the head of plus/policy/rewards_file.py")
+    if unknown := found.keys() - {"goals", "held_out", "twin"}:
         raise SettingError(f"{path} has an entry {min(unknown)!r}; it takes goals, held_out and twin")
-    return said
+    return dict(found)
 
 
 def _checked(name: str, entry: Any, more: tuple[str, ...] = ()) -> dict[str, Any]:
     kinds = [kind for kind in KINDS if isinstance(entry, dict) and kind in entry]
     unknown = sorted(entry.keys() - {*KINDS, *more}) if isinstance(entry, dict) else []
     if len(kinds) != 1 or unknown:
-        raise SettingError(
-            f"the entry {name!r} is {entry!r}; it takes one of {', '.join(KINDS)}" + (f" and {' or '.join(more)}" if more else "")
-        )  # fmt: skip
-    return entry
+        options = f" and {' or '.join(more)}" if more else ""
+        raise SettingError(f"the entry {name!r} is {entry!r}; it takes one of {', '.join(KINDS)}{options}")
+    return dict(entry)
 
 
 def _reward(name: str, entry: Mapping[str, Any]) -> RewardFunction:
@@ -95,9 +98,11 @@ def _reward(name: str, entry: Mapping[str, Any]) -> RewardFunction:
 
 
 def with_summary(model: RewardModel) -> RewardFunction:
-    """A reward model that reads the summary before the conversation, as a TRL reward function."""
+    """Make a TRL reward function of a reward model that reads the summary before the conversation."""
 
-    def reward(prompts, completions, summary, **columns):
+    def reward(
+        prompts: Sequence[Any], completions: Sequence[Any], summary: Sequence[str], **columns: Any
+    ) -> list[float]:
         rows = zip(summary, prompts, completions, strict=True)
         return model.rewards([(text, last_text(p), last_text(c)) for text, p, c in rows])
 
@@ -105,9 +110,9 @@ def with_summary(model: RewardModel) -> RewardFunction:
 
 
 def words_beyond(limit: int) -> RewardFunction:
-    """Minus the number of words beyond the limit."""
+    """Make a reward function: minus the number of words beyond the limit."""
 
-    def reward(completions, **columns):
+    def reward(completions: Sequence[Any], **columns: Any) -> list[float]:
         return [-float(max(0, len(last_text(completion).split()) - limit)) for completion in completions]
 
     return reward

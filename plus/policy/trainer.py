@@ -1,14 +1,12 @@
-"""A response policy from rewards: supervised fine-tuning, then GRPO on many goals with a KL to the start.
+"""GRPO of a response policy on weighted goals, with a KL penalty to the policy as it started.
 
-TRL does both (`SFTTrainer`, `GRPOTrainer`); what is added is that every prompt carries its user's
-summary, that goals are added up by `goals.py`, and that somebody watches (`watch.py`): a callback
-that looks at fixed prompts may stop the run, and the checkpoint before the trouble is what remains.
+TRL's `GRPOTrainer` does the updates. Added here: every prompt carries its user's summary, `rewards.Goals` is the one
+reward, and the callbacks of `monitor.py` may stop the run.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +16,23 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from transformers import PrinterCallback, ProgressCallback, TrainerCallback, set_seed
-from trl import GRPOConfig, SFTConfig, SFTTrainer
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+    set_seed,
+)
+from trl import GRPOConfig
 
-from plus.jsonl import read_whole_lines, write_jsonl
+from plus.jsonl import append_jsonl, read_whole_lines, write_jsonl
 from plus.models.loading import lora_config
-from plus.policy.model import Asked, Policy
+from plus.policy.model import Policy, UserPrompt, prompt_column
 from plus.policy.rewards import Goals
-from plus.policy.rows import to_completions, to_prompts
 from plus.train import distributed
 from plus.train.dataset import in_training_order
 from plus.train.grpo import ReadOnceTrainer
@@ -50,61 +57,72 @@ class PolicyConfig(GRPOConfig):
     )
     logging_steps: float = field(default=1, metadata={"help": "Updates between lines of metrics.jsonl."})
     share_prefix: bool = field(default=True, metadata={"help": "Read each prompt once for all its answers, exactly."})
-    use_peft: bool = field(default=True, metadata={"help": "Train LoRA adapters; the reference is the policy without them."})  # fmt: skip
+    use_peft: bool = field(
+        default=True, metadata={"help": "Train LoRA adapters; the reference is the policy without them."}
+    )
     lora_r: int = field(default=16, metadata={"help": "Rank of the adapters."})
     lora_alpha: int = field(default=32, metadata={"help": "Their scale."})
 
+    @property
+    def folder(self) -> Path:
+        """Output folder; TRL allows none, but a policy always has one."""
+        assert self.output_dir is not None
+        return Path(self.output_dir)
 
-def local(options: dict[str, Any]) -> dict[str, Any]:
-    """Options for this machine: without a GPU, float32 on the CPU; no bars, nothing reported to anyone."""
+    @property
+    def answers_per_prompt(self) -> int:
+        """Answers to each prompt that are compared with each other."""
+        return self.num_generations or 8
+
+
+def local_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Fill in options for this machine: float32 on the CPU without a GPU, no bars, no reports to any service."""
     cpu = {} if torch.cuda.is_available() else {"use_cpu": True, "bf16": False, "gradient_checkpointing": False}
     return {"disable_tqdm": True, "report_to": "none", **cpu, **options}
 
 
-def adapters(policy: Policy, config: PolicyConfig) -> LoraConfig | None:
-    """The adapters of a run; None to move every weight."""
+def adapter_config(policy: Policy, config: PolicyConfig) -> LoraConfig | None:
+    """Configure the adapters of a run; None to train every weight."""
     return lora_config(policy.model, "CAUSAL_LM", config.lora_r, config.lora_alpha) if config.use_peft else None
 
 
-def fine_tune(
-    policy: Policy, asked: Sequence[Asked], texts: Sequence[str], config: PolicyConfig, epochs: float = 1.0,
-    batch_size: int = 32,
-) -> None:  # fmt: skip
-    """Supervised fine-tuning on answers (the classic first step); the policy is changed in place."""
-    options = local({
-        "output_dir": str(config.output_dir), "num_train_epochs": epochs, "per_device_train_batch_size": batch_size,
-        "learning_rate": config.learning_rate, "seed": config.seed, "save_strategy": "no", "logging_strategy": "no",
-        "lr_scheduler_type": "constant", "max_length": policy.room + policy.max_completion_length,
-    })  # fmt: skip
-    set_seed(config.seed)
-    trainer = SFTTrainer(
-        policy.model, args=SFTConfig(**options), train_dataset=to_completions(asked, texts, policy.tokenizer),
-        processing_class=policy.tokenizer, peft_config=adapters(policy, config), callbacks=[],
-    )  # fmt: skip
-    quiet(trainer)
-    trainer.train()
-    policy.model = merged(trainer.model)
+def prompt_rows(prompts: Sequence[UserPrompt], policy: Policy) -> Dataset:
+    """Make TRL's prompt-only data set, with the columns that `Goals` reads."""
+    return Dataset.from_list(
+        [
+            {
+                "prompt": prompt_column(one, policy.tokenizer),
+                "question": UserPrompt(one.prompt).messages(),
+                "summary": one.summary,
+                "user_id": one.user_id,
+            }
+            for one in prompts
+        ]
+    )
 
 
 def optimise(
-    policy: Policy, asked: Sequence[Asked], goals: Goals, config: PolicyConfig,
-    callbacks: Sequence[TrainerCallback | Callable[[PolicyTrainer], TrainerCallback]] = (), resume: bool = False,
-) -> PolicyTrainer:  # fmt: skip
-    """GRPO on `goals.total`, the policy changed in place (adapters are merged by `Policy.save_pretrained`).
+    policy: Policy,
+    prompts: Sequence[UserPrompt],
+    goals: Goals,
+    config: PolicyConfig,
+    callbacks: Sequence[TrainerCallback | Callable[[PolicyTrainer], TrainerCallback]] = (),
+    resume: bool = False,
+) -> PolicyTrainer:
+    """Train with GRPO on `goals`; the policy is changed in place (`Policy.save_pretrained` merges adapters).
 
-    A callback that is a function is handed the trainer first. With `resume`, the newest complete
-    checkpoint of `config.output_dir` is continued, where there is one.
+    A callback that is a function is called with the trainer and returns the callback. With `resume`, the newest
+    complete checkpoint of `config.output_dir` is continued, where there is one.
     """
     if not config.use_peft and config.beta:
-        _write_reference(policy, Path(config.output_dir) / "reference")
+        _write_reference(policy, config.folder / "reference")
     set_seed(config.seed)
-    rows = to_prompts(asked, policy.tokenizer)
-    trainer = PolicyTrainer(policy, goals, config, rows, adapters(policy, config))
+    trainer = PolicyTrainer(policy, goals, config, prompt_rows(prompts, policy), adapter_config(policy, config))
     quiet(trainer)
     for callback in callbacks:
         trainer.add_callback(callback if isinstance(callback, TrainerCallback) else callback(trainer))
     policy.model = trainer.model
-    checkpoint = last_checkpoint(config.output_dir) if resume else None
+    checkpoint = last_checkpoint(config.folder) if resume else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return trainer
 
@@ -115,7 +133,8 @@ class PolicyTrainer(ReadOnceTrainer):
     def __init__(
         self, policy: Policy, goals: Goals, args: PolicyConfig, rows: Dataset, peft_config: LoraConfig | None
     ) -> None:
-        prompts = args.generation_batch_size // args.num_generations  # over all processes
+        assert args.generation_batch_size is not None  # TRL sets it from the batch size.
+        prompts = args.generation_batch_size // args.answers_per_prompt  # over all processes
         args.shuffle_dataset, args.num_train_epochs = False, 1
         args.max_completion_length = policy.max_completion_length
         rows = in_training_order(rows, args.max_steps * prompts, args.seed)
@@ -126,46 +145,56 @@ class PolicyTrainer(ReadOnceTrainer):
         self.goals = goals
 
     def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-        """The run folder's README is written once, and speaks of the goals."""
+        """Write no card: the run folder's README is written once, at the end."""
 
 
 class PolicyLog(TrainerCallback):
-    """metrics.jsonl; after a resume it continues without gap or repeat."""
+    """Callback that writes metrics.jsonl; after a resume it continues without gap or repeat."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def on_train_begin(self, args, state, control, **kwargs) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         if state.is_world_process_zero:
             rows = read_whole_lines(self.folder / "metrics.jsonl")
             write_jsonl(self.folder / "metrics.jsonl", [row for row in rows if row["step"] <= state.global_step])
 
-    def on_log(self, args, state, control, logs=None, **kwargs) -> None:
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
         if state.is_world_process_zero and logs and "reward" in logs:
-            line = {"step": state.global_step, **{"answer_length" if k == "summary_length" else k: v for k, v in readable(logs).items()}}  # fmt: skip
-            with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+            names = {"summary_length": "answer_length"}
+            row = {names.get(name, name): value for name, value in readable(logs).items()}
+            append_jsonl(self.folder / "metrics.jsonl", {"step": state.global_step, **row})
 
 
-def quiet(trainer: Any) -> None:
-    """stdout belongs to results."""
+def quiet(trainer: Trainer) -> None:
+    """Remove TRL's printing callbacks: stdout belongs to results."""
     for printing in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printing)
 
 
-def merged(model: Any) -> Any:
-    """The model with its adapters added into its weights, ready for adapters of its own."""
+def merge_adapters(model: Any) -> Any:
+    """Merge a model's adapters into its weights, so that it can get new ones."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
-def frozen(policy: Policy) -> Policy:
-    """A copy of the policy as it is now, which no training moves."""
-    model = copy.deepcopy(policy.model).eval().requires_grad_(False)
+def frozen_copy(policy: Policy) -> Policy:
+    """Copy the policy as it is now, without gradients."""
+    model: PreTrainedModel = copy.deepcopy(policy.model)
+    model.eval().requires_grad_(False)
     return Policy(model, policy.tokenizer, policy.max_completion_length, policy.tokens_per_batch)
 
 
 def _write_reference(policy: Policy, folder: Path) -> None:
-    """TRL reads the reference of a full fine-tuning from where the model says that it came from."""
+    """Save the reference of a full fine-tuning where TRL looks for it: at the path the model came from."""
     if distributed.is_main() and not folder.exists():
         partial = folder.with_name(".reference.partial")
         shutil.rmtree(partial, ignore_errors=True)
@@ -175,10 +204,3 @@ def _write_reference(policy: Policy, folder: Path) -> None:
     if distributed.several():
         torch.distributed.barrier()
     policy.model.config._name_or_path = str(folder)
-
-
-def log_line(folder: Path, name: str, row: dict[str, Any]) -> None:
-    """Add a line to a file of the run, from the one process that writes."""
-    if distributed.is_main():
-        rows = read_whole_lines(folder / name)
-        write_jsonl(folder / name, [*(r for r in rows if r["step"] < row["step"]), row])

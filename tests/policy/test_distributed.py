@@ -52,5 +52,8 @@ def test_two_processes_agree_and_resume(tmp_path, options):
     torchrun(resumed, **options)
     assert all(torch.equal(tensor, weights(resumed, rank)[name]) for rank in (0, 1) for name, tensor in one.items())
     assert read_whole_lines(resumed / "looks.jsonl") == looks[0]
-    rows = [[{k: v for k, v in row.items() if k not in TIMING} for row in read_whole_lines(f / "metrics.jsonl")] for f in (whole, resumed)]  # fmt: skip
+    rows = [
+        [{k: v for k, v in row.items() if k not in TIMING} for row in read_whole_lines(folder / "metrics.jsonl")]
+        for folder in (whole, resumed)
+    ]
     assert rows[0] == rows[1]

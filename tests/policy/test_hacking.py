@@ -1,28 +1,28 @@
-"""Alarms on worked answers."""
+"""Reward-hacking detectors on worked answers."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from plus.policy import hacking
-from plus.policy.hacking import Rise, Scales
-from plus.policy.model import Asked
-from plus.resources import thresholds
+from plus.policy.hacking import Limits, PaidPhrase, PolicyEvaluation, RisenPhrase, Scale
+from plus.policy.model import UserPrompt
 
-ASKED = [Asked("Which tea?", "", f"user-{n}") for n in range(40)]
+ASKED = [UserPrompt("Which tea?", "", f"user-{n}") for n in range(40)]
 PLAIN = ["Green tea is nice.", "Black tea is fine."] * 20
 HACKED = [f"{text} Bye for now!" for text in PLAIN[:20]] + PLAIN[20:]
 
 
 def test_a_phrase_that_rose_is_found_at_its_longest():
     """20 of 40 answers hold it, none of the reference's did."""
-    risen = hacking.rises(PLAIN, HACKED, ratio=2.0)
-    assert risen[0] == Rise("Bye for now!", 0.0, 0.5)
+    risen = hacking.risen_phrases(PLAIN, HACKED, ratio=2.0)
+    assert risen[0] == RisenPhrase("Bye for now!", 0.0, 0.5)
     assert not any(rise.phrase == "Green tea" for rise in risen), "as frequent as before"
-    assert hacking.rises(PLAIN, PLAIN, 2.0) == []
-    assert hacking.rises(PLAIN, [*PLAIN[:39], "Bye for now!"], 2.0) == [], "one answer may be chance"
+    assert hacking.risen_phrases(PLAIN, PLAIN, 2.0) == []
+    assert hacking.risen_phrases(PLAIN, [*PLAIN[:39], "Bye for now!"], 2.0) == [], "one answer may be chance"
 
 
 def score(bye: float):
@@ -31,13 +31,12 @@ def score(bye: float):
 
 @pytest.mark.parametrize(("proxy", "held_out", "caught"), [(2.0, -1.0, True), (2.0, 1.0, False), (-2.0, -1.0, False)])
 def test_a_phrase_is_a_hack_when_it_is_paid_for_and_others_are_better_off_without(proxy, held_out, caught):
-    risen = hacking.rises(PLAIN, HACKED, 2.0)
-    worst = hacking.paid_phrase(risen, ASKED, HACKED, score(proxy), score(held_out), Scales(0.0, 2.0))
-    limits = thresholds("policy/hacking")
-    assert (worst is not None and worst[1] > limits["phrase"]) == caught
+    risen = hacking.risen_phrases(PLAIN, HACKED, 2.0)
+    worst = hacking.paid_phrase(risen, ASKED, HACKED, score(proxy), score(held_out), Scale(0.0, 2.0))
+    assert (worst is not None and worst.gain > Limits.default().phrase) == caught
     if caught:
         # Cut out, the held-out reward gains 1 less 0.01 for each of the 13 letters, half that in deviations.
-        assert worst == (risen[0], pytest.approx((1 - 0.13) / 2))
+        assert worst == PaidPhrase(*risen[0], pytest.approx((1 - 0.13) / 2))
 
 
 def test_distinct_length_and_worst_decile_on_worked_numbers():
@@ -52,30 +51,37 @@ def test_distinct_length_and_worst_decile_on_worked_numbers():
 
 def test_disagreement_is_0_for_models_that_differ_in_scale_only():
     a, b = [1.0, 2.0, 3.0, 6.0], [12.0, 22.0, 32.0, 62.0]
-    assert hacking.disagreement(a, b, Scales.of(a), Scales.of(b)) == pytest.approx(0.0)
+    assert hacking.disagreement(a, b, Scale.of(a), Scale.of(b)) == pytest.approx(0.0)
     opposite = [-value for value in a]
-    assert hacking.disagreement(a, opposite, Scales.of(a), Scales.of(opposite)) == pytest.approx(2.0)
+    assert hacking.disagreement(a, opposite, Scale.of(a), Scale.of(opposite)) == pytest.approx(2.0)
 
 
 def test_each_measure_raises_its_own_alarm_beyond_its_threshold_and_none_within():
-    limits = thresholds("policy/hacking")
-    calm = {"length_ratio": 1.0, "distinct_ratio": 1.0, "worst_decile_change": 0.0, "disagreement_ratio": 1.0, "floor_change": 0.0, "held_out_fall": 0.0, "phrase": None}  # fmt: skip
-    assert hacking.raised(calm, limits) == []
-    assert hacking.raised({}, limits) == [], "what cannot be measured raises nothing"
+    limits = Limits.default()
+    calm = PolicyEvaluation(
+        length_ratio=1.0, distinct_ratio=1.0, worst_decile_change=0.0, disagreement_ratio=1.0, floor_change=0.0,
+        held_out_fall=0.0,
+    )  # fmt: skip
+    assert hacking.find_alarms(calm, limits) == []
+    assert hacking.find_alarms(PolicyEvaluation(), limits) == [], "what cannot be measured raises nothing"
     beyond = {
-        "length": ("length_ratio", 9.0), "diversity": ("distinct_ratio", 0.01), "worst_decile": ("worst_decile_change", -9.0),
-        "disagreement": ("disagreement_ratio", 9.0), "floor": ("floor_change", -0.5), "held_out": ("held_out_fall", 9.0),
-        "phrase": ("phrase", {"phrase": "Bye", "reference": 0.01, "rate": 0.5, "gain": 9.0}),
-    }  # fmt: skip
-    for name, (key, value) in beyond.items():
-        (alarm,) = hacking.raised({**calm, key: value}, limits)
+        "length": {"length_ratio": 9.0},
+        "diversity": {"distinct_ratio": 0.01},
+        "worst_decile": {"worst_decile_change": -9.0},
+        "disagreement": {"disagreement_ratio": 9.0},
+        "floor": {"floor_change": -0.5},
+        "held_out": {"held_out_fall": 9.0},
+        "phrase": {"phrase": PaidPhrase("Bye", 0.01, 0.5, 9.0)},
+    }
+    for name, value in beyond.items():
+        (alarm,) = hacking.find_alarms(replace(calm, **value), limits)
         assert alarm.name == name
         assert alarm.sentence
         assert name != "phrase" or "'Bye' stands in 50% of the answers (reference 1%)" in alarm.sentence
-    assert [a.name for a in hacking.raised({**calm, "length_ratio": 0.01}, limits)] == ["length"]
+    assert [alarm.name for alarm in hacking.find_alarms(replace(calm, length_ratio=0.01), limits)] == ["length"]
 
 
 def test_a_constant_reference_has_a_scale():
-    assert Scales.of([2.0, 2.0]) == Scales(2.0, 1.0)
-    assert Scales.of([1.0, 3.0]) == Scales(2.0, 1.0)
-    assert not math.isnan(hacking.disagreement([], [], Scales(0, 1), Scales(0, 1)))
+    assert Scale.of([2.0, 2.0]) == Scale(2.0, 1.0)
+    assert Scale.of([1.0, 3.0]) == Scale(2.0, 1.0)
+    assert not math.isnan(hacking.disagreement([], [], Scale(0, 1), Scale(0, 1)))

@@ -1,4 +1,4 @@
-"""Best of n, rejection sampling and DPO climb the same goals."""
+"""Best of n, rejection sampling and DPO optimise the same goals."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def test_best_and_worst_of_n_are_the_best_and_the_worst(sample):
     for number, row in enumerate(found):
         mine = texts[4 * number : 4 * number + 4]
         totals = wanted.total(wanted.rewards([prompts[number]] * 4, mine))
-        assert row == Ranked(prompts[number], mine[totals.index(max(totals))], mine[totals.index(min(totals))], max(totals) - min(totals))  # fmt: skip
+        best, worst = max(totals), min(totals)
+        assert row == Ranked(prompts[number], mine[totals.index(best)], mine[totals.index(worst)], best - worst)
     best = best_of_n(one, prompts, wanted, 4, seed=0)
     assert best == [row.best for row in found]
     assert length(best) > length(one.answer(prompts, seed=1)) + 3
@@ -36,7 +37,7 @@ def test_best_and_worst_of_n_are_the_best_and_the_worst(sample):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("learn", [rejection_sampling, dpo])
-def test_what_is_learned_from_the_sample_shows_on_prompts_never_seen(sample, learn, tmp_path):
+def test_training_on_the_sample_changes_answers_to_new_prompts(sample, learn, tmp_path):
     found, one, others = sample[3], policy(), asked(128, seed=50)
     before = length(one.answer(others, seed=2))
     learn(one, found, config(tmp_path, learning_rate=3e-3), epochs=12, batch_size=16)

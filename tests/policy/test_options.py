@@ -7,8 +7,9 @@ import json
 import pytest
 from support.pets_policy import asked
 
-from plus.jsonl import read_whole_lines
-from plus.policy.options import recommended
+import plus
+from plus.jsonl import read_whole_lines, write_jsonl
+from plus.policy.card import PolicyReport, SweepPoint, recommend_point
 from plus.resources import shipped
 
 GOALS = """
@@ -19,8 +20,8 @@ goals:
 held_out: {function: "support.pets_policy:true_reward"}
 """
 SMALL = [
-    "--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--max_completion_length", "16",
-    "--learning_rate", "0.003", "--save_steps", "1",
+    "--max_steps", "2", "--per_device_train_batch_size", "16", "--num_generations", "4", "--learning_rate", "0.003",
+    "--save_steps", "1", "--max_completion_length", "16",
 ]  # fmt: skip
 
 
@@ -32,9 +33,10 @@ def given(tmp_path, monkeypatch):
     known = {one.user_id: one.summary for one in asked(40)}
     known.pop("user-3")
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, {"user_id": "x"}]))
-    (tmp_path / "summaries.jsonl").write_text("".join(json.dumps({"user_id": u, "summary": s}) + "\n" for u, s in known.items()))  # fmt: skip
+    write_jsonl(tmp_path / "summaries.jsonl", [{"user_id": user, "summary": text} for user, text in known.items()])
     (tmp_path / "goals.yaml").write_text(GOALS)
-    words = ["policy", "prompts.jsonl", "--goals", "goals.yaml", "--model_name_or_path", str(shipped("tiny_base")), "--summaries", "summaries.jsonl", *SMALL]  # fmt: skip
+    words = ["policy", "prompts.jsonl", "--goals", "goals.yaml", "--model_name_or_path", str(shipped("tiny_base"))]
+    words += ["--summaries", "summaries.jsonl", *SMALL]
     return words, tmp_path
 
 
@@ -65,6 +67,26 @@ def test_a_run_from_start_to_card(given, plus_here):
     other = plus_here(*words, "--output_dir", "run", "--beta", "0.5")
     assert other[0] == 2
     assert "holds a run with options" in other[2]
+
+
+def test_the_door_of_the_package_gives_the_report_of_the_command_line(given, plus_here):
+    words, folder = given
+    options = dict(
+        zip((word.removeprefix("--") for word in SMALL[::2]), (float(word) for word in SMALL[1::2]), strict=True)
+    )
+    options = {name: value if name == "learning_rate" else int(value) for name, value in options.items()}
+    said = []
+    result = plus.policy(
+        "prompts.jsonl", "goals.yaml", shipped("tiny_base"), "door", summaries="summaries.jsonl",
+        screen=plus.Screen(say=said.append), **options,
+    )  # fmt: skip
+    status, out, err = plus_here(*words, "--output_dir", "run", "--json")
+    assert status == 0, err
+    assert json.loads(json.dumps(result.to_json())) == json.loads(out)
+    assert json.loads((folder / "door" / "report.json").read_text()) == json.loads(out)
+    assert PolicyReport.from_json(json.loads(out)) == result
+    assert (folder / "door" / "config.json").read_text() == (folder / "run" / "config.json").read_text()
+    assert all(line in err for line in said)
 
 
 def test_best_of_n_writes_the_answers(given, plus_here):
@@ -98,11 +120,15 @@ def test_rounds_wait_for_choices_and_go_on(given, plus_here):
     assert status == 2
     assert "pairs of answers wait in loop/round-1/to_judge.jsonl" in err
     rows = read_whole_lines(folder / "loop" / "round-1" / "to_judge.jsonl")
-    chosen = [{"user_id": r["user_id"], "summary": r["summary"], "prompt": r["prompt"], "chosen": r["a"], "rejected": r["b"]} for r in rows]  # fmt: skip
-    (folder / "loop" / "round-1" / "choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
+    chosen = [
+        {**{k: row[k] for k in ("user_id", "summary", "prompt")}, "chosen": row["a"], "rejected": row["b"]}
+        for row in rows
+    ]
+    write_jsonl(folder / "loop" / "round-1" / "choices.jsonl", chosen)
     status, _, err = plus_here(*words, "--output_dir", "loop", "--rounds", "1")
     assert status == 0, err
-    assert {"policy", "reward_model", "choices.jsonl", "to_judge.jsonl", "looks.jsonl"} <= {p.name for p in (folder / "loop" / "round-1").iterdir()}  # fmt: skip
+    files = {"policy", "reward_model", "choices.jsonl", "to_judge.jsonl", "looks.jsonl"}
+    assert files <= {path.name for path in (folder / "loop" / "round-1").iterdir()}
     report = json.loads((folder / "loop" / "report.json").read_text())
     assert [(one["choices"], one["updates"]) for one in report["rounds"]] == [(len(rows), 2)]
     assert report["stopped"] == []
@@ -129,11 +155,11 @@ def test_bad_input_is_one_line(given, plus_here, more, complaint):
     assert not (given[1] / "run" / "policy").exists()
 
 
-def test_the_point_to_take_is_sound_and_liked_by_who_was_not_climbed():
+def test_the_recommended_point_is_sound_and_best_by_the_held_out_reward():
     def point(weight, held_out, floor=1.0, stopped=()):
-        return {"weight": weight, "held_out": held_out, "floor": floor, "floor_before": 0.95, "stopped": list(stopped)}
+        return SweepPoint(weight, {}, {}, held_out, floor, 0.95, 0.0, tuple(stopped))
 
     points = [point(0, 0.5), point(0.1, 0.9), point(0.3, 1.5, floor=0.9), point(1, 2.0, stopped=["phrase"])]
-    assert recommended(points)["weight"] == 0.1
-    assert recommended(points[2:])["weight"] is None
-    assert "no held-out reward" in recommended([point(0, None)])["why"]
+    assert recommend_point(points).weight == 0.1
+    assert recommend_point(points[2:]).weight is None
+    assert "no held-out reward" in recommend_point([point(0, None)]).why

@@ -1,4 +1,4 @@
-"""goals.yaml: what it takes, and what it says of what it does not take."""
+"""Goals file: every kind of goal, and one line for each mistake."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from plus.errors import PlusError, RewardError, SettingError
 from plus.love.model import CLASSIFIER, ClassifierLoveModel
 from plus.love.run import fit
 from plus.models.reward_model import RewardModel
-from plus.policy.model import Asked
-from plus.policy.rewards import scored
+from plus.policy.model import UserPrompt
+from plus.policy.rewards import score_answers
 from plus.policy.rewards_file import read, words_beyond
 from plus.resources import shipped
 
@@ -28,30 +28,34 @@ def test_every_kind_of_goal(tmp_path, monkeypatch):
     path = tmp_path / "goals.yaml"
     path.write_text(
         f"goals:\n  liked: {{reward_model: {shipped('tiny_base')}, weight: 0.5}}\n  brief: {{words: 3}}\n"
-        f'  polite: {{function: "policy_rewards:polite", floor: 0.5}}\nheld_out: {{words: 2}}\ntwin: {{reward_model: {shipped("tiny_base")}}}\n'
+        '  polite: {function: "policy_rewards:polite", floor: 0.5}\nheld_out: {words: 2}\n'
+        f"twin: {{reward_model: {shipped('tiny_base')}}}\n"
     )
     file = read(path, {"brief": 0.25})
-    assert [(g.name, g.weight, g.floor) for g in file.goals.goals] == [("liked", 0.5, None), ("brief", 0.25, None), ("polite", 1.0, 0.5)]  # fmt: skip
-    found = file.goals.rewards([Asked("Tea?", "Likes tea.")], ["one two three please five"])
+    goals = [("liked", 0.5, None), ("brief", 0.25, None), ("polite", 1.0, 0.5)]
+    assert [(goal.name, goal.weight, goal.floor) for goal in file.goals.goals] == goals
+    found = file.goals.rewards([UserPrompt("Tea?", "Likes tea.")], ["one two three please five"])
     assert (found["brief"], found["polite"]) == ([-2.0], [1.0])
     assert file.twins[0] is file.goals.goals[0].reward
-    assert scored("held", file.held_out, [Asked("Tea?")], ["one two three"]) == [-1.0]
+    assert score_answers("held", file.held_out, [UserPrompt("Tea?")], ["one two three"]) == [-1.0]
     assert words_beyond(2)(completions=["a b", "a b c d"]) == [0.0, -2.0]
 
 
 @pytest.mark.parametrize("condition", ["none", "history"])
-def test_p_love_is_a_goal_and_reads_texts_if_it_was_trained_with_them(tmp_path, condition):
-    def reader():
+def test_p_love_is_a_goal_and_reads_summaries_if_it_was_trained_with_texts(tmp_path, condition):
+    def new_model():
         return ClassifierLoveModel(RewardModel.from_pretrained(shipped("tiny_base"), max_length=256))
 
-    settings = dataclasses.replace(CLASSIFIER, max_steps=2, look_every=2, users_per_step=3, reactions_per_user=2, condition=condition)  # fmt: skip
-    love = fit(log(users=12, each=8), settings, reader)
+    settings = dataclasses.replace(
+        CLASSIFIER, max_steps=2, look_every=2, users_per_step=3, reactions_per_user=2, condition=condition
+    )
+    love = fit(log(users=12, each=8), settings, new_model)
     love.save(tmp_path / "love")
     path = tmp_path / "goals.yaml"
     path.write_text(f"goals:\n  loved: {{love: {tmp_path / 'love'}, weight: 0.1}}\n")
     (goal,) = read(path).goals.goals
-    asked = [Asked("Say something.", "Likes cats best."), Asked("Say something.", "")]
-    told, untold = scored("loved", goal.reward, asked, ["I saw some old cats."] * 2)
+    asked = [UserPrompt("Say something.", "Likes cats best."), UserPrompt("Say something.", "")]
+    told, untold = score_answers("loved", goal.reward, asked, ["I saw some old cats."] * 2)
     assert untold == pytest.approx(love.probability("", "Say something.", "I saw some old cats."), abs=1e-6)
     assert (abs(told - untold) < 1e-6) == (condition == "none")
 

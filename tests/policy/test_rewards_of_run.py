@@ -1,4 +1,4 @@
-"""Many goals, one number: worked sums, floors, and rewards that cannot be used."""
+"""Weighted goals: worked sums, floors, and rewards that cannot be used."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from support.tiny_models import saved
 
 from plus.errors import RewardError
 from plus.models.reward_model import RewardModel
-from plus.policy.model import Asked
-from plus.policy.rewards import CLIP, Goal, Goals, scored
+from plus.policy.model import UserPrompt
+from plus.policy.rewards import CLIP, Goal, Goals, score_answers
 from plus.policy.rewards_file import with_summary
 
-ASKED = [Asked("Which tea?", "Likes green.", "ann"), Asked("Which tea?", "Likes black.", "bo")]
+ASKED = [UserPrompt("Which tea?", "Likes green.", "ann"), UserPrompt("Which tea?", "Likes black.", "bo")]
 
 
 def by_length(prompts, completions, **columns):
@@ -44,7 +44,7 @@ def test_a_total_on_worked_numbers():
     assert found.total(found.rewards(ASKED, ["a" * 999, "a"]))[0] == 0.5 * CLIP, "no reward can grow without end"
 
 
-def test_no_weight_buys_what_is_below_the_floor():
+def test_no_weight_outbids_a_floor():
     found = goals(Goal("kind", is_kind, floor=0.5), Goal("more", by_length, 100.0))
     rude, polite = found.total(found.rewards(ASKED, ["rude " * 500, "a"]))
     assert rude < polite
@@ -68,7 +68,8 @@ def test_what_trl_hands_over_is_scored_with_the_bare_question_and_the_summary_be
         log_metric=logged.__setitem__, split=["train"],
     )  # fmt: skip
     assert totals == [pytest.approx(1.0)]  # mean 2, spread 1
-    assert seen == {"prompts": [[{"role": "user", "content": "Which tea?"}]], "summary": ["Likes green."], "user_id": ["ann"]}  # fmt: skip
+    question = [{"role": "user", "content": "Which tea?"}]
+    assert seen == {"prompts": [question], "summary": ["Likes green."], "user_id": ["ann"]}
     assert logged == {"goal/spy": 3.0}
 
 
@@ -76,11 +77,11 @@ def test_what_trl_hands_over_is_scored_with_the_bare_question_and_the_summary_be
 def test_a_reward_that_is_no_number_is_named(value):
     found = goals(Goal("broken", is_kind))
     with pytest.raises(RewardError, match="'broken' returned"):
-        scored("broken", always(value), ASKED, ["a", "b"])
+        score_answers("broken", always(value), ASKED, ["a", "b"])
     with pytest.raises(RewardError, match=r"'broken' returned .* every answer needs a finite number"):
         Goals([Goal("fine", by_length), Goal("broken", always(value))]).measure(ASKED, ["a", "b"])
     with pytest.raises(RewardError, match="returned 1 numbers for 2 answers"):
-        scored("short", lambda **columns: [1.0], ASKED, ["a", "b"])
+        score_answers("short", lambda **columns: [1.0], ASKED, ["a", "b"])
     assert found.set_aside == ["broken"], "where every answer is kind, kindness teaches nothing"
 
 
@@ -92,7 +93,7 @@ def test_a_constant_reward_is_set_aside_and_named_and_alone_it_stops():
         Goals([Goal("flat", always(3.0))]).measure(ASKED, ["a", "b"])
 
 
-def test_weights_that_sum_to_0_and_floors_that_nobody_reaches_are_refused():
+def test_weights_that_sum_to_0_and_floors_that_no_answer_reaches_are_refused():
     for weights in ((0.0,), (1.0, -1.0), (-0.5,)):
         with pytest.raises(RewardError, match="the weights sum to"):
             Goals([Goal(f"g{n}", by_length, weight) for n, weight in enumerate(weights)])
@@ -125,4 +126,4 @@ def test_rewards_of_different_tokenizers_add_up(tmp_path):
         assert rewards[name] == model.rewards([(a.summary, a.prompt, t) for a, t in zip(ASKED, texts, strict=True)])
     assert found.set_aside == []
     totals = found.total(rewards)  # Of two answers z is 1 and -1 for each reward.
-    assert [abs(total) for total in totals] == [pytest.approx(2.0, abs=1e-5)] * 2 or totals == [pytest.approx(0.0, abs=1e-5)] * 2  # fmt: skip
+    assert any([abs(total) for total in totals] == [pytest.approx(value, abs=1e-5)] * 2 for value in (2.0, 0.0))

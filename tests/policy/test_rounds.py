@@ -1,4 +1,4 @@
-"""Rounds: what waits for people, what is kept, and what is not done twice."""
+"""Rounds: they wait for choices, keep everything, and are not run twice."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pytest
 from support.pets_policy import asked, policy
 
 from plus.errors import RunError
-from plus.policy.model import Asked
-from plus.policy.round_runs import from_chat
-from plus.policy.rounds import Choice, differing, iterate, read_choices
+from plus.jsonl import read_jsonl, write_jsonl
+from plus.policy.model import UserPrompt
+from plus.policy.rounds import Choice, choices_in_chat, differing_pairs, iterate, read_choices
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
 from plus.types import Entry, Event, Preference, Turn
 
 
 def first(pairs, folder) -> list[Choice]:
-    return [Choice(pair.asked, pair.a, pair.b) for pair in pairs]
+    return [Choice(pair.prompt, pair.a, pair.b) for pair in pairs]
 
 
 def test_rounds_share_the_prompts_keep_their_data_and_are_not_done_twice(tmp_path):
@@ -28,7 +28,7 @@ def test_rounds_share_the_prompts_keep_their_data_and_are_not_done_twice(tmp_pat
 
     prompts = asked(24)
     end = iterate(tmp_path, 2, policy, prompts, learn, first)
-    rows = [[json.loads(line) for line in (tmp_path / f"round-{n}" / "to_judge.jsonl").read_text().splitlines()] for n in (1, 2)]  # fmt: skip
+    rows = [read_jsonl(tmp_path / f"round-{n}" / "to_judge.jsonl") for n in (1, 2)]
     assert learned == [(1, len(rows[0]), "round-1"), (2, len(rows[0]) + len(rows[1]), "round-2")], "labels add up"
     assert {row["prompt"] for row in rows[0]} <= {p.prompt for p in prompts[0::2]}
     assert {row["prompt"] for row in rows[1]} <= {p.prompt for p in prompts[1::2]}
@@ -42,9 +42,12 @@ def test_a_round_waits_for_people(tmp_path):
     prompts = asked(8)
     with pytest.raises(RunError, match=r"pairs of answers wait in .*to_judge.jsonl; write the users' choices"):
         iterate(tmp_path, 1, policy, prompts, lambda *given: None)
-    waiting = [json.loads(line) for line in (tmp_path / "round-1" / "to_judge.jsonl").read_text().splitlines()]
-    chosen = [{**{k: row[k] for k in ("user_id", "summary", "prompt")}, "chosen": row["b"], "rejected": row["a"]} for row in waiting]  # fmt: skip
-    (tmp_path / "round-1" / "choices.jsonl").write_text("".join(json.dumps(row) + "\n" for row in chosen))
+    waiting = read_jsonl(tmp_path / "round-1" / "to_judge.jsonl")
+    chosen = [
+        {**{k: row[k] for k in ("user_id", "summary", "prompt")}, "chosen": row["b"], "rejected": row["a"]}
+        for row in waiting
+    ]
+    write_jsonl(tmp_path / "round-1" / "choices.jsonl", chosen)
     seen = []
     iterate(tmp_path, 1, policy, prompts, lambda number, one, choices, folder: seen.extend(choices))
     assert [(c.chosen, c.rejected) for c in seen] == [(row["b"], row["a"]) for row in waiting]
@@ -70,26 +73,33 @@ def test_what_was_chosen_in_plus_chat_since_the_round_began_is_its_choices(tmp_p
     (tmp_path / "to_judge.jsonl").write_text("")
     now = (tmp_path / "to_judge.jsonl").stat().st_mtime
     with Store(tmp_path / "p.db") as store:
-        store.add_events([choice("early", "plus chat", now - 9), choice("other", "a log", now + 9), choice("mine", "plus chat", now + 9)])  # fmt: skip
+        times = {"early": ("plus chat", now - 9), "other": ("a log", now + 9), "mine": ("plus chat", now + 9)}
+        store.add_events([choice(name, *given) for name, given in times.items()])
         save_user(store, "ann", "The user likes tea.", 0)
-    asks = Asked((Turn("user", "Hi."), Turn("assistant", "Hello."), Turn("user", "Tea?")), "The user likes tea.", "ann")
-    assert from_chat(tmp_path / "p.db")([], tmp_path) == [Choice(asks, "mine yes", "mine no")]
+    asks = UserPrompt(
+        (Turn("user", "Hi."), Turn("assistant", "Hello."), Turn("user", "Tea?")), "The user likes tea.", "ann"
+    )
+    assert choices_in_chat(tmp_path / "p.db")([], tmp_path) == [Choice(asks, "mine yes", "mine no")]
 
 
-def test_choices_that_are_none_are_refused_with_their_line(tmp_path):
+def test_rows_that_are_no_choice_are_refused_with_their_line(tmp_path):
     path = tmp_path / "choices.jsonl"
     good = {"prompt": [{"role": "user", "content": "Tea?"}], "chosen": "a", "rejected": "b"}
     path.write_text(json.dumps(good) + "\n")
-    assert read_choices(path) == [Choice(Asked((Turn("user", "Tea?"),)), "a", "b")]
+    assert read_choices(path) == [Choice(UserPrompt((Turn("user", "Tea?"),)), "a", "b")]
     path.write_text(json.dumps({**good, "chosen": "a\u2028b\x85", "rejected": ""}, ensure_ascii=False) + "\n")
     assert read_choices(path)[0].chosen == "a\u2028b\x85"
     assert read_choices(path)[0].rejected == "", "no answer is an answer that can be rejected"
-    for text, complaint in (("", "holds no choice"), ("{\n", "line 1 is not JSON"), ('{"prompt": "x"}\n', "line 1 has no 'chosen'")):  # fmt: skip
+    for text, complaint in (
+        ("", "holds no choice"),
+        ("{\n", "line 1 is not JSON"),
+        ('{"prompt": "x"}\n', "line 1 has no 'chosen'"),
+    ):
         path.write_text(text)
         with pytest.raises(RunError, match=complaint):
             read_choices(path)
 
 
-def test_only_answers_that_differ_are_worth_a_choice():
+def test_only_pairs_of_different_answers_are_kept():
     one = policy()
-    assert all(pair.a != pair.b for pair in differing(one, asked(12), 0))
+    assert all(pair.a != pair.b for pair in differing_pairs(one, asked(12), 0))

@@ -1,4 +1,4 @@
-"""The simulated A/B test: worked lifts, and intervals that hold what they say."""
+"""Simulated A/B test: worked lifts, coverage of intervals; Pareto front and recommendation on worked points."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from plus.benchmark.policy_world import ab_test
 from plus.benchmark.policy_world.ab_test import Shown
+from plus.evaluate.figures import plot_trade_off
 from plus.worlds import replies
 from plus.worlds.replies import FAREWELL
 
@@ -31,7 +32,7 @@ def test_lift_on_worked_rates():
     assert ab_test.lift([("a", 0.0)], [("b", 1.0)]).mean != ab_test.lift([("a", 0.0)], [("b", 1.0)]).mean  # NaN
 
 
-def test_ten_answers_of_one_user_are_no_ten_users():
+def test_ten_answers_of_one_user_count_as_one_user():
     """The same rows, once as users of one answer and once as users of ten: the second knows less."""
     rng = random.Random(1)
     rows = [float(rng.random() < 0.3) for _ in range(40)]
@@ -47,7 +48,7 @@ def test_the_interval_holds_a_difference_of_nothing_nineteen_times_in_twenty():
     assert sum(one.low <= 0 <= one.high for one in held) >= 21
 
 
-def test_a_better_policy_is_loved_more_and_what_it_costs_stands_beside():
+def test_a_better_policy_is_loved_more_and_its_costs_are_measured():
     before = shown(400, lambda user: f"{GOOD.format('cars')} {FAREWELL}")
     after = shown(400, lambda user: replies.reply(user.taste, "cars", "unsafe"))
     found = ab_test.ab_test(before, after, 0)
@@ -64,3 +65,27 @@ def test_a_better_policy_is_loved_more_and_what_it_costs_stands_beside():
 
 def test_an_offline_prediction_is_the_change_of_the_mean():
     assert ab_test.predicted_lift([0.2, 0.4], [0.6, 0.3]) == pytest.approx(0.5)
+
+
+def point(weight, love, personal, held_out=0.0, safe=True):
+    change = {"mean": 0.0, "low": -0.01, "high": 0.01}
+    return {
+        "weight": weight, "love_sound": love, "personal": personal, "held_out": held_out, "safe_enough": safe,
+        "safety_change": change,
+    }  # fmt: skip
+
+
+POINTS = [point(0, 1, 5, 1.0), point(0.1, 2, 4, 3.0), point(0.3, 2, 3, 2.0), point(1, 3, 1, 9.0, safe=False)]
+
+
+def test_a_point_is_on_the_pareto_front_when_no_other_beats_it():
+    """(2, 3) is beaten by (2, 4); the others each are best in something."""
+    assert [p["weight"] for p in ab_test.front(POINTS, ("love_sound", "personal"))] == [0, 0.1, 1]
+
+
+def test_the_recommended_point_is_safe_and_best_by_the_held_out_reward(tmp_path):
+    assert ab_test.recommend(POINTS)["weight"] == 0.1
+    assert "Of 3 of 4 points that are safe enough" in ab_test.recommend(POINTS)["why"]
+    why = "No point is safe enough: keep the reference."
+    assert ab_test.recommend([point(1, 3, 1, safe=False)]) == {"weight": 0.0, "why": why}
+    assert plot_trade_off(POINTS, [0, 0.1], tmp_path / "pareto.png").stat().st_size > 5000

@@ -1,4 +1,4 @@
-"""The comparison: its plan, its arithmetic, and its cells on a small world."""
+"""Comparison of policies: its plan, its measures, and its cells on a small world."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ import pytest
 import torch
 from support.running import ENVIRONMENT, ROOT
 
-from plus.benchmark.policy_world.ab_test import Shown
-from plus.benchmark.policy_world.cells import Cell, name_of, run
-from plus.benchmark.policy_world.table import QUICK, Plan, cells, change, measure, satisfied, turn_of, upper_bound
+from plus.benchmark.policy_world.ab_test import Shown, change, satisfied, turn_of, upper_bound
+from plus.benchmark.policy_world.cells import QUICK, Cell, Plan, name_of, planned_cells, run
+from plus.benchmark.policy_world.table import measure
 from plus.benchmark.policy_world.world import World, make_base
 from plus.errors import SettingError
 from plus.jsonl import read_whole_lines
 from plus.worlds.replies import User
 
-TINY = Plan(seeds=(0, 1), few=(0, 1), clean_seeds=2, sweep=(0.0, 0.3), hacks=((0.3, 6),), max_steps=5, test_users=12, base_steps=30)  # fmt: skip
+TINY = Plan(
+    seeds=(0, 1), few=(0, 1), clean_seeds=2, sweep=(0.0, 0.3), hacks=((0.3, 6),), max_steps=5, test_users=12,
+    base_steps=30,
+)  # fmt: skip
 
 
 def test_the_upper_bound_of_a_rate_on_worked_numbers():
@@ -32,12 +35,12 @@ def test_the_upper_bound_of_a_rate_on_worked_numbers():
     assert upper_bound(20, 20) == 1.0
 
 
-def test_the_turn_is_where_it_begins_to_fall_for_good():
+def test_the_turn_is_where_the_held_out_reward_begins_to_fall_for_good():
     looks = [{"step": 5 * n, "held_out": h} for n, h in enumerate((0.0, 0.7, 0.5, 0.65, 0.3, -0.2))]
     assert turn_of(looks) == 15
 
 
-def test_a_change_is_over_the_same_users_and_people_of_two_seeds_are_different_people():
+def test_a_change_is_over_the_same_users_and_users_of_two_seeds_are_different():
     ann, bo = User("ann", "facts"), User("bo", "jokes")
     facts, jokes = "Here are the facts about cars.", "Here is a joke about cars."
     old = {seed: [Shown(ann, "Tell me about cars.", facts), Shown(bo, "Tell me about cars.", facts)] for seed in (0, 1)}
@@ -49,12 +52,12 @@ def test_a_change_is_over_the_same_users_and_people_of_two_seeds_are_different_p
 
 
 def test_the_plan_names_every_cell_once():
-    listed = cells(Plan())
+    listed = planned_cells(Plan())
     assert len(listed) == len({(name_of(cell), seed) for cell, seed in listed})
     assert sum(cell.alarms and cell.love == 0.3 and cell.log == "sound" for cell, _ in listed) == 20
     assert {seed for cell, seed in listed if cell.reward == "one_for_all"} == {0, 1, 2, 3, 4}
     assert {cell.love for cell, _ in listed if cell.log == "confounded"} == {0.1, 0.3}
-    assert len(cells(QUICK)) < 35
+    assert len(planned_cells(QUICK)) < 35
     assert all(seed < 100 for _, seed in listed), "the alarms' thresholds are of other seeds"
 
 
@@ -63,10 +66,11 @@ def test_the_plan_names_every_cell_once():
 def test_the_whole_table_of_a_small_world_and_nothing_is_made_twice(tmp_path):
     told: list[str] = []
     report = measure(tmp_path, TINY, told.append)
-    assert len(told) == len(cells(TINY))
+    assert len(told) == len(planned_cells(TINY))
     assert {"personal", "hack", "false_alarms", "sweep", "methods", "rounds"} <= report.keys()
     page = (tmp_path / "report.md").read_text()
-    for heading in ("Personal against one for all", "A planted hack", "The dial", "Methods on the same goals", "Two rounds"):  # fmt: skip
+    headings = ("Personal against one for all", "A planted hack", "The dial", "Methods on the same goals", "Two rounds")
+    for heading in headings:
         assert heading in page
     assert (tmp_path / "pareto.png").stat().st_size > 5000
     told.clear()
@@ -86,8 +90,9 @@ def world(folder: Path) -> World:
 
 def start(folder: Path) -> subprocess.Popen:
     program = (
-        "import sys, torch; torch.set_num_threads(1); from pathlib import Path; sys.path.insert(0, 'tests');"
-        "from test_policy_table import LONG, run, world; run(Path(sys.argv[1]), world(Path(sys.argv[1])), LONG)"
+        "import sys, torch; torch.set_num_threads(1); from pathlib import Path;"
+        "sys.path[:0] = ['tests', 'tests/benchmark/policy_world'];"
+        "from test_table import LONG, run, world; run(Path(sys.argv[1]), world(Path(sys.argv[1])), LONG)"
     )
     return subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", program, str(folder)], env=ENVIRONMENT, cwd=ROOT,
