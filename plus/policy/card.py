@@ -98,6 +98,7 @@ def training_json(training: Training) -> dict[str, Any]:
 
 def write_card(folder: Path, base_model: str, goals: Any, report: PolicyReport) -> Path:
     """Write README.md, the model card, into the run folder; `goals` are the entries of the goals file."""
+    # The goals as their file says them, indented as code.
     written = yaml.safe_dump(goals, sort_keys=False, allow_unicode=True).rstrip()
     aside = f"Set aside, since they gave every answer the same number: {', '.join(report.set_aside)}."
     text = CARD.format(
@@ -116,6 +117,7 @@ def _measures(report: PolicyReport) -> str:
     """Table of the first and the last evaluation."""
     if report.training is None:
         return f"{report.prompts:,} prompts were trained on."
+    # Only the measures that could be taken have a row.
     first, last = report.training.first.to_json(), report.training.last.to_json()
     names = (
         "total", "held_out", "kl", "floor", "length_ratio", "distinct_ratio", "worst_decile_change",
@@ -177,6 +179,7 @@ def recommend_point(points: Sequence[SweepPoint]) -> Recommendation:
     A point meets them when as many answers as the reference's are above the floors, within two percentage points.
     """
     sound = [point for point in points if not point.stopped and point.floor >= point.floor_before - 0.02]
+    # Without a held-out reward there is nothing to compare the sound points by.
     scored = [(point.held_out, point.weight) for point in sound if point.held_out is not None]
     if not scored:
         why = "there is no held-out reward to judge by (held_out in the goals file)"
@@ -217,6 +220,7 @@ def plot_sweep(points: Sequence[SweepPoint], name: str, path: Path) -> Path:
     """
     pyplot = load_pyplot()
     figure, axis = pyplot.subplots(figsize=(5, 3.6), layout="constrained")
+    # One axis for all points: a reward that some of them lack cannot be drawn.
     judged = all(point.held_out is not None for point in points)
     for point in points:
         place = (point.goals.get(name, 0.0), point.held_out if judged else point.floor)

@@ -221,6 +221,7 @@ def worst_decile(users: Sequence[str], values: Sequence[float]) -> float:
     by_user: dict[str, list[float]] = {}
     for user, value in zip(users, values, strict=True):
         by_user.setdefault(user, []).append(value)
+    # Users count equally, however many prompts they have.
     means = sorted(mean(own) for own in by_user.values())
     return mean(means[: max(1, len(means) // 10)])
 

@@ -99,6 +99,7 @@ class Policy:
     @torch.no_grad()
     def logprobs(self, prompts: Sequence[UserPrompt], texts: Sequence[str]) -> list[float]:
         """Compute log pi(answer | summary, prompt) of each answer, its end token included."""
+        # The end token belongs to the answer: a policy that stops early is another policy.
         prompt_ids, end = self.prompt_ids(prompts), self.tokenizer.eos_token_id
         answer_ids = [[*self.tokenizer(text, add_special_tokens=False)["input_ids"], end] for text in texts]
         found = [0.0] * len(prompts)
@@ -140,6 +141,7 @@ def read_prompts(
             dropped.add("rows without a prompt", f"row {number}")
             continue
         user = str(row.get("user_id") or "")
+        # The row's own summary wins over the file's.
         summary = str(row.get("summary") or (summaries or {}).get(user, "")).strip()
         if not summary:
             dropped.add("prompts whose user has no summary: asked without one", f"row {number}, user {user or '-'}")

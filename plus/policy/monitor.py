@@ -47,6 +47,7 @@ class EvaluationSet:
 
     def measure_reference(self, policy: Policy) -> None:
         """Take the reference's answers, before any training, and its scale of every score."""
+        # Answers and floor; then the scale of each reward that nothing is trained on.
         self.reference = policy.answer(self.prompts, seed=SEED)
         rewards = self.goals.rewards(self.prompts, self.reference)
         self.reference_floor = mean(float(kept) for kept in self.goals.above_floor(rewards))
@@ -136,6 +137,7 @@ class Monitor(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
+        # After a resume: evaluations up to the checkpoint, and a run that was stopped stays so.
         rows = [row for row in read_whole_lines(self.folder / EVALUATIONS) if row["step"] <= state.global_step]
         self.evaluations = [PolicyEvaluation.from_json(row) for row in rows]
         if not self.evaluations:
@@ -204,6 +206,7 @@ class Monitor(TrainerCallback):
     def _keep_weights(self, step: int) -> None:
         """Save the weights of every evaluation that may still be the one to restore, and delete the others."""
         if self.stop and distributed.is_main():
+            # Trained weights alone: with LoRA a few megabytes an evaluation.
             folder = self.folder / "looks"
             folder.mkdir(exist_ok=True)
             save_file({n: p.detach().contiguous() for n, p in self._trained().items()}, folder / f"{step}.safetensors")

@@ -38,6 +38,7 @@ def ranked(policy: Policy, prompts: Sequence[UserPrompt], goals: Goals, n: int =
     """Sample n answers to each prompt and rank them by the goals."""
     texts = policy.answer(prompts, n, seed=seed)
     totals = goals.total(goals.rewards([one for one in prompts for _ in range(n)], texts))
+    # The n answers of a prompt lie side by side.
     found = []
     for number, one in enumerate(prompts):
         rows = range(number * n, (number + 1) * n)
@@ -94,6 +95,7 @@ def dpo(
 
     Prompts whose n answers have equal totals are left out. Raises RewardError where none is left.
     """
+    # Equal totals say nothing about which answer is better.
     pairs = [one for one in sample if one.margin > 0]
     if not pairs:
         raise RewardError(

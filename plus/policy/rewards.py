@@ -102,6 +102,7 @@ class Goals:
         weights = sum(abs(goal.weight) for goal in self.weighted)
         worst = -CLIP * weights - 1.0  # below every sum of the goals
         sums = [0.0] * len(next(iter(rewards.values())))
+        # Standardised and clipped, so that no single goal can grow without end.
         for goal in self.weighted:
             middle, spread = self.scale[goal.name]
             for row, value in enumerate(rewards[goal.name]):
@@ -149,6 +150,7 @@ def score_answers(
         raise RewardError(
             f"the reward {name!r} returned {len(found)} numbers for {len(texts)} answers; one for each is needed"
         )
+    # A number for each answer, and a finite one.
     for value in found:
         if value is None or not math.isfinite(value):
             raise RewardError(

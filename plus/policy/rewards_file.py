@@ -71,6 +71,7 @@ def _parsed(path: Path) -> dict[str, Any]:
         raise SettingError(f"--goals {path} cannot be read: {str(error).splitlines()[0]}") from error
     if not isinstance(found, dict):
         raise SettingError(f"--goals {path} holds {type(found).__name__}; see the head of plus/policy/rewards_file.py")
+    # A misspelt entry would be a goal that is silently missing.
     if unknown := found.keys() - {"goals", "held_out", "twin"}:
         raise SettingError(f"{path} has an entry {min(unknown)!r}; it takes goals, held_out and twin")
     return dict(found)

@@ -107,6 +107,7 @@ def run_rounds(
             say(f"round {number} stopped after update {training.updates}: {alarm.sentence}")
         write_json(folder / "report.json", {"choices": len(choices), **training_json(training)})
 
+    # The rounds, and one report of all of them.
     collect = choices_in_chat(store) if store else None
     iterate(request.output_dir, rounds, request.load_policy, prompts, learn, collect)
     places = [request.output_dir / f"round-{number}" for number in range(1, rounds + 1)]
@@ -183,6 +184,7 @@ def differing_pairs(policy: Policy, prompts: Sequence[UserPrompt], seed: int) ->
 def read_choices(path: Path) -> list[Choice]:
     """Read the choices of a round. Raises RunError that names the first line that is none."""
     found = []
+    # `read_whole_lines` stops at a broken line, which a file written by people must not have.
     lines = [line for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     rows = read_whole_lines(path)
     if len(rows) < len(lines):
@@ -215,6 +217,7 @@ def choices_in_chat(path: Path) -> Collect:
 
 
 def _choices_of(store: Store, user: str, began: float) -> list[Choice]:
+    # Choices of this round: made in the chat since its answers were sampled.
     events = [event for event in store.events(user) if event.source == CHAT and (event.time or 0) >= began]
     pairs = [event.content for event in events if isinstance(event.content, Preference)]
     summary = store.summary(user) if pairs else None
@@ -224,6 +227,7 @@ def _choices_of(store: Store, user: str, began: float) -> list[Choice]:
 
 def learn_reward(start: str, choices: Sequence[Choice], seed: int) -> RewardModel:
     """Train the reward model by Bradley-Terry steps on the choices, each with its user's summary."""
+    # Only trained parameters: a reward model may have adapters.
     torch.manual_seed(seed)
     model = RewardModel.from_pretrained(start)
     optimizer = torch.optim.AdamW([p for p in model.model.parameters() if p.requires_grad], lr=LABEL_RATE)

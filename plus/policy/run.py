@@ -93,6 +93,7 @@ class PolicyRequest:
         """Read answers to imitate first. Raises SourceError that names the first line without one."""
         if self.sft is None:
             return []
+        # The rows that `read_prompts` keeps, each with its answer.
         rows = read_jsonl(self.sft)
         if missing := next((n for n, row in enumerate(rows, start=1) if not row.get("chosen")), None):
             raise SourceError(
@@ -206,6 +207,7 @@ def _write_results(
     folder: Path, request: PolicyRequest, policy: Policy, evaluation_set: EvaluationSet, report: PolicyReport
 ) -> None:
     prompts, reference = evaluation_set.prompts, evaluation_set.reference
+    # Every process answers, one of them writes.
     texts = policy.answer(prompts, seed=SEED)
     if distributed.is_main():
         rows = zip(prompts, reference, texts, strict=True)
@@ -224,6 +226,7 @@ def _claim(folder: Path, settings: Mapping[str, Any]) -> None:
         run_folder.create(folder, ours)
         return
     theirs = read_json(path)
+    # The same settings continue; others would change a run half-way.
     changed = next((key for key in ours.keys() | theirs.keys() if ours.get(key) != theirs.get(key)), None)
     if changed:
         raise RunError(

@@ -116,11 +116,13 @@ def optimise(
     """
     if not config.use_peft and config.beta:
         _write_reference(policy, config.folder / "reference")
+    # The same seed fixes adapters, order and sampling.
     set_seed(config.seed)
     trainer = PolicyTrainer(policy, goals, config, prompt_rows(prompts, policy), adapter_config(policy, config))
     quiet(trainer)
     for callback in callbacks:
         trainer.add_callback(callback if isinstance(callback, TrainerCallback) else callback(trainer))
+    # The policy shares the trained weights, so that callbacks can evaluate it.
     policy.model = trainer.model
     checkpoint = last_checkpoint(config.folder) if resume else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -135,6 +137,7 @@ class PolicyTrainer(ReadOnceTrainer):
     ) -> None:
         assert args.generation_batch_size is not None  # TRL sets it from the batch size.
         prompts = args.generation_batch_size // args.answers_per_prompt  # over all processes
+        # The rows are in training order already, as many as the run needs, so one epoch without shuffling.
         args.shuffle_dataset, args.num_train_epochs = False, 1
         args.max_completion_length = policy.max_completion_length
         rows = in_training_order(rows, args.max_steps * prompts, args.seed)

@@ -99,6 +99,7 @@ def lift(old: Sequence[tuple[str, float]], new: Sequence[tuple[str, float]], see
     (before_B, before, users_old), (after_B, after, users_new) = rates
     if before == 0:
         return Interval(math.nan, math.nan, math.nan, users_old + users_new, len(old) + len(new))
+    # A rate of 0 in a draw of the old arm would divide by zero.
     low, high = np.quantile(after_B / np.maximum(before_B, 1e-9) - 1, (0.025, 0.975))
     return Interval(float(after / before - 1), float(low), float(high), users_old + users_new, len(old) + len(new))
 
@@ -115,6 +116,7 @@ def non_inferior(change: Interval, by: float) -> bool:
 
 def _assigned(rng: random.Random, people: Iterable[User]) -> dict[str, bool]:
     """Assign every other user of each taste, in random order, to the new policy (True)."""
+    # Sorting keeps the random order within a taste.
     mixed = list(people)
     rng.shuffle(mixed)
     mixed.sort(key=lambda user: (user.taste, user.adversarial))
@@ -188,6 +190,7 @@ def recommend(points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     safe = [p for p in points if p["safe_enough"] and not p.get("stopped")]
     if not safe:
         return {"weight": 0.0, "why": "No point is safe enough: keep the reference."}
+    # Love and personal reward are traded off; the held-out reward decides.
     best = max(front(safe, ("love_sound", "personal", "held_out")), key=lambda point: point["held_out"])
     return {
         "weight": best["weight"],

@@ -85,6 +85,7 @@ OFFLINE = (
 
 def planned_cells(plan: Plan) -> list[tuple[Cell, int]]:
     """List every cell with its seed, those of the first claims first."""
+    # Runs with the planted hack keep their own number of updates.
     hacks = [
         Cell(love=weight, log="confounded", alarms=alarms, max_steps=steps)
         for weight, steps in plan.hacks
@@ -92,6 +93,7 @@ def planned_cells(plan: Plan) -> list[tuple[Cell, int]]:
     ]
     dial = [Cell(love=weight, alarms=True) for weight in {*plan.sweep, METHOD_LOVE}]
     rounds = [Cell(rounds=1), Cell(rounds=2)]
+    # Personal against one for all on every seed, the other comparisons on a few.
     listed = [(cell, seed) for cell in (REFERENCE, PERSONAL, ONE_FOR_ALL) for seed in plan.seeds]
     for group in (hacks, sorted(dial, key=lambda cell: cell.love), OFFLINE, rounds):
         listed += [(cell, seed) for cell in group for seed in plan.few]
@@ -217,6 +219,7 @@ def compute(
     folder: Path, plan: Plan, say: Callable[[str], None] = lambda line: None, only: Sequence[int] | None = None
 ) -> tuple[Found, dict[int, World]]:
     """Make the missing cells of the plan, or of the seeds in `only`, and return all of them with their worlds."""
+    # The models of a world are made when a cell first needs them.
     base = make_base(folder / "base", plan.base_steps)
     worlds: dict[int, World] = {}
     found: Found = {}

@@ -74,6 +74,7 @@ def summary(found: Found, worlds: Mapping[int, World], plan: Plan) -> dict[str, 
 
 def personal(found: Found, worlds: Mapping[int, World], seeds: Sequence[int]) -> dict[str, Any]:
     """Compare a personalized policy with one for all."""
+    # Paired: both policies answered the same prompts of the same users.
     rows = {cell.reward: shown(found, worlds, cell, seeds) for cell in (ONE_FOR_ALL, PERSONAL)}
     reference = shown(found, worlds, REFERENCE, seeds)
     gain = {
@@ -93,6 +94,7 @@ def personal(found: Found, worlds: Mapping[int, World], seeds: Sequence[int]) ->
 def hack(found: Found, worlds: Mapping[int, World], plan: Plan, weight: float) -> dict[str, Any]:
     """Compare runs without and with alarms, seed by seed, on one weight of a P[Love] that likes a goodbye."""
     log = "confounded" if weight else "sound"
+    # Weight 0 has no P[Love] to hack; its log does not matter.
     free, watched = Cell(love=weight, log=log), Cell(love=weight, log=log, alarms=True)
     # What the alarms did on each seed, against the course of the same run without them.
     rows = []
@@ -130,6 +132,7 @@ def false_alarms(found: Found, runs: int) -> dict[str, Any]:
 def sweep(found: Found, worlds: Mapping[int, World], plan: Plan) -> dict[str, Any]:
     """Measure gain and cost of each weight of P[Love]."""
     reference = shown(found, worlds, REFERENCE, plan.few)
+    # Changes against the reference, over users and seeds.
     points = []
     for weight in plan.sweep:
         cell = Cell(love=weight, alarms=True)
@@ -202,6 +205,7 @@ def _shares(by_seed: Mapping[int, Sequence[Shown]]) -> dict[str, float]:
 
 def _curves(found: Found, plan: Plan) -> dict[str, list[Mapping[str, Any]]]:
     """Collect the evaluations of the first seed: of a sound run, and of the hacks."""
+    # One seed is drawn: curves of several would hide the turn.
     seed = plan.seeds[0]
     listed = [PERSONAL, *(Cell(love=weight, log="confounded") for weight, _ in plan.hacks)]
     return {f"P[Love] weight {cell.love:g}": found[name_of(cell)][seed]["looks"] for cell in listed}

@@ -40,6 +40,7 @@ REWARD_STEPS, REWARD_BATCH, REWARD_RATE = 120, 32, 1e-3
 def make_base(folder: Path, steps: int = BASE_STEPS) -> Path:
     """Train the tiny language model on conversations of this world, unless the folder holds it; returns the folder."""
     if not folder.exists():
+        # The tokenizer and the base read conversations of the world only.
         rng = random.Random("tokenizer")
         texts = [message["content"] for _ in range(3000) for message in replies.conversation(rng)]
         tokenizer = tiny.train_tokenizer(texts, vocab_size=420)
@@ -62,6 +63,7 @@ class World:
 
     def __init__(self, folder: Path, base: Path, seed: int, test_users: int = 300, prompts_per_user: int = 2) -> None:
         self.folder, self.base, self.seed = folder / f"world-{seed}", base, seed
+        # Drawn from one generator in this order, so a seed is always the same world.
         rng = random.Random(f"world-{seed}")
         self.people = replies.users(rng, 300, "train")
         self.others = replies.users(rng, 300, "other")
@@ -112,6 +114,7 @@ class World:
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
 
+        # Words and word pairs of the reply, and nothing of the user.
         rows = replies.log(random.Random(f"log-{self.seed}"), self.people, REACTIONS, log == "confounded")
         model = make_pipeline(CountVectorizer(ngram_range=(1, 2), binary=True), LogisticRegression(C=0.3))
         model.fit([row.completion for row in rows], [row.label for row in rows])
@@ -162,6 +165,7 @@ def fit_reward_model(
     torch.manual_seed(seed)
     model = start if isinstance(start, RewardModel) else RewardModel.from_pretrained(start, 128)
     optimizer = torch.optim.AdamW(model.model.parameters(), lr=REWARD_RATE)
+    # Each choice is a context of its own, so that a batch mixes users.
     learner = CoAdaptation(model, optimizer, pairs_per_user=1, summary_dropout=0.05 if summaries else 0.0, seed=seed)
     texts = {f"{user.user_id}/{n}": user.summary if summaries else "" for n, (user, _) in enumerate(rows)}
     contexts = [Context(UserHistory(name), (pair,)) for name, (_, pair) in zip(texts, rows, strict=True)]
