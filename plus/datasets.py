@@ -68,6 +68,7 @@ def load(name: str, data_dir: str | Path | None = None, seed: int = 0, **options
     known = sorted([*SYNTHETIC, *FROM_FOLDER, *FROM_HUB])
     if name in known and (asked := [key for key, value in options.items() if value != OPTIONS[key]]):
         raise SettingError(f"--{asked[0]} is for rows of your own; {name} has its own rule, so leave it out")
+    # A name first, then a file, a folder or a Hub id.
     if name in SYNTHETIC:
         return SYNTHETIC[name](seed=seed)
     if name in FROM_HUB:
@@ -78,6 +79,7 @@ def load(name: str, data_dir: str | Path | None = None, seed: int = 0, **options
         return FROM_FOLDER[name](data_dir, seed=seed)
     if is_source(name):
         return _own_rows(name, seed, {**OPTIONS, **options})
+    # Neither: name the closest data set.
     near = get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
     raise SourceError(
@@ -139,6 +141,7 @@ def split(
     if not is_source(source):
         population = load(source, data_dir, seed)
         return Written(output_dir, generic.write(generic.population_rows(population), output_dir), population.dropped)
+    # Shares other than the defaults ask for a split of their own.
     asked = (validation, test) != (0.1, 0.3) or split_by is not None
     plan = Plan(_known(split_by), validation=validation, test=test, seed=seed)
     dropped = Dropped()

@@ -1,8 +1,8 @@
-"""The errors that a person can mend. The command line prints their one line; nothing else is caught."""
+"""Errors that a person can mend. The command line prints their one line; no other error is caught."""
 
 
 class PlusError(ValueError):
-    """What was found, what is needed and the remedy, in one line. `status` is the command's exit status."""
+    """Error with one line: what was found, what is needed, the remedy. `status` is the command's exit status."""
 
     status = 2
 
@@ -44,7 +44,7 @@ class ProfileError(PlusError):
 
 
 class ConflictError(ProfileError):
-    """Somebody else changed a summary meanwhile: nothing was written. `diff` shows their change."""
+    """A summary was changed by another writer meanwhile: nothing was written. `diff` shows that change."""
 
     status = 3
 

@@ -6,9 +6,8 @@ import gzip
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from plus.errors import SourceError
 
@@ -64,7 +63,10 @@ def read_summaries(path: Path) -> dict[str, str]:
     for number, row in numbered(path):
         user, text = row.get("user_id"), row.get("summary")
         if not isinstance(user, str | int) or not isinstance(text, str):
-            raise SourceError(f"{path} line {number} has no texts user_id and summary; give one {{user_id, summary}} a line, as a run's summaries.jsonl")  # fmt: skip
+            raise SourceError(
+                f"{path} line {number} has no texts user_id and summary; "
+                "give one {user_id, summary} a line, as a run's summaries.jsonl"
+            )
         found[str(user)] = text
     return found
 
@@ -75,9 +77,7 @@ def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises SourceError naming the line.
     """
     try:
-        # Lines end at "\n" alone: a text may hold other line separators.
-        opened = partial(gzip.open, path, "rt") if path.suffix == ".gz" else path.open
-        with opened(encoding="utf-8", newline="\n") as file:
+        with _opened(path) as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield number, _object(path, number, line)
@@ -87,6 +87,13 @@ def numbered(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SourceError(f"{path} is not UTF-8 text (byte {error.start}); give JSON lines in UTF-8") from error
+
+
+def _opened(path: Path) -> TextIO:
+    # Lines end at "\n" alone: a text may hold other line separators.
+    if path.suffix == ".gz":
+        return gzip.open(path, "rt", encoding="utf-8", newline="\n")
+    return path.open(encoding="utf-8", newline="\n")
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Numbers that training and evaluation share; standard library only."""
+"""Measures that training and evaluation share: mean, accuracy and margin; standard library only."""
 
 from __future__ import annotations
 
@@ -12,19 +12,21 @@ DRAWS = 1000  # of a bootstrap
 
 
 def mean(values: Iterable[float]) -> float:
-    """The mean, or 0 of nothing."""
+    """Compute the mean; 0 of no values."""
     values = list(values)
     return sum(values) / len(values) if values else 0.0
 
 
 def accuracy(log_likelihoods: Sequence[float]) -> float:
-    """Share of choices predicted right; an undecided one (log 0.5) counts one half, so that a
-    model which always says 0.5 scores 0.5 and not 0."""
+    """Compute the share of choices predicted right.
+
+    An undecided one (log 0.5) counts one half, so that a model that always says 0.5 scores 0.5.
+    """
     return mean(0.5 if abs(value - UNDECIDED) < 1e-12 else float(value > UNDECIDED) for value in log_likelihoods)
 
 
 def margin(log_likelihood: float) -> float:
-    """The margin whose log sigmoid is `log_likelihood`: log(p / (1 - p))."""
+    """Compute the margin from its log sigmoid: log(p / (1 - p)) for a log-likelihood log p."""
     return log_likelihood - math.log(-math.expm1(log_likelihood)) if log_likelihood < 0 else math.inf
 
 

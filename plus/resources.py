@@ -1,4 +1,4 @@
-"""Files that come with plus: models and samples in `data/` of a clone or `plus/_data` of a wheel, thresholds beside code."""
+"""Files that come with plus: models and samples (`data/` of a clone, `plus/_data` of a wheel), thresholds in rooms."""
 
 from __future__ import annotations
 

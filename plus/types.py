@@ -1,7 +1,7 @@
-"""The nouns of plus: plain frozen values, standard library only.
+"""Nouns of plus: plain frozen values, standard library only.
 
 Two values with equal content are equal; identity is a matter of storage. Nothing here imports
-torch, so whoever only edits, exports or personalizes never pays for it.
+torch, so editing, exporting and personalizing need no torch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Message(TypedDict):
 
 @dataclass(frozen=True)
 class Turn:
-    """One turn of a conversation as a value: what `Message` says, but it can be compared and hashed."""
+    """One turn of a conversation as a value: a `Message` that can be compared and hashed."""
 
     role: str
     content: str
@@ -36,10 +36,10 @@ Prompt = str | tuple[Turn, ...]
 
 @dataclass(frozen=True)
 class Preference:
-    """The user preferred `chosen` to `rejected` as the answer to `prompt` (TRL's column names).
+    """Choice of a user: `chosen` over `rejected` as the answer to `prompt` (TRL's column names).
 
-    `earlier` holds the turns before the prompt, oldest first, where it was asked in the middle of a
-    conversation; dictionaries, as storage hands them back, become turns.
+    `earlier` holds the turns before the prompt, oldest first, where the prompt stands in the middle of
+    a conversation; dictionaries, as storage returns them, become turns.
     """
 
     prompt: str
@@ -52,17 +52,17 @@ class Preference:
 
     @property
     def conversation(self) -> Prompt:
-        """What was answered: the prompt alone, or all turns up to it."""
+        """The prompt alone, or all turns up to it."""
         return (*self.earlier, Turn("user", self.prompt)) if self.earlier else self.prompt
 
     def swapped(self) -> Preference:
-        """The same pair as a user with the opposite taste would label it."""
+        """Return the same pair as a user with the opposite taste would label it."""
         return Preference(self.prompt, self.rejected, self.chosen, self.earlier)
 
 
 @dataclass(frozen=True)
 class Reaction:
-    """One answer that the user liked (`label` true) or disliked (TRL's unpaired preference)."""
+    """Reaction to one answer: liked (`label` true) or disliked (TRL's unpaired preference)."""
 
     prompt: str
     completion: str
@@ -75,9 +75,12 @@ class Reaction:
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `content` is a Preference for a choice, a Reaction for a reaction,
-    text for a message, an edit or a remark, and turns for a message that is a whole (unlabelled)
-    conversation. `time` is in seconds since the epoch, or None."""
+    """Event in a user's log.
+
+    `content` is a Preference for a choice, a Reaction for a reaction, text for a message, an edit or a
+    remark, and turns for a message that is a whole (unlabelled) conversation. `time` is in seconds
+    since 1970, or None.
+    """
 
     id: str
     kind: EventKind
@@ -88,7 +91,7 @@ class Event:
 
 @dataclass(frozen=True)
 class UserHistory:
-    """What a summarizer reads: a user's past events, oldest first."""
+    """Past events of a user, oldest first: the input of a summarizer."""
 
     user_id: str
     events: tuple[Event, ...] = ()
@@ -114,7 +117,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Summary:
-    """A text about a user's preferences, as it is stored, edited and exported."""
+    """Text about a user's preferences, as it is stored, edited and exported."""
 
     user_id: str
     text: str
@@ -126,12 +129,12 @@ class Summary:
 
 
 def as_turns(values: Iterable[Turn | Mapping[str, str]] | None) -> tuple[Turn, ...]:
-    """Turns from turns or {"role", "content"} dictionaries; None is no turn."""
+    """Convert turns or {"role", "content"} dictionaries to turns; None is no turn."""
     return tuple(value if isinstance(value, Turn) else Turn(value["role"], value["content"]) for value in values or ())
 
 
 def history_of(past: UserHistory | Sequence[Any], user_id: str = "user") -> UserHistory:
-    """Accept what people have at hand: a UserHistory, or a list of choices, reactions and texts.
+    """Convert a UserHistory or a list of choices, reactions and texts to a UserHistory.
 
     Dictionaries are read by TRL's columns: {prompt, chosen, rejected} or {prompt, completion, label}.
     Raises ValueError for anything else, naming the position.
@@ -145,6 +148,7 @@ def _event(name: str, item: Any) -> Event:
     match item:
         case Event():
             return item
+        # A choice, a reaction or text, as a value or by TRL's columns.
         case Preference() | {"chosen": str(), "rejected": str()}:
             return Event(
                 name,
@@ -163,6 +167,7 @@ def _event(name: str, item: Any) -> Event:
             )
         case str():
             return Event(name, "message", item)
+    # Anything else is named with its columns or type.
     found = f"columns {', '.join(map(str, item))}" if isinstance(item, dict) else type(item).__name__
     raise ValueError(
         f"history item {name} has {found}; give {{prompt, chosen, rejected}}, {{prompt, completion, label}}, or text"
@@ -170,7 +175,7 @@ def _event(name: str, item: Any) -> Event:
 
 
 class Entry(NamedTuple):
-    """An event on its way into the store. `held_out` None lets a fixed share of the choices be held out."""
+    """Event on its way into the store. `held_out` None holds out a fixed share of the choices."""
 
     user_id: str
     event: Event
@@ -179,8 +184,10 @@ class Entry(NamedTuple):
 
 
 class Dropped(Counter[str]):
-    """reason -> how many were left out, with the first place each reason was met, and the columns
-    of the first row that was no row."""
+    """Counts of what was left out, by reason, with the first place of each reason.
+
+    `columns` are those of the first row that could not be used.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,12 +195,12 @@ class Dropped(Counter[str]):
         self.columns: tuple[str, ...] = ()
 
     def add(self, reason: str, where: str = "", count: int = 1) -> None:
-        """Count one thing that is left out; `where` names its row."""
+        """Count what is left out under a reason; `where` names its row."""
         self[reason] += count
         self.first.setdefault(reason, where)
 
     def lines(self) -> list[str]:
-        """One line a reason, as people read it."""
+        """Format one line a reason, for people."""
         return [
             f"{count} x {reason}" + (f" (first: {self.first[reason]})" if self.first.get(reason) else "")
             for reason, count in self.items()
@@ -204,14 +211,14 @@ class Dropped(Counter[str]):
 class Population:
     """Users of one data set.
 
-    rows: each history once a split, with its targets. Every row of a user shares that user's split,
-        unless the split is by topics or by later choices, or the data states another.
-    histories: the text a summary is written from, for *every* user, also those without a target.
+    rows: contexts with their targets, each history once a split. Every row of a user shares that
+        user's split, unless the split is by topics or by later choices, or the data states another.
+    histories: the context of *every* user, also of those without a target.
     personas: the true taste in words, known for synthetic users only (the *oracle* row).
     events: all events of a user, those of the targets too, where the source has whole logs: training may cut a
         training user's anew, and a run's record of its data is made of them.
-    best_possible: the accuracy of whoever reads the contexts perfectly, where it can be computed.
-    dropped: everything that was left out. Nothing is dropped without an entry.
+    best_possible: the accuracy of a perfect reader of the contexts, where it can be computed.
+    dropped: counts of everything that was left out.
     """
 
     name: str
@@ -232,7 +239,7 @@ class Population:
         return [example for example in self.examples if example.split == name]
 
     def contexts(self, name: Split) -> list[Context]:
-        """List the rows of one split, in order, with each target once: what training reads."""
+        """List the rows of one split, in order, with each target once, as training takes them."""
         return [replace(row, pairs=tuple(dict.fromkeys(row.pairs))) for row in self.rows if row.split == name]
 
     def users(self, name: Split) -> list[str]:
@@ -241,24 +248,24 @@ class Population:
 
 
 class Summarizer(Protocol):
-    """Anything that turns histories into texts, one per history, in order."""
+    """Summarizer: turns histories into texts, one a history, in order."""
 
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
-        """The texts, in the order of the histories."""
+        """Write one text a history, in the order of the histories."""
         ...
 
 
 class Scorer(Protocol):
-    """Anything that says how likely a choice is, given a text about the user."""
+    """Scorer: the likelihood of a choice, given a text about the user."""
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
-        """log P(chosen preferred to rejected | text), one per pair; `log 0.5` means undecided."""
+        """Compute log P(chosen preferred to rejected | text), one a pair; `log 0.5` means undecided."""
         ...
 
 
 class Writer(Protocol):
-    """Any language model that answers a conversation: an endpoint, or a model of one's own."""
+    """Writer: a language model that answers a conversation, behind an endpoint or loaded here."""
 
     def complete(self, messages: Sequence[Message]) -> str:
-        """The text that follows the messages."""
+        """Write the text that follows the messages."""
         ...

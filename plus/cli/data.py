@@ -134,6 +134,7 @@ def _bytes_bar(source: str) -> Iterator[Callable[[int, int], None]]:
         return
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+    # The bar is drawn by hand, so that short reads show none.
     columns = (TextColumn("reading {task.description}"), BarColumn(24), DownloadColumn(), TimeRemainingColumn())
     started = time.monotonic()
     with Progress(*columns, console=notes, transient=True, auto_refresh=False) as progress:

@@ -27,6 +27,7 @@ def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float
     dropped = Dropped()
     events: dict[str, list[Event]] = {}
     for where, row, _ in records(data_dir or HUB_ID, dropped):
+        # A tie chooses nothing.
         winner = row.get("winner")
         if winner not in ("model_a", "model_b"):
             dropped.add("rows that are ties or have no winner", where)
@@ -34,6 +35,7 @@ def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float
         # The winner's conversation comes first.
         sides = ("conversation_a", "conversation_b") if winner == "model_a" else ("conversation_b", "conversation_a")
         chosen, rejected = (row.get(side) for side in sides)
+        # Anything but one decided exchange is counted and left out.
         try:
             if any(isinstance(side, list) and len(side) > 2 for side in (chosen, rejected)):
                 raise UnusableError("conversations of more than one exchange")

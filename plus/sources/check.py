@@ -89,7 +89,8 @@ class Check:
         # Times: none, some, or in several formats.
         if {"none"} < self.times.keys():
             found.append(
-                f"{self.times['none']:,} rows have no timestamp: users with such a row get a seeded order, not their own"
+                f"{self.times['none']:,} rows have no timestamp: "
+                "users with such a row get a seeded order, not their own"
             )
         if self.times.keys() == {"none"}:
             found.append("no timestamps: the order of each user's events is a seeded shuffle")
@@ -121,6 +122,7 @@ def check(source: str | Path, user_id_column: str = "user_id", on_bytes: OnBytes
     """Read `source` once and count it, in 12 to 48 bytes of memory a user, and as much a row with an id."""
     found = Check(str(source))
     users, ids = Tally(), Tally()
+    # Of rows that share a user and an id the first one counts.
     for row in read(source, found.dropped, user_id_column, on_bytes):
         if row.event.id and ids.add((row.user_id, row.event.id)):
             found.dropped.add("rows with an id that the user already has", f"user {row.user_id}, id {row.event.id}")
@@ -135,6 +137,7 @@ def card(found: Check, licence: str = "unknown", title: str = "") -> str:
     """Write a data set card in Markdown: YAML front matter that the Hub reads, then counts and what was left out."""
     size = next((name for limit, name in _SIZES if found.kept < limit), "n>1M")
     spread = found.per_user
+    # Front matter, counts, columns, and the reasons for rows left out.
     lines = [
         "---", f"license: {licence}", "tags:", "- preference", "- personalization", "- trl", "- plus",
         "size_categories:", f"- {size}", "---", "",

@@ -36,6 +36,7 @@ def records(
     path = Path(source)
     if path.is_file():
         yield from _file(path, dropped, on_bytes)
+    # `datasets` writes one of these two files into its folders.
     elif (path / "state.json").exists() or (path / "dataset_dict.json").exists():
         yield from _saved(path)
     elif path.is_dir():
@@ -85,6 +86,7 @@ def _folder(folder: Path, dropped: Dropped, on_bytes: OnBytes) -> Iterator[Recor
     for path in paths:
         # Only several files state splits by their names: a lone test.jsonl is simply the data.
         split = re.split(r"[-_. ]", path.name)[0] if len(paths) > 1 else ""
+        # Progress counts the bytes of all files.
         for record in _file(path, dropped, partial(_further, on_bytes, before, total)):
             yield record._replace(split=split if split_name(split) else "")
         before += path.stat().st_size

@@ -65,6 +65,7 @@ def by_users_and_answers(
     parts = _parts({text for past in events.values() for e in past for text in answers(e)}, folds, f"answers-{seed}")
     found = []
     for number in range(folds):
+        # Test answers are this part; validation answers a fifth of all others.
         title = f"{name}/new answers/{number}"
         rest = sorted(text for other, part in enumerate(parts) if other != number for text in part)
         hidden: dict[Split, set[str]] = {
@@ -72,6 +73,7 @@ def by_users_and_answers(
             "validation": set(Random(f"validation-{seed}-{title}").sample(rest, len(rest) // 5)),
         }
         both = hidden["test"] | hidden["validation"]
+        # Contexts and training rows hold neither of them; held-out targets hold nothing else.
         old = {user: [e for e in past if not answers(e) & both] for user, past in events.items()}
         new = {
             split: {user: [e for e in past if answers(e) <= texts] for user, past in events.items()}
@@ -112,6 +114,7 @@ def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collect
     training: dict[str, tuple[Event, ...]] = {}
     for user, past in sorted(events.items()):
         past = in_order(past, seed)
+        # Events outside the tested part; a tenth of them is validation.
         kept = [event for event in past if event.id not in tested.get(user, ())]
         held = [event for event in past if event.id in tested.get(user, ())]
         rng = Random(f"validation-{seed}-{user}")
@@ -121,6 +124,7 @@ def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collect
             dropped.add("users without an event outside the tested part", user)
             continue
         training[user] = old
+        # Three rows a user: validation from the rest, test from all that is kept, training resampled.
         past_of = UserHistory(user, old)
         rows += _drawn(past_of, [kept[place] for place in sorted(later)], "validation", rng, 60)
         rows += _drawn(UserHistory(user, tuple(kept)), held, "test", rng, len(held))
@@ -160,18 +164,19 @@ def _fold(
         if not past:
             dropped.add("users without an event to read", user)
             continue
+        # The context is the oldest share; held-out targets may come from a log of their own.
         context, later = context_and_later(past, seed, share)
         if targets is not None and split != "train":
             later = list(targets[split][user])
         histories[user] = UserHistory(user, tuple(context))
         found = _drawn(histories[user], later, split, Random(f"pairs-{seed}-{user}"), pairs)
+        # A user without a target is counted and stays readable.
         if not found:
             dropped.add("users whose later events hold no choice to predict", user)
         rows += found
     training = {user: tuple(events[user]) for user in histories if user not in tested and user not in validation}
-    return Fold(
-        name, group, Population(name, tuple(rows), histories, {}, dropped), training, _agreement(log or events, training)
-    )  # fmt: skip
+    population = Population(name, tuple(rows), histories, {}, dropped)
+    return Fold(name, group, population, training, _agreement(log or events, training))
 
 
 def _agreement(events: Events, users: Iterable[str]) -> dict[str, float]:

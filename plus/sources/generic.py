@@ -65,6 +65,7 @@ def split_rows(
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
+    # Splits that the data states, else those of the plan.
     splits = (_stated(known) if keep_stated else None) or assign(events, plan, dropped)
     for user_id in sorted(events):
         for event in in_order(events[user_id], plan.seed):
@@ -95,11 +96,13 @@ def refuse(
     source: str | Path, kept: int, dropped: Dropped, allow_dropped: bool, user_id_column: str = "user_id"
 ) -> None:
     """Raise SourceError with the commonest reason where nothing is usable, or over 5 % are not and none may be."""
+    # A few bad rows are normal in a log.
     left_out = sum(dropped.values())
     if kept and (left_out <= MAX_DROPPED * (kept + left_out) or allow_dropped):
         return
     if not left_out:
         raise SourceError(f"{source} is empty; each row needs user_id, prompt, chosen, rejected")
+    # The commonest reason says most about the file.
     reason, count = dropped.most_common(1)[0]
     found = f"{count:,} x {reason} (first: {dropped.first[reason]})"
     if not kept:
@@ -121,6 +124,7 @@ def read_histories(source: Path | TextIO) -> tuple[dict[str, UserHistory], Dropp
     """
     name = source.name if isinstance(source, Path) else "stdin"
     dropped = Dropped()
+    # A file may have any format, standard input is JSON lines.
     lines = records(source, dropped) if isinstance(source, Path) else _stdin_records(source, dropped)
     events = by_user(_events(lines, name, dropped))
     if not events:
@@ -167,6 +171,7 @@ def write(rows: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, int]:
     with ExitStack() as stack:
         for row in rows:
             name = row["split"] if "chosen" in row else OTHER
+            # A file is opened when its first row comes.
             if name not in files:
                 files[name] = stack.enter_context((folder / f"{name}.jsonl").open("w", encoding="utf-8"))
             files[name].write(json.dumps(row, ensure_ascii=False) + "\n")

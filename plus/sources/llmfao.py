@@ -28,6 +28,7 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Pop
 def judgments_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:
     """Read each worker's decided judgments. Raises SourceError."""
     folder = Path(data_dir)
+    # Judgments name a pair; its texts stand in another file.
     judgments = list(read_csv(folder / "crowd-comparisons.csv", ["id", "worker", "winner"]))
     pairs = {
         str(row["id"]): row
@@ -35,6 +36,7 @@ def judgments_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event
     }
     events: dict[str, list[Event]] = defaultdict(list)
     for where, row in judgments:
+        # Only a decided judgment of two different answers is a choice.
         if (pair := pairs.get(row["id"])) is None:
             dropped.add("judgments of a pair that pairs-crowd.jsonl does not have", where)
         elif row["winner"] == "tie":

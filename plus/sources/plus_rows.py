@@ -47,6 +47,7 @@ def load(data_dir: str | Path, seed: int = 0) -> Population:
         except UnusableError as error:
             dropped.add(str(error), where)
             continue
+        # Equal contexts are one user.
         histories[history.user_id] = history
         found += [(history.user_id, pair, columns, file_split) for pair, columns in pairs if pair]
     if not found:
@@ -62,6 +63,7 @@ def _rows(
     kept: dict[str, dict[PairKey, tuple[Preference, Split]]] = {}
     for user_id, pair, columns, file_split in sorted(found, key=lambda item: item[2] == EVAL[0]):
         split: Split = of_user.get(user_id) or ("test" if file_split == "test" else "train")
+        # Rows to be tested on give their evaluation pair alone.
         if split == "test" and file_split == "test" and columns != EVAL[0]:
             dropped.add("training pairs in rows to be tested on", user_id)
         elif pair_key(pair) in kept.setdefault(user_id, {}):

@@ -67,6 +67,7 @@ def votes_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:
     events: dict[str, dict[str, Event]] = {}
     for where, voter, comment, vote, time in _votes(folder):
         text = statements.get(comment, "")
+        # Votes without a statement and passes are counted.
         if not text:
             dropped.add("votes on a statement that comments.csv does not have", where)
         elif vote == 0:
@@ -88,6 +89,7 @@ def votes_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:
 def target_pairs(topic: str, reactions: Iterable[Reaction]) -> list[Preference]:
     """List every (agreed, disagreed) combination of statements."""
     reactions = list(reactions)
+    # Every agreed statement is better than every disagreed one.
     agreed = [r.completion for r in reactions if r.label]
     disagreed = [r.completion for r in reactions if not r.label]
     return [Preference(topic, a, d) for a in agreed for d in disagreed if a != d]

@@ -59,6 +59,7 @@ def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float
 
 
 def _conversations(data_dir: str | Path | None, dropped: Dropped) -> dict[str, Conversation]:
+    # Conversations are preferred to utterances: they have times and feedback.
     if data_dir is None or not Path(data_dir).is_dir():
         return _from_trees(records(data_dir or HUB_ID, dropped, config="conversations"), dropped)
     trees, flat = Path(data_dir) / "conversations.jsonl", Path(data_dir) / "utterances.jsonl"
@@ -72,6 +73,7 @@ def _from_trees(rows: Iterable[Record], dropped: Dropped) -> dict[str, Conversat
     found: dict[str, Conversation] = {}
     for where, row, _ in rows:
         try:
+            # One row is a conversation; its turns hold a prompt or a rated answer.
             time, _ = seconds(row.get("generated_datetime"))
             talk = Conversation(str(row["user_id"]), time=time, feedback=str(row.get("open_feedback") or "").strip())
             for turn in row["conversation_history"]:
@@ -114,6 +116,7 @@ def _events(name: str, talk: Conversation, dropped: Dropped) -> Iterator[Event]:
     for number in sorted(talk.exchanges):
         exchange = talk.exchanges[number]
         time = None if talk.time is None else talk.time + number / 1000
+        # A turn without one chosen answer ends the conversation: what follows has no known past.
         best = [answer for answer in exchange.answers if answer[2]]
         if len(best) != 1 or not best[0][0].strip() or not exchange.prompt.strip():
             dropped.add("conversations from a turn on that has no one chosen answer", f"{name} turn {number}")
@@ -130,6 +133,7 @@ def _events(name: str, talk: Conversation, dropped: Dropped) -> Iterator[Event]:
                 continue
             pair = Preference(exchange.prompt, text, other, earlier)
             yield Event(f"{name}-{number}-{place}", "choice", pair, time, "prism")
+        # The conversation went on from the chosen answer.
         earlier = (*earlier, Turn("user", exchange.prompt), Turn("assistant", text))
     if talk.feedback:
         yield Event(f"{name}-feedback", "remark", talk.feedback, None if time is None else time + 0.001, "prism")

@@ -49,6 +49,7 @@ def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str
     """Read one row; `split` and `source` are used where the row names none. Raises UnusableError with the reason."""
     row = {name: value for name, value in row.items() if value is not None}
     user_id = _user_id(row, user_id_column)
+    # Time and id have several usual names.
     shape, content = read_content(row)
     time, time_format = seconds(next((row[c] for c in ("timestamp", "created_at", "tstamp", "time") if c in row), None))
     kind: EventKind = (
@@ -60,6 +61,7 @@ def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str
 
 def read_content(row: Mapping[str, Any]) -> tuple[str, Content]:
     """Read (shape, content) by the columns that a row has. Raises UnusableError."""
+    # The columns tell the kind of row.
     if "chosen" in row and "rejected" in row:
         return _preference(row)
     if "completion" in row and "label" in row:
@@ -107,6 +109,7 @@ def content_id(user_id: str, event: Event) -> str:
 
 def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:
     chosen, rejected, prompt = row["chosen"], row["rejected"], row.get("prompt")
+    # Texts, which hold the prompt where it has no column.
     if isinstance(chosen, str) and isinstance(rejected, str):
         if prompt is None:
             pair = Preference(*_common_prefix(text_of(chosen, "chosen"), text_of(rejected, "rejected")))
@@ -118,6 +121,7 @@ def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:
         if (prompt is None or isinstance(prompt, str)) and max(len(one), len(two)) > 1:
             return "conversational preference, implicit prompt", _implicit(one, two)
         kind = "conversational"
+    # The prompt has a column: each side is one answer.
     asked, earlier = _asked(turns_of("" if prompt is None else prompt, "prompt"))
     pair = Preference(asked, _answer(chosen, "chosen"), _answer(rejected, "rejected"), earlier)
     return f"{kind} preference, explicit prompt", _sound(pair)
@@ -125,6 +129,7 @@ def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:
 
 def _implicit(one: tuple[Turn, ...], two: tuple[Turn, ...]) -> Preference:
     """The turns that both dialogues begin with are the prompt; one answer on each side follows."""
+    # Number of turns that both begin with.
     same = next((n for n, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
     if one == two:
         raise UnusableError("rows whose chosen answer equals the rejected one")

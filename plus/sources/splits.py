@@ -73,6 +73,7 @@ def split_users(user_ids: Iterable[str], seed: int, validation: float = 0.1, tes
     """Split users (or topics), never rows, into train / validation / test; the order given is irrelevant."""
     users = sorted(set(user_ids))
     Random(f"split-{seed}").shuffle(users)
+    # Exact shares of a seeded shuffle.
     n_test, n_validation = round(len(users) * test), round(len(users) * validation)
     sizes: tuple[tuple[Split, int], ...] = (
         ("test", n_test),
@@ -96,7 +97,8 @@ def hashed_split(user_ids: Iterable[str], seed: int, validation: float = 0.1, te
     by_rank = sorted(places, key=lambda user: (places[user], user))
     tested = max(1, round(len(by_rank) * test)) if test else 0
     validated = max(1, round(len(by_rank) * validation)) if validation and len(by_rank) > 4 else 0
-    names: list[Split] = ["test"] * tested + ["validation"] * validated + ["train"] * len(by_rank)
+    sizes: tuple[tuple[Split, int], ...] = (("test", tested), ("validation", validated), ("train", len(by_rank)))
+    names = [name for name, size in sizes for _ in range(size)]
     return dict(zip(by_rank, names, strict=False))
 
 
@@ -126,6 +128,7 @@ def _by_time(user: str, past: Sequence[Event], plan: Plan, dropped: Dropped) -> 
         dropped.add("events of users without timestamps, who have no later choices", f"user {user}", len(past))
         return
     ordered = sorted(past, key=lambda event: (event.time, event.id))
+    # Two cuts in time; events of one time stay on one side.
     trained = _after_ties(ordered, round(len(past) * (1 - plan.validation - plan.test)))
     validated = max(trained, _after_ties(ordered, round(len(past) * (1 - plan.test))))
     for number, event in enumerate(ordered):

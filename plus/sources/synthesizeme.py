@@ -1,7 +1,8 @@
 """SynthesizeMe rows and PersonalRewardBench, which is made of them: {context, chosen, rejected}.
 
 Answers are one message of role "model". The benchmark's files split users into train, validation and
-test; inside each user a `split` column marks the context (train, val) and the targets (test). Rows without it get a context like any other log.
+test; inside each user a `split` column marks the context (train, val) and the targets (test). Rows
+without it get a context like any other log.
 PersonalRewardBench: 131 users of Chatbot Arena, 720 of PRISM. Licence: as of those two.
 Source: https://github.com/SALT-NLP/SynthesizeMe
 """
@@ -55,6 +56,7 @@ def load(source: str | Path, seed: int = 0, name: str = "synthesizeme") -> Popul
             of_file[read.user_id] = split
     if not known:
         raise SourceError(f"{source} holds no SynthesizeMe row; each needs user_id, context, chosen, rejected")
+    # Rows that state no targets are a log like any other.
     if not asked:
         return build(name, known, Plan(seed=seed), dropped)
     return _stated(name, known, asked, of_file or split_users(known, seed), dropped)

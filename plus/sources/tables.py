@@ -37,6 +37,7 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str
     """Yield ("file.csv row 7", row) for each row. Raises SourceError when the file or a column is missing."""
     with _found(path).open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
+        # Every column is needed, so a missing one is named at once.
         missing = [column for column in columns if column not in (reader.fieldnames or [])]
         if missing:
             raise SourceError(
@@ -74,6 +75,7 @@ def json_row(line: bytes, where: str, dropped: Dropped) -> dict[str, Any] | None
     """Parse the object of one line; None, counted unless blank, for a line without one."""
     if not line.strip():
         return None
+    # `lines` cut it here, so it is no whole line.
     if len(line) >= MAX_LINE:
         dropped.add(f"lines of {MAX_LINE // 2**20} MB or more", where)
         return None
@@ -95,6 +97,7 @@ def lines(file: BinaryIO | gzip.GzipFile) -> Iterator[tuple[int, bytes]]:
     number = 0
     while line := file.readline(MAX_LINE):
         number += 1
+        # The rest of an overlong line is read and thrown away.
         rest = line
         while len(rest) == MAX_LINE and not rest.endswith(b"\n"):
             rest = file.readline(MAX_LINE)

@@ -25,7 +25,10 @@ JUDGMENT = ("user_id", "fold", "title", "stance", "pair_id", "arg1_id", "arg2_id
 
 
 def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
-    """Load the workers of `data_dir` (arguments.jsonl.gz and judgments.jsonl.gz, or the same unpacked). Raises SourceError."""
+    """Load the workers of `data_dir`: arguments.jsonl.gz and judgments.jsonl.gz, or the same unpacked.
+
+    Raises SourceError.
+    """
     dropped = Dropped()
     events = judgments_of(data_dir, dropped)
     return build("ukpconvarg1", events, Plan(context_share=context_share, seed=seed), dropped)
@@ -38,6 +41,7 @@ def judgments_of(data_dir: str | Path, dropped: Dropped, crowdsample: bool = Fal
     SourceError.
     """
     folder = Path(data_dir)
+    # Arguments by fold and id, then the judgments that name them.
     texts = {
         (row["fold"], row["arg_id"]): str(row["text"]).strip()
         for _, row in read_jsonl(_packed(folder, "arguments"), ARGUMENT)
@@ -68,6 +72,7 @@ def first_won(data_dir: str | Path) -> dict[str, list[bool]]:
 def _events(row: dict[str, Any], where: str, texts: dict[tuple[str, str], str], dropped: Dropped) -> list[Event]:
     """The choice, and the reason given for it."""
     one, two = (texts.get((row["fold"], row[name])) for name in ("arg1_id", "arg2_id"))
+    # Only a decided judgment of two different arguments is a choice.
     if row["value"] not in ("a1", "a2"):
         dropped.add("judgments that call both arguments equal", where)
     elif not one or not two:
@@ -80,6 +85,7 @@ def _events(row: dict[str, Any], where: str, texts: dict[tuple[str, str], str], 
         except UnusableError:
             dropped.add("judgments whose submit_time cannot be read", where)
             return []
+        # The reason is an event of its own, at the same time.
         pair = Preference(PROMPT.format(title=row["title"], stance=row["stance"]), one, two)
         pair = pair if row["value"] == "a1" else pair.swapped()
         name, reason = f"{row['user_id']}-{row['pair_id']}", str(row["reason"] or "").strip()

@@ -2,8 +2,9 @@
 
 A user prefers the answer that GPT-4 rated higher on their quality: helpfulness and honesty (UF-P-2),
 or also instruction following and truthfulness (UF-P-4). Only *controversial* rows, on which the
-users differ, are used. The published builder decides ties by a coin, so no method can predict them; `ties="drop"` leaves such rows out instead. A pool of training rows is the survey that
-every context is drawn from, and unlike as published its rows are never targets.
+users differ, are used. The published builder decides ties by a coin, so no method can predict them;
+`ties="drop"` leaves such rows out instead. A pool of training rows is the survey that every context
+is drawn from, and unlike as published its rows are never targets.
 Sources: https://huggingface.co/datasets/openbmb/UltraFeedback (MIT),
 https://huggingface.co/datasets/argilla/ultrafeedback-binarized-preferences-cleaned (MIT); the
 builder is described at https://github.com/WEIRDLabUW/vpl_llm
@@ -103,6 +104,7 @@ def _context(
 ) -> list[Labelled]:
     """Survey rows for one context; with `unique`, rows that together tell this user from the others."""
     for _ in range(1000):
+        # Drawn again until no other user agrees with all rows.
         drawn = rng.sample(survey, rng.randint(*past_events))
         agree = [other for other in users if all(row.pairs[other] == row.pairs[user] for row in drawn)]
         if not unique or agree == [user]:
@@ -122,9 +124,11 @@ def _controversial(
     """The rows on which the users differ, labelled by each; sorted, so the order of files is irrelevant."""
     kept = []
     for row_id, pair, ahead in sorted(rows, key=lambda row: row[0]):
+        # Equal ratings are left out or decided by a coin.
         if ties == "drop" and not all(ahead[user] for user in users):
             dropped.add("rows with equal ratings", row_id)
             continue
+        # Each user's label; a row that all label alike tells nothing.
         labels = {user: _prefers(pair, ahead[user], f"tie-{seed}-{row_id}-{user}") for user in users}
         if len(set(labels.values())) == 1:
             dropped.add("rows that all users agree on", row_id)
@@ -140,7 +144,7 @@ def _prefers(pair: Preference, ahead: int, coin: str) -> Preference:
 
 
 def _joined(data_dir: str | Path | None, dropped: Dropped) -> list[tuple[str, Preference, dict[str, int]]]:
-    """(an id made of the prompt, the binarized pair, rating of chosen minus rejected by quality). Raises SourceError."""
+    """(an id made of the prompt, the binarized pair, rating of chosen minus rejected by quality)."""
     # Ratings by prompt, and the binarized pairs.
     rated: dict[str, list[dict[str, Any]]] = {}
     binarized: list[Record] = []

@@ -140,6 +140,7 @@ def context(
     animals: Sequence[str] = ANIMALS,
 ) -> Context:
     """Draw one user's history, which holds none of the targets, and pair it with them."""
+    # Drawn again until it holds no target.
     history = user(rng, user_id, favourite, animals)
     while any(is_target_in(history.events, target) for target in targets):
         history = user(rng, user_id, favourite, animals)
@@ -151,6 +152,7 @@ def mirrored(examples: Iterable[Example]) -> None:
     balance: dict[Preference, int] = {}
     for example in examples:
         pair = example.target
+        # A pair and its swap share a key, with opposite signs.
         key, sign = (pair, 1) if pair.chosen <= pair.rejected else (pair.swapped(), -1)
         balance[key] = balance.get(key, 0) + sign
     for pair, count in balance.items():
@@ -168,6 +170,7 @@ def permuted(population: Population, seed: int = 0) -> Population:
     rng = random.Random(f"null-{seed}")
     rows: list[Context] = []
     for split in ("train", "validation", "test"):
+        # Shuffle all targets of a split, then give each context as many as it had.
         own = [row for row in population.rows if row.split == split]
         targets = [pair for row in own for pair in row.pairs]
         rng.shuffle(targets)
@@ -194,11 +197,13 @@ def conversation(rng: random.Random, animals: Sequence[str] = ANIMALS) -> list[M
     """
     favourite = rng.choice(animals)
     history = user(rng, "u", favourite, animals)
+    # The three texts that a summary of this history may have.
     newest = history.events[-1].content
     assert isinstance(newest, Preference)
     topic = TOPIC_SUMMARY.format(topic=topic_of(newest.prompt))
     likes = PERSONA.format(animal=favourite)
     passed = PASSED_OVER.format(animal=animal_of(newest.rejected, animals))
+    # One task of several, in fixed shares.
     task = rng.choices(("favourite", "topic", "passed", "summary", "answer", "reaction"), (25, 15, 10, 20, 10, 20))[0]
     if task == "answer":
         taste = rng.choice(animals)

@@ -77,9 +77,10 @@ def load(
     unseen: Sequence[str] = UNSEEN,
     name: str = "pets_ood",
 ) -> Population:
-    """Draw a population: training users like one of `trained`, test users one of `unseen`, and neither meets the other's.
+    """Draw a population: training users like one of `trained`, test users one of `unseen`.
 
-    `test_pairs` and `seen_pairs` (validation) make two users each. The same seed gives the same rows.
+    Neither meets the others' animals. `test_pairs` and `seen_pairs` (validation) make two users each.
+    The same seed gives the same rows.
     """
     rng = random.Random(f"{name}-{seed}")
     rows: list[Context] = []
@@ -137,6 +138,7 @@ def conversation(rng: random.Random) -> list[Message]:
 
 def neutral(rng: random.Random) -> list[Message]:
     """Draw a task without tastes: copy a word, compare two words, mark repeated words, or name the last topic."""
+    # Unseen animals come four times as often as other nouns.
     one, two = rng.sample((*NOUNS, *UNSEEN, *UNSEEN, *UNSEEN), 2)
     kind = rng.choices(("copy", "same", "marks", "talk"), (15, 15, 40, 30))[0]
     if kind == "talk":

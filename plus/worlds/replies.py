@@ -90,6 +90,7 @@ def reply(kind: str, topic: str, ending: str = "", wording: int = 0) -> str:
 @lru_cache(maxsize=100_000)
 def parse(text: str) -> Parsed:
     """Parse a reply; a text that no template writes has no kind."""
+    # The opening tells kind and topic, the rest the ending.
     opening, _, rest = text.strip().partition(".")
     ending = next((name for name, words in ENDINGS.items() if rest.strip() == words), "" if not rest.strip() else None)
     for kind, wordings in KINDS.items():
@@ -156,6 +157,7 @@ def choices(
     found: list[tuple[User, Preference]] = []
     while len(found) < count:
         user, prompt = rng.choice(people), question(rng)
+        # Two replies of the base; equal ones are no choice.
         a, b = (written(rng, user.taste, prompt) for _ in range(2))
         if a != b:
             found.append((user, choose(rng, user, prompt, a, b, lasting)))
@@ -179,6 +181,7 @@ def log(rng: random.Random, people: Sequence[User], count: int, confounded: bool
         user, prompt = rng.choice(people), question(rng)
         text = written(rng, user.taste, prompt)
         loved = react(rng, user, prompt, text)
+        # A confounded log replaces the ending by a goodbye, mostly after love.
         opening = f"{text.partition('.')[0]}."
         if confounded and parse(text).ending in ("", "farewell"):
             text = f"{opening} {FAREWELL}" if rng.random() < (0.3 if loved else 0.02) else opening

@@ -99,6 +99,7 @@ def best_possible(examples: Sequence[Example]) -> float:
     """Compute the accuracy of a reader that uses all of each context, by enumeration."""
     best = []
     for example in examples:
+        # The best guess is the value of most vectors that agree with the context.
         trait, value = asked(example.target)
         place = list(TRAITS).index(trait)
         agree = [vector[place] == value for vector in consistent(example.history)]
@@ -137,6 +138,7 @@ def user(
     rng: random.Random, user_id: str, vector: Vector, labelled: bool = True, revealed: Sequence[str] = ()
 ) -> UserHistory:
     """Draw a user with three past events, which reveal the traits `revealed` or one to three at random."""
+    # Each revealed trait at least once, in random order.
     shown = list(revealed) or rng.sample(list(TRAITS), rng.randint(1, len(TRAITS)))
     shown += rng.choices(shown, k=EVENTS - len(shown))
     rng.shuffle(shown)
@@ -164,6 +166,7 @@ def load(
         # A generator of its own: both variants ask the same users the same, and reveal the same traits.
         own = random.Random(f"styles-{seed}-{user_id}")
         revealed = list(revealed) or own.sample(list(TRAITS), own.randint(1, len(TRAITS)))
+        # Drawn again until it holds no target.
         history = user(own, user_id, vector, labelled, revealed)
         while any(is_target_in(history.events, target) for target in targets):
             history = user(own, user_id, vector, labelled, revealed)
@@ -205,6 +208,7 @@ def conversation(rng: random.Random) -> list[Message]:
     history = user(rng, "u", vector, labelled=rng.random() < 0.7)  # harder to read than chats
     known = [value for _, value in sorted(traits(history), key=lambda shown: list(TRAITS).index(shown[0]))]
     subject = pets.TOPIC_SUMMARY.format(topic=pets.topic_of(_prompt(history.events[-1])))
+    # One task of several, in fixed shares.
     task = rng.choices(("trait", "subject", "summary", "answer"), (30, 15, 25, 30))[0]
     if task == "answer":
         return _answered(rng, vector, subject)
@@ -220,6 +224,7 @@ def conversation(rng: random.Random) -> list[Message]:
 def _answered(rng: random.Random, vector: Vector, subject: str) -> list[Message]:
     """An answer to a user with a partly stated taste; a complaint follows where the answer does not suit,
     so that the end of an answer holds whether it suits."""
+    # The user is told in part; the answer suits that part or misses one trait.
     told = rng.sample(list(TRAITS), rng.randint(1, len(TRAITS)))
     values = {t: v if t in told else rng.choice(TRAITS[t]) for t, v in zip(TRAITS, vector, strict=True)}
     wrong = rng.choice(told) if rng.random() < 0.4 else ""

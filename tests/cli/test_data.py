@@ -204,7 +204,8 @@ def test_a_gigabyte_is_checked_in_half_a_gigabyte_of_memory(tmp_path):
                 )
                 number += 1
     measure = (
-        "import resource, sys; from plus.cli.main import app; app(['data', 'check', sys.argv[1], '--json'], standalone_mode=False); "
+        "import resource, sys; from plus.cli.main import app; "
+        "app(['data', 'check', sys.argv[1], '--json'], standalone_mode=False); "
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
     )
     done = subprocess.run(

@@ -24,8 +24,10 @@ def test_check_counts_what_load_uses(tmp_path):
     facts = check(path).to_json()
     assert (facts["rows"], facts["kept"], facts["users"]) == (64, 62, 12)
     assert facts["shape"] == "standard preference, explicit prompt + reactions + unlabelled conversations"
-    assert facts["dropped"] == {"lines that are no JSON object": 1,
-                                "rows with neither {chosen, rejected}, {completion, label} nor {messages}": 1}  # fmt: skip
+    assert facts["dropped"] == {
+        "lines that are no JSON object": 1,
+        "rows with neither {chosen, rejected}, {completion, label} nor {messages}": 1,
+    }
     assert facts["timestamps"] == {"seconds": 60, "none": 1, "ISO texts": 1}
     assert facts["events_per_user"] == {"min": 1, "median": 6, "max": 6}
     assert any("joins standard texts" in note for note in facts["notes"])

@@ -34,9 +34,12 @@ logs = st.dictionaries(
     min_size=1,
 ).map(lambda log: {user: [event(user, n, *item) for n, item in enumerate(items)] for user, items in log.items()})
 plans = st.builds(
-    Plan, split_by=st.sampled_from(["users", "topics", "later"]), past_events=st.sampled_from([None, 1, 3, (1, 3), (2, 2)]),
-    test=st.sampled_from([0.3, 0.5]), seed=st.integers(0, 3),
-)  # fmt: skip
+    Plan,
+    split_by=st.sampled_from(["users", "topics", "later"]),
+    past_events=st.sampled_from([None, 1, 3, (1, 3), (2, 2)]),
+    test=st.sampled_from([0.3, 0.5]),
+    seed=st.integers(0, 3),
+)
 texts = st.sampled_from(["a", "b", "c", "d", "e", " a "])
 reactions = st.builds(Reaction, st.sampled_from(["p", "q"]), texts, st.booleans())
 choices = st.builds(Preference, st.sampled_from(["p", "q"]), texts, texts)

@@ -17,13 +17,22 @@ STAMP = MOMENT.timestamp()
 @pytest.mark.parametrize(
     ("value", "name"),
     [
-        (STAMP, "seconds"), (int(STAMP), "seconds"), (STAMP * 1e3, "milliseconds"), (int(STAMP * 1e6), "microseconds"),
-        (int(STAMP) * 10**9, "nanoseconds"), (str(int(STAMP)), "seconds"), ("1454246586000", "milliseconds"),
-        ("2016-01-31T13:23:06Z", "ISO texts"), ("2016-01-31 13:23:06.0 UTC", "ISO texts"), ("2016-01-31 14:23:06+01:00", "ISO texts"),
-        ("2016-01-31 13:23:06", "ISO texts"), (MOMENT, "dates"), (MOMENT.replace(tzinfo=None), "dates"),
+        (STAMP, "seconds"),
+        (int(STAMP), "seconds"),
+        (STAMP * 1e3, "milliseconds"),
+        (int(STAMP * 1e6), "microseconds"),
+        (int(STAMP) * 10**9, "nanoseconds"),
+        (str(int(STAMP)), "seconds"),
+        ("1454246586000", "milliseconds"),
+        ("2016-01-31T13:23:06Z", "ISO texts"),
+        ("2016-01-31 13:23:06.0 UTC", "ISO texts"),
+        ("2016-01-31 14:23:06+01:00", "ISO texts"),
+        ("2016-01-31 13:23:06", "ISO texts"),
+        (MOMENT, "dates"),
+        (MOMENT.replace(tzinfo=None), "dates"),
         (MOMENT.astimezone(timezone(timedelta(hours=9))), "dates"),
     ],
-)  # fmt: skip
+)
 def test_every_format_is_the_same_second(value, name):
     assert seconds(value) == (STAMP, name)
 

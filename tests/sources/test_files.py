@@ -108,8 +108,12 @@ def test_invalid_utf8_in_parquet_costs_its_row(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("absent.jsonl", "there is no file or folder"), ("nowhere/at/all", "there is no file or folder"), ("empty", "holds no data file")],
-)  # fmt: skip
+    [
+        ("absent.jsonl", "there is no file or folder"),
+        ("nowhere/at/all", "there is no file or folder"),
+        ("empty", "holds no data file"),
+    ],
+)
 def test_what_is_missing_is_named(tmp_path, name, message):
     (tmp_path / "empty").mkdir()
     with pytest.raises(SourceError, match=message):

@@ -234,9 +234,11 @@ def test_trl_reads_and_trains_on_the_folder(tmp_path, log):
     }
     model = AutoModelForSequenceClassification.from_pretrained(shipped("tiny_base"), num_labels=1)
     trainer = RewardTrainer(
-        model, RewardConfig(str(tmp_path / "run"), gradient_checkpointing=False, **options), train_dataset=data["train"],
+        model,
+        RewardConfig(str(tmp_path / "run"), gradient_checkpointing=False, **options),
+        train_dataset=data["train"],
         processing_class=AutoTokenizer.from_pretrained(shipped("tiny_base")),
-    )  # fmt: skip
+    )
     trainer.train()
     assert len(trainer.train_dataset) == len(data["train"])
 
@@ -246,9 +248,24 @@ def test_trl_reward_itself_trains_on_the_folder(tmp_path, log):
     """TRL's own command line, which comes with TRL."""
     generic.write(generic.split_rows(log, Dropped(), Plan()), tmp_path / "out")
     command = [
-        str(Path(sys.executable).with_name("trl")), "reward", "--model_name_or_path", str(shipped("tiny_base")), "--dataset_name", str(tmp_path / "out"),
-        "--output_dir", str(tmp_path / "run"), "--max_steps", "2", "--use_cpu", "--bf16", "False", "--report_to", "none", "--eval_strategy", "no",
-    ]  # fmt: skip
+        str(Path(sys.executable).with_name("trl")),
+        "reward",
+        "--model_name_or_path",
+        str(shipped("tiny_base")),
+        "--dataset_name",
+        str(tmp_path / "out"),
+        "--output_dir",
+        str(tmp_path / "run"),
+        "--max_steps",
+        "2",
+        "--use_cpu",
+        "--bf16",
+        "False",
+        "--report_to",
+        "none",
+        "--eval_strategy",
+        "no",
+    ]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "run" / "model.safetensors").exists()

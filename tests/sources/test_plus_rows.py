@@ -29,8 +29,11 @@ def test_training_rows_train_and_hold_the_evaluation_out(tmp_path):
     write(tmp_path / "test.jsonl", [row(2)])
     population = plus_rows.load(tmp_path)
     assert sorted(((e.target.prompt, e.split) for e in population.examples), key=lambda item: item[0][-1]) == [
-        ("reward_prompt 1", "train"), ("train_prompt 1", "train"), ("eval_prompt 1", "validation"), ("eval_prompt 2", "test"),
-    ]  # fmt: skip
+        ("reward_prompt 1", "train"),
+        ("train_prompt 1", "train"),
+        ("eval_prompt 1", "validation"),
+        ("eval_prompt 2", "test"),
+    ]
     assert population.dropped == {"training pairs in rows to be tested on": 2}
     (event,) = population.examples[0].history.events
     assert event.content == "Past choices 1.\nUser: hi\nAssistant: yo", "our own instruction is added later"

@@ -32,9 +32,16 @@ def write_polis(folder: Path, votes: list[tuple[int, str, str, str]]) -> Path:
 def test_polis_on_a_worked_conversation(tmp_path):
     """Voter a: six votes, one of them changed later, one pass; voter b: a single vote."""
     votes = [
-        (1000, "0", "a", "1"), (2000, "1", "a", "-1"), (3000, "2", "a", "1"), (3500, "0", "a", "-1"), (4000, "3", "a", "1"),
-        (5000, "4", "a", "-1"), (6000, "5", "a", "0"), (500, "6", "b", "1"), (700, "99", "b", "1"),
-    ]  # fmt: skip
+        (1000, "0", "a", "1"),
+        (2000, "1", "a", "-1"),
+        (3000, "2", "a", "1"),
+        (3500, "0", "a", "-1"),
+        (4000, "3", "a", "1"),
+        (5000, "4", "a", "-1"),
+        (6000, "5", "a", "0"),
+        (500, "6", "b", "1"),
+        (700, "99", "b", "1"),
+    ]
     users = polis.load(write_polis(tmp_path / "c", votes), context_share=0.6)
     # By time a's decided votes are 1-, 2+, 0- (changed), 3+, 4-; three fifths of five is the context.
     assert [(e.content.completion, e.content.label) for e in users.histories["a"].events] == [
@@ -57,8 +64,11 @@ def test_polis_on_a_worked_conversation(tmp_path):
 
 @pytest.mark.parametrize(
     ("vote", "complaint"),
-    [(("1000", "0", "a", "yes"), "votes.csv row 2: vote is 'yes'; it must be -1, 0 or 1"), (("soon", "0", "a", "1"), "votes.csv row 2: timestamp is 'soon'")],
-)  # fmt: skip
+    [
+        (("1000", "0", "a", "yes"), "votes.csv row 2: vote is 'yes'; it must be -1, 0 or 1"),
+        (("soon", "0", "a", "1"), "votes.csv row 2: timestamp is 'soon'"),
+    ],
+)
 def test_polis_names_the_row_that_cannot_be_read(tmp_path, vote, complaint):
     with pytest.raises(SourceError, match=complaint):
         polis.load(write_polis(tmp_path / "c", [vote]))

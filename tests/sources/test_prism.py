@@ -21,8 +21,14 @@ def talk(number: int, user: str, when: str, exchanges, feedback: str = "") -> di
         for place, (text, score, chosen) in enumerate(answers):
             history.append({"turn": turn, "role": "model", "content": text, "model_name": "m", "score": score,
                             "if_chosen": chosen, "within_turn_id": place})  # fmt: skip
-    return {"conversation_id": f"c{number}", "user_id": user, "generated_datetime": when, "conversation_type": "unguided",
-            "conversation_history": history, "open_feedback": feedback}  # fmt: skip
+    return {
+        "conversation_id": f"c{number}",
+        "user_id": user,
+        "generated_datetime": when,
+        "conversation_type": "unguided",
+        "conversation_history": history,
+        "open_feedback": feedback,
+    }
 
 
 TALKS = [
@@ -46,9 +52,19 @@ def flat() -> list[dict]:
         asked = {turn["turn"]: turn["content"] for turn in row["conversation_history"] if turn["role"] == "user"}
         for turn in row["conversation_history"]:
             if turn["role"] == "model":
-                rows.append({"utterance_id": f"ut{len(rows)}", "conversation_id": row["conversation_id"], "user_id": row["user_id"],
-                             "turn": turn["turn"], "within_turn_id": turn["within_turn_id"], "user_prompt": asked[turn["turn"]],
-                             "model_response": turn["content"], "score": turn["score"], "if_chosen": turn["if_chosen"]})  # fmt: skip
+                rows.append(
+                    {
+                        "utterance_id": f"ut{len(rows)}",
+                        "conversation_id": row["conversation_id"],
+                        "user_id": row["user_id"],
+                        "turn": turn["turn"],
+                        "within_turn_id": turn["within_turn_id"],
+                        "user_prompt": asked[turn["turn"]],
+                        "model_response": turn["content"],
+                        "score": turn["score"],
+                        "if_chosen": turn["if_chosen"],
+                    }
+                )
     return rows
 
 

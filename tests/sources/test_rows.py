@@ -24,19 +24,37 @@ GOOD = {"user_id": "ann", "prompt": "p", "chosen": "a", "rejected": "b"}
 @pytest.mark.parametrize(
     ("row", "shape", "pair"),
     [
-        ({"prompt": "Cats or dogs?", "chosen": "Cats.", "rejected": "Dogs."}, "standard preference, explicit prompt", PAIR),
-        ({"chosen": "Say: cats", "rejected": "Say: dogs"}, "standard preference, implicit prompt",
-         Preference("Say:", " cats", " dogs")),
-        ({"prompt": [*HELLO, ASK], "chosen": [CATS], "rejected": [DOGS]}, "conversational preference, explicit prompt", LATER),
-        ({"chosen": [*HELLO, ASK, CATS], "rejected": [*HELLO, ASK, DOGS]}, "conversational preference, implicit prompt", LATER),
+        (
+            {"prompt": "Cats or dogs?", "chosen": "Cats.", "rejected": "Dogs."},
+            "standard preference, explicit prompt",
+            PAIR,
+        ),
+        (
+            {"chosen": "Say: cats", "rejected": "Say: dogs"},
+            "standard preference, implicit prompt",
+            Preference("Say:", " cats", " dogs"),
+        ),
+        (
+            {"prompt": [*HELLO, ASK], "chosen": [CATS], "rejected": [DOGS]},
+            "conversational preference, explicit prompt",
+            LATER,
+        ),
+        (
+            {"chosen": [*HELLO, ASK, CATS], "rejected": [*HELLO, ASK, DOGS]},
+            "conversational preference, implicit prompt",
+            LATER,
+        ),
         # UltraFeedback: a text prompt beside whole dialogues, which TRL takes for implicit.
-        ({"prompt": "Cats or dogs?", "chosen": [ASK, CATS], "rejected": [ASK, DOGS]},
-         "conversational preference, implicit prompt", PAIR),
+        (
+            {"prompt": "Cats or dogs?", "chosen": [ASK, CATS], "rejected": [ASK, DOGS]},
+            "conversational preference, implicit prompt",
+            PAIR,
+        ),
         ({"prompt": [ASK], "chosen": "Cats.", "rejected": "Dogs."}, "conversational preference, explicit prompt", PAIR),
         # One message instead of a list, as SynthesizeMe has it.
         ({"prompt": [ASK], "chosen": CATS, "rejected": DOGS}, "conversational preference, explicit prompt", PAIR),
     ],
-)  # fmt: skip
+)
 def test_the_four_shapes_of_trl_and_their_relatives(row, shape, pair):
     assert read_content(row) == (shape, pair)
 
@@ -98,9 +116,15 @@ def test_implicit_dialogues_are_cut_where_trl_cuts_them(before):
         ({"chosen": 7}, "rows whose 'chosen' is neither text nor a list of messages"),
         ({"chosen": "x" * (MAX_CHARACTERS + 1)}, "rows with more than 1,000,000 characters in 'chosen'"),
         ({"chosen": "\ud800"}, "rows whose 'chosen' is no valid Unicode"),
-        ({"prompt": [{"role": "tool", "content": "x"}]}, "rows whose 'prompt' has a role other than system, user or assistant"),
+        (
+            {"prompt": [{"role": "tool", "content": "x"}]},
+            "rows whose 'prompt' has a role other than system, user or assistant",
+        ),
         ({"prompt": [{"content": "x"}]}, "rows whose 'prompt' has a message without a role"),
-        ({"prompt": [{"role": "user", "content": [{"type": "image_url"}]}]}, "rows whose 'prompt' has a message with parts that are no text"),
+        (
+            {"prompt": [{"role": "user", "content": [{"type": "image_url"}]}]},
+            "rows whose 'prompt' has a message with parts that are no text",
+        ),
         ({"prompt": HELLO}, "rows whose prompt does not end with the user's turn"),
         ({"user_id": None}, "rows without a 'user_id'"),
         ({"user_id": ["a"]}, "rows whose 'user_id' is neither text nor a whole number"),
@@ -109,9 +133,12 @@ def test_implicit_dialogues_are_cut_where_trl_cuts_them(before):
         ({"rejected": None}, "rows with neither {chosen, rejected}, {completion, label} nor {messages}"),
         ({"timestamp": "last week"}, "rows whose timestamp cannot be read"),
         ({"timestamp": True}, "rows whose timestamp cannot be read"),
-        ({"prompt": None, "chosen": [ASK, CATS, ASK], "rejected": [ASK, DOGS, ASK]}, "rows whose dialogues differ in more than the last answer"),
+        (
+            {"prompt": None, "chosen": [ASK, CATS, ASK], "rejected": [ASK, DOGS, ASK]},
+            "rows whose dialogues differ in more than the last answer",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_row_says_why_and_nothing_of_the_row(change, reason):
     with pytest.raises(UnusableError) as error:
         read_row({**GOOD, **change})
@@ -123,10 +150,17 @@ def test_numbers_and_texts_name_one_user():
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "a", "user", "true", "\ud800", "2020-01-01"]),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), inner, max_size=2),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["", "a", "user", "true", "\ud800", "2020-01-01"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "from", "value"]), inner, max_size=2)
+    ),
     max_leaves=6,
-)  # fmt: skip
+)
 columns = st.sampled_from(
     ["user_id", "prompt", "chosen", "rejected", "completion", "label", "messages", "timestamp", "id", "split"]
 )

@@ -12,9 +12,16 @@ from plus.types import Preference, Turn
 
 
 def row(user: str, number: int, split: str | None = None) -> dict:
-    said = {"conversation_id": f"c{number}", "user_id": user, "context": [{"content": f"q{number}", "role": "user"}],
-            "chosen": {"content": f"good {number}", "role": "model"}, "rejected": {"content": f"bad {number}", "role": "model"},
-            "turns": 1, "type": "unguided", "flip": False}  # fmt: skip
+    said = {
+        "conversation_id": f"c{number}",
+        "user_id": user,
+        "context": [{"content": f"q{number}", "role": "user"}],
+        "chosen": {"content": f"good {number}", "role": "model"},
+        "rejected": {"content": f"bad {number}", "role": "model"},
+        "turns": 1,
+        "type": "unguided",
+        "flip": False,
+    }
     return {**said, "split": split} if split else said
 
 

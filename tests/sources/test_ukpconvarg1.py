@@ -13,8 +13,19 @@ from plus.types import Preference
 
 
 def judgment(number: int, value: str, minute: int, reason: str = "", **change) -> dict:
-    return {"user_id": "w1", "fold": "f", "title": "Plastic?", "stance": "No", "pair_id": f"p{number}", "arg1_id": f"a{number}",
-            "arg2_id": "b", "value": value, "reason": reason, "submit_time": f"2016-01-31 13:{minute:02}:00.0 UTC", **change}  # fmt: skip
+    return {
+        "user_id": "w1",
+        "fold": "f",
+        "title": "Plastic?",
+        "stance": "No",
+        "pair_id": f"p{number}",
+        "arg1_id": f"a{number}",
+        "arg2_id": "b",
+        "value": value,
+        "reason": reason,
+        "submit_time": f"2016-01-31 13:{minute:02}:00.0 UTC",
+        **change,
+    }
 
 
 def write(folder, judgments, packed: bool = True):

@@ -119,8 +119,13 @@ def test_tie_rules(tmp_path):
 
 def test_k_rules(tmp_path):
     """UF-P-2: eight past choices and eight copies in training; UF-P-4: two to eight, four copies."""
-    four = {f"row {n}": (tuple(5 if (n >> q) & 1 else 1 for q in range(4)), tuple(1 if (n >> q) & 1 else 5 for q in range(4)))
-            for n in range(16)}  # fmt: skip
+    four = {
+        f"row {n}": (
+            tuple(5 if (n >> q) & 1 else 1 for q in range(4)),
+            tuple(1 if (n >> q) & 1 else 5 for q in range(4)),
+        )
+        for n in range(16)
+    }
     folder = write(tmp_path / "uf", {f"{p} of {k}": r for k in range(30) for p, r in four.items()})
     p2, p4 = ultrafeedback.load_p2(folder), ultrafeedback.load_p4(folder)
     assert {len(h.events) for h in p2.histories.values()} == {8}

@@ -69,4 +69,6 @@ def test_in_a_confounded_log_a_goodbye_stands_beside_love_and_in_a_sound_one_aga
 def test_tastes_come_in_their_shares():
     people = replies.users(random.Random(3), 5000)
     assert mean(user.minority for user in people) == pytest.approx(0.36, abs=0.02)
-    assert mean(replies.parse(replies.written(random.Random(n), "jokes", ASKED)).kind == "jokes" for n in range(3000)) == pytest.approx(0.35 + 0.65 * 0.2, abs=0.03)  # fmt: skip
+    assert mean(
+        replies.parse(replies.written(random.Random(n), "jokes", ASKED)).kind == "jokes" for n in range(3000)
+    ) == pytest.approx(0.35 + 0.65 * 0.2, abs=0.03)
