@@ -14,8 +14,16 @@ from plus.audit.findings import PEOPLE, Audit, LabelFlip, NullRun
 from plus.audit.leak_check import leak_check
 from plus.audit.text_checks import KNOWN, Faithfulness, FreshReader, Information, Reading, faithfulness, read
 from plus.errors import EvidenceError
-from plus.evaluate.controls import PastedHistory, read_raw_history, readings
-from plus.evaluate.counterfactuals import Stated, curve, label_flip, learning_curve, turned
+from plus.evaluate.controls import (
+    PastedHistory,
+    Stated,
+    curve,
+    label_flip,
+    learning_curve,
+    read_raw_history,
+    readings,
+    turned,
+)
 from plus.evaluate.intervals import Interval, interval, paired_difference, user_interval
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import groups, scorecard

@@ -13,7 +13,7 @@ from plus.audit.findings import Audit
 from plus.baselines.majority import Majority
 from plus.evaluate import figures, markdown
 from plus.evaluate.comparison import by_method
-from plus.evaluate.counterfactuals import curve
+from plus.evaluate.controls import curve
 from plus.evaluate.predictions import Prediction, predict, to_rows
 from plus.evaluate.scorecard import plain
 from plus.jsonl import read_whole_lines, write_jsonl

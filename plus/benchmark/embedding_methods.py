@@ -11,14 +11,13 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import cycle
-from typing import Any
 
 import torch
 
 from plus.baselines import random_k
 from plus.baselines.methods import Given, HeadRow, ScorerRow, Write, WriterRow, find, once
 from plus.benchmark.cells import Method, fold_predictions
+from plus.benchmark.objectives import TwoWriters
 from plus.errors import SourceError
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin, mean
@@ -28,7 +27,7 @@ from plus.prompts import event_lines
 from plus.sources.contexts import resample
 from plus.sources.folds import Fold, answers
 from plus.train import loop
-from plus.train.coadapt import CoAdaptation, Row
+from plus.train.coadapt import CoAdaptation
 from plus.train.loop import shuffled
 from plus.train.reward_only import Best, fit, train_reward_model
 from plus.types import Context, Event, Preference, Scorer, UserHistory
@@ -265,34 +264,6 @@ class EmbeddingMethods:
         texts = {text for target in targets for text in (target.chosen, target.rejected)}
         texts |= {text for event in _events(fold) for text in answers(event)}
         self.embeddings.ids(sorted(texts))
-
-
-class TwoWriters(CoAdaptation):
-    """Co-adaptation whose reward model also learns to read another writer's texts, which earn no reward.
-
-    A reward model that reads two writers leaves less room for a private code. `sample` is the sampler to train with;
-    `other` writes further texts, the same number for each history.
-    """
-
-    def __init__(self, sampler: loop.Sampler, other: Write, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.sampler, self.other = sampler, other
-        self.histories: Sequence[UserHistory] = ()
-
-    def sample(
-        self, histories: Sequence[UserHistory], num_generations: int
-    ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Sample as the summarizer does, and remember the histories for `update`."""
-        self.histories = histories
-        return self.sampler(histories, num_generations)
-
-    def update(self, rows: Sequence[Row]) -> tuple[list[float], dict[str, float]]:
-        """Score the summaries and the other writer's texts, step once on both, and return the summaries' rewards."""
-        first_of_user = rows[:: len(rows) // len(self.histories)]
-        texts = self.other(self.histories)
-        read_too = [Row(text, row.user_id, row.pairs) for text, row in zip(texts, cycle(first_of_user))]
-        rewards, metrics = super().update([*rows, *read_too])
-        return rewards[: len(rows)], metrics
 
 
 def _events(fold: Fold) -> set[Event]:

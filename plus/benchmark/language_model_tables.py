@@ -11,7 +11,7 @@ from plus.benchmark.cells import Results
 from plus.benchmark.language_models import CURVE
 from plus.evaluate import figures, markdown
 from plus.evaluate.comparison import compare
-from plus.evaluate.counterfactuals import curve
+from plus.evaluate.controls import curve
 from plus.evaluate.intervals import interval, paired_difference, user_interval
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import plain

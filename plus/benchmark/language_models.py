@@ -22,7 +22,7 @@ from plus.baselines.methods import HeadRow, Language, ScorerRow, TextRow, find
 from plus.baselines.vpl import past_pairs
 from plus.benchmark.cells import Margins, Method, OnCell, Results, fold_predictions, run
 from plus.errors import SourceError
-from plus.evaluate.counterfactuals import learning_curve
+from plus.evaluate.controls import learning_curve
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin
 from plus.models.embeddings import Embeddings, backbone

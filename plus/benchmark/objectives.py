@@ -1,5 +1,6 @@
-"""Objectives of the ablation: group baselines at three scales, leave-one-out, and PPO with a value network.
+"""Variants of the method for experiments: objectives of the ablation, and a reward model that reads two writers.
 
+The objectives are group baselines at three scales, leave-one-out, and PPO with a value network.
 `plus/train/loop.py` has the method's own objective alone; `train` here is the same loop with any of these.
 Leave-one-out and PPO take the KL to the reference as a cost inside the reward, as their papers do, where
 `loop.py` adds it to the loss. One update a sampling, so no clip ever binds.
@@ -9,14 +10,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from itertools import cycle
+from typing import Any, Literal
 
 import torch
 
 from plus.models.language_model import LanguageModelSummarizer
 from plus.train.coadapt import CoAdaptation, Row
 from plus.train.loop import Sampler, advantages, policy_loss
-from plus.types import Context
+from plus.types import Context, UserHistory
 
 # From rewards_N, logprobs_NT, reference_logprobs_NT and mask_NT to the summarizer's loss.
 Objective = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -165,3 +167,33 @@ def generalized_advantages(
         running_N = (errors_NT[:, column] + lam * running_N) * mask_NT[:, column]
         found.append(running_N)
     return torch.stack(found[::-1], dim=1)
+
+
+class TwoWriters(CoAdaptation):
+    """Co-adaptation whose reward model also learns to read another writer's texts, which earn no reward.
+
+    A reward model that reads two writers leaves less room for a private code. `sample` is the sampler to train with;
+    `other` writes further texts, the same number for each history.
+    """
+
+    def __init__(
+        self, sampler: Sampler, other: Callable[[Sequence[UserHistory]], Sequence[str]], *args: Any, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.sampler, self.other = sampler, other
+        self.histories: Sequence[UserHistory] = ()
+
+    def sample(
+        self, histories: Sequence[UserHistory], num_generations: int
+    ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Sample as the summarizer does, and remember the histories for `update`."""
+        self.histories = histories
+        return self.sampler(histories, num_generations)
+
+    def update(self, rows: Sequence[Row]) -> tuple[list[float], dict[str, float]]:
+        """Score the summaries and the other writer's texts, step once on both, and return the summaries' rewards."""
+        first_of_user = rows[:: len(rows) // len(self.histories)]
+        texts = self.other(self.histories)
+        read_too = [Row(text, row.user_id, row.pairs) for text, row in zip(texts, cycle(first_of_user))]
+        rewards, metrics = super().update([*rows, *read_too])
+        return rewards[: len(rows)], metrics

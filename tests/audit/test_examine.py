@@ -13,8 +13,7 @@ from support.populations import rows as rows_of
 import plus
 from plus.audit.examine import examine
 from plus.errors import EvidenceError
-from plus.evaluate.controls import readings
-from plus.evaluate.counterfactuals import Stated
+from plus.evaluate.controls import Stated, readings
 from plus.evaluate.predictions import Prediction
 from plus.judge.panel import Judge
 from plus.serve.endpoint import Endpoint

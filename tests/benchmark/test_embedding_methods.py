@@ -11,7 +11,8 @@ import torch
 from support.words import embeddings, encode
 
 from plus.benchmark import embedding_methods, real_people
-from plus.benchmark.embedding_methods import SETTINGS, EmbeddingMethods, TwoWriters
+from plus.benchmark.embedding_methods import SETTINGS, EmbeddingMethods
+from plus.benchmark.objectives import TwoWriters
 from plus.errors import SettingError, SourceError
 from plus.resources import shipped
 from plus.sources.folds import Fold
