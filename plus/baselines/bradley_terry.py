@@ -15,7 +15,7 @@ from plus.baselines.methods import TextRow, WriterRow
 
 
 def summaries(user_ids: Iterable[str]) -> dict[str, str]:
-    """No text about anybody."""
+    """Return the empty text for every user."""
     return dict.fromkeys(user_ids, "")
 
 

@@ -1,4 +1,4 @@
-"""Constant: nobody knows anything.
+"""Constant: every pair is undecided.
 
 Models: P(chosen > rejected) = 1/2.
 Relation to PLUS: the line at which a method has learned nothing; ties count one half.
@@ -14,10 +14,10 @@ from plus.types import Preference
 
 
 class Constant:
-    """A `Scorer` that never decides."""
+    """`Scorer` that never decides."""
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
-        """log 1/2 for every pair."""
+        """Return log 1/2 for every pair."""
         return [UNDECIDED] * len(pairs)
 
 

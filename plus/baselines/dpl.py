@@ -29,7 +29,7 @@ FLOOR = 1e-6
 
 
 class DPL:
-    """Two outputs an answer (mean, spread) or ten (one a step), on frozen embeddings."""
+    """Head on frozen embeddings with two outputs an answer (mean, spread) or ten (one a step)."""
 
     def __init__(
         self, embeddings: Embeddings, kind: Literal["mean_variance", "categorical"], hidden: int = 128
@@ -39,21 +39,22 @@ class DPL:
         self.head = nn.Sequential(nn.Linear(embeddings.size, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """What is trained."""
+        """Return the parameters that are trained."""
         return self.head.parameters()
 
     def loss(self, contexts: Sequence[Context], step: int = 0) -> torch.Tensor:
-        """The loss on every pair of the batch."""
+        """Compute the loss on every pair of the batch."""
         outputs = self._outputs([pair for context in contexts for pair in context.pairs])
         value = -self._log_odds(*outputs)[0].mean()
         if self.kind == "categorical":
+            # The entropy of the batch's mean distribution, which keeps the steps in use.
             mean_A = torch.cat(outputs).softmax(1).mean(0)
             value = value + ENTROPY * (mean_A * (mean_A + FLOOR).log()).sum()
         return value
 
     @torch.no_grad()
     def margins(self, pairs: Sequence[Preference]) -> list[float]:
-        """log P(chosen > rejected) - log P(rejected > chosen) of each pair."""
+        """Compute log P(chosen > rejected) - log P(rejected > chosen) of each pair."""
         right_B, wrong_B = self._log_odds(*self._outputs(pairs))
         return (right_B - wrong_B).tolist()
 
@@ -62,20 +63,21 @@ class DPL:
         return self.head(chosen_BD), self.head(rejected_BD)
 
     def _log_odds(self, chosen_BO: torch.Tensor, rejected_BO: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """log P of the choice and of its opposite, (B,) each."""
+        """Compute log P of the choice and of its opposite, (B,) each."""
         return (normal if self.kind == "mean_variance" else categorical)(chosen_BO, rejected_BO)
 
 
 def normal(chosen_B2: torch.Tensor, rejected_B2: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Columns are the mean and the spread before softplus."""
+    """Compute log P of both orders from means and spreads before softplus (the columns): (B,) each."""
     spread_B = (softplus(chosen_B2[:, 1]) ** 2 + softplus(rejected_B2[:, 1]) ** 2 + FLOOR).sqrt()
     z_B = (chosen_B2[:, 0] - rejected_B2[:, 0]) / spread_B
     return torch.special.log_ndtr(z_B), torch.special.log_ndtr(-z_B)
 
 
 def categorical(chosen_BA: torch.Tensor, rejected_BA: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Columns are the logits of the steps, lowest first."""
+    """Compute log P of both orders from the logits of the steps, lowest first (the columns): (B,) each."""
     steps = chosen_BA.shape[1]
+    # A higher step wins, an equal one wins one half.
     wins_AA = torch.ones(steps, steps).tril(-1) + 0.5 * torch.eye(steps)
     p_B = torch.einsum("bi,ij,bj->b", chosen_BA.softmax(1), wins_AA.to(chosen_BA), rejected_BA.softmax(1))
     p_B = p_B.clamp(FLOOR, 1 - FLOOR)

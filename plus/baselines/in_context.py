@@ -21,7 +21,7 @@ EVERYTHING = 1000  # past events: all that there are
 
 
 def texts(histories: Sequence[UserHistory], line: Callable[[Event], str] = event_lines) -> list[str]:
-    """Every event of each history in the words of `line`, oldest first."""
+    """Render every event of each history with `line`, oldest first."""
     return ["\n".join(line(event) for event in history.events) for history in histories]
 
 

@@ -16,7 +16,7 @@ from plus.types import UserHistory
 
 
 def texts(histories: Sequence[UserHistory], k: int) -> list[str]:
-    """The k newest events of each history (or all, where there are fewer)."""
+    """Write the k newest events of each history (or all, where there are fewer)."""
     return [write(h, range(len(h.events))[-k:]) for h in histories]
 
 

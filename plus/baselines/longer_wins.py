@@ -15,10 +15,10 @@ from plus.types import Preference
 
 
 class LongerWins:
-    """A `Scorer` that counts words."""
+    """`Scorer` that counts words."""
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
-        """log P(chosen > rejected); the texts are ignored, and an empty answer counts as one word."""
+        """Compute log P(chosen > rejected); the texts are ignored, and an empty answer counts as one word."""
         lengths = [(max(1, len(p.chosen.split())), max(1, len(p.rejected.split()))) for p in pairs]
         return [math.log(chosen / (chosen + rejected)) for chosen, rejected in lengths]
 

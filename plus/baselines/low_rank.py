@@ -26,7 +26,7 @@ NEWTON_STEPS = 8
 
 
 class LowRank:
-    """b and q on frozen embeddings, and one w for each of `users`."""
+    """Shared b and q on frozen embeddings, and one w for each of `users`."""
 
     def __init__(
         self, embeddings: Embeddings, users: Iterable[str], rank: int = 4, hidden: int = 128, prior: float = 5.0
@@ -37,11 +37,11 @@ class LowRank:
         self.weights_UR = nn.Parameter(0.1 * torch.randn(len(self.places), rank))
 
     def parameters(self) -> Iterable[nn.Parameter]:
-        """What is trained: the network, and the training users' weights."""
+        """Return the parameters that are trained: the network, and the training users' weights."""
         return [*self.network.parameters(), self.weights_UR]
 
     def loss(self, contexts: Sequence[Context], step: int = 0) -> torch.Tensor:
-        """The loss on every pair of the batch."""
+        """Compute the loss on every pair of the batch."""
         pairs = [pair for context in contexts for pair in context.pairs]
         user_B = torch.tensor([self.places[c.history.user_id] for c in contexts for _ in c.pairs])
         shared_B, directions_BR = self._differences(pairs)
@@ -51,7 +51,8 @@ class LowRank:
 
     @torch.no_grad()
     def margins(self, histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> list[float]:
-        """Each pair's margin with the w that its history supports."""
+        """Compute each pair's margin with the w that its history supports."""
+        # Each history is fitted once.
         unique = list({id(history): history for history in histories}.values())
         place = {id(history): number for number, history in enumerate(unique)}
         w_UR = torch.stack([self.weights_of(history) for history in unique])
@@ -60,12 +61,13 @@ class LowRank:
 
     @torch.no_grad()
     def weights_of(self, history: UserHistory) -> torch.Tensor:
-        """w (R,) of a user from their past pairs: zero without any."""
+        """Fit w (R,) of a user to their past pairs: zero without any."""
         past = past_pairs(history, PAST_PAIRS)
         w_R = torch.zeros(self.rank)
         if not past:
             return w_R
         shared_B, directions_BR = self._differences(past)
+        # Newton steps on the log posterior, none longer than 1.
         for _ in range(NEWTON_STEPS):
             p_B = torch.sigmoid(shared_B + directions_BR @ w_R)
             gradient_R = directions_BR.T @ (1 - p_B) - self.prior * w_R

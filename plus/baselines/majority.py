@@ -1,7 +1,7 @@
 """Majority: the answer that more people chose.
 
 Models: P(chosen > rejected) = s(chosen) / (s(chosen) + s(rejected)), s = (wins + 1) / (times seen + 2)
-over the training users' choices and reactions. No text is read and nobody is asked about.
+over the training users' choices and reactions. Nothing about the user is read.
 Relation to PLUS: the line to beat where users share answers; 0.5 on answers never seen.
 """
 
@@ -16,7 +16,7 @@ from plus.types import Event, Preference, Reaction
 
 
 class Majority:
-    """A `Scorer` that counts."""
+    """`Scorer` that counts how often an answer was chosen or liked."""
 
     def __init__(self, pairs: Iterable[Preference], events: Iterable[Event] = ()) -> None:
         self.wins: Counter[tuple[str, str]] = Counter()
@@ -31,14 +31,14 @@ class Majority:
                     self.seen[prompt, completion] += 1
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
-        """log P(chosen > rejected); the texts are ignored."""
+        """Compute log P(chosen > rejected); the texts are ignored."""
         return [
             math.log(a / (a + b))
             for a, b in ((self._share(p.prompt, p.chosen), self._share(p.prompt, p.rejected)) for p in pairs)
         ]
 
     def log_probability(self, reaction: Reaction) -> float:
-        """log P of this reaction: how many of those who met the answer felt the same."""
+        """Compute log P of a reaction: the share of the users who saw the answer and reacted alike."""
         liked = self._share(reaction.prompt, reaction.completion)
         return math.log(liked if reaction.label else 1 - liked)
 

@@ -26,7 +26,7 @@ Margins = Callable[[Sequence[UserHistory], Sequence[Preference]], Sequence[float
 
 @dataclass(frozen=True)
 class Given:
-    """What the table on embeddings gives a baseline: `events` are those of its training users."""
+    """Inputs of a baseline in the table on embeddings: `events` are those of the training users."""
 
     population: Population
     events: Sequence[Event]
@@ -36,7 +36,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Language:
-    """What the table of language models gives a baseline.
+    """Inputs of a baseline in the table of language models.
 
     `base()` loads the run's language model as it came; `reward_model(name, texts)` trains one on texts;
     `question` is the prompt that asks what these data are about.
@@ -105,6 +105,7 @@ Row = ScorerRow | HeadRow | WriterRow | TextRow
 
 def find(table: str) -> dict[str, Row]:
     """Collect the rows that all baselines add to `table` (the name of their dictionary), in table order."""
+    # Every module of the folder may hold a dictionary of that name.
     modules: Iterable[str] = (module.name for module in iter_modules(baselines.__path__))
     found: dict[str, Row] = {}
     for name in modules:

@@ -15,7 +15,7 @@ from plus.types import Population, UserHistory
 
 
 def summaries(population: Population) -> dict[str, str]:
-    """user_id -> persona. Raises SourceError for real people, whose true taste nobody knows."""
+    """Return user_id -> persona. Raises SourceError for real people, who have no known persona."""
     if not population.personas:
         raise SourceError(
             f"{population.name} has no true personas, so there is no oracle; use a synthetic data set such as pets"

@@ -18,7 +18,7 @@ from plus.types import UserHistory
 
 
 def texts(histories: Sequence[UserHistory], k: int, rng: Random) -> list[str]:
-    """k events of each history (or all, where there are fewer)."""
+    """Write k random events of each history (or all, where there are fewer)."""
     return [write(h, rng.sample(range(len(h.events)), min(k, len(h.events)))) for h in histories]
 
 

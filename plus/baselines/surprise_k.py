@@ -17,7 +17,7 @@ from plus.types import Event, Preference, Reaction, UserHistory
 
 
 def texts(histories: Sequence[UserHistory], k: int, majority: Majority) -> list[str]:
-    """The k most surprising events of each history, newest first among equals."""
+    """Write the k most surprising events of each history, newest first among equals."""
     found = []
     for history in histories:
         surprise = [surprisal(event, majority) for event in history.events]
@@ -27,7 +27,7 @@ def texts(histories: Sequence[UserHistory], k: int, majority: Majority) -> list[
 
 
 def surprisal(event: Event, majority: Majority) -> float:
-    """-log P of a choice or a reaction among those counted; 0 for any other event."""
+    """Compute -log P of a choice or a reaction among those counted; 0 for any other event."""
     match event.content:
         case Preference() as pair:
             return -majority.log_likelihood([""], [pair])[0]

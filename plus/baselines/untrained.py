@@ -36,7 +36,7 @@ def summaries(
     instruction: str = "",
     users: Sequence[str] | None = None,
 ) -> dict[str, str]:
-    """user_id -> one sampled summary of the frozen model, for all users or for some."""
+    """Sample one summary a user from the frozen model, for all users or for some."""
     sampling = LanguageModelSummarizer(
         summarizer.model, summarizer.tokenizer, summarizer.max_prompt_length, summarizer.max_completion_length,
         temperature=1.0, instruction=instruction or summarizer.instruction, seed=seed,
@@ -53,8 +53,10 @@ def rank_prompts(
     scorer: Scorer,
     seed: int = 0,
 ) -> Mapping[str, float]:
-    """Each prompt's mean log-likelihood of training users' choices from its summaries, best first.
-    `scorer` is a reward model trained on the untrained summaries; no test user is looked at."""
+    """Rank prompts by the mean log-likelihood of training users' choices given their summaries, best first.
+
+    `scorer` is a reward model trained on the untrained summaries; no test user is looked at.
+    """
     users = population.users("train")[:TRIED]
     targets = [example for example in population.split("train") if example.history.user_id in set(users)]
     found = {}

@@ -46,7 +46,7 @@ def train(
         loss = objective(rewards_N, logprobs_NT, reference_logprobs_NT, mask_NT)
         metrics |= {"reward": rewards_N.mean().item(), "summary_length": mask_NT.sum(1).float().mean().item()}
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         on_step(number, metrics | {"loss": loss.item()})
 
@@ -94,7 +94,7 @@ def rloo(num_generations: int, beta: float) -> Objective:
 
 
 class ValueBaseline:
-    """Objective of PPO as in the PLUS paper, whose baseline is a value network over the tokens.
+    """Objective of PPO as in the PLUS paper: the baseline is a value network over the tokens.
 
     The value network is a copy of the summarizer with a scalar head that predicts, at each token, the reward of
     the text. Advantages are generalized (arXiv 1506.02438; gamma 1, lambda 0.95) and whitened over the batch.
@@ -170,7 +170,7 @@ def generalized_advantages(
 
 
 class TwoWriters(CoAdaptation):
-    """Co-adaptation whose reward model also learns to read another writer's texts, which earn no reward.
+    """Co-adaptation with a second writer: the reward model also learns to read its texts, which earn no reward.
 
     A reward model that reads two writers leaves less room for a private code. `sample` is the sampler to train with;
     `other` writes further texts, the same number for each history.
