@@ -60,10 +60,9 @@ class Policy:
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write a folder that transformers, TRL and vLLM load: adapters are merged into the weights."""
-        model = self.model.merge_and_unload() if hasattr(self.model, "merge_and_unload") else self.model
-        model.save_pretrained(folder)
+        self.model = merge_adapters(self.model)
+        self.model.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
-        self.model = model
 
     def answer(
         self, prompts: Sequence[UserPrompt], num_generations: int = 1, temperature: float = 1.0, seed: int = 0
@@ -149,6 +148,11 @@ def read_prompts(
     if not found:
         raise SourceError("no row holds a prompt; write rows with prompt and user_id or summary")
     return found, dropped
+
+
+def merge_adapters(model: Any) -> Any:
+    """Merge a model's adapters into its weights, so that it can get new ones."""
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
 def prompt_column(prompt: UserPrompt, tokenizer: PreTrainedTokenizerBase) -> Any:

@@ -16,12 +16,15 @@ from typing import Any
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, set_seed
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
 
 from plus.errors import RewardError
-from plus.policy.model import Policy, UserPrompt, prompt_column
+from plus.policy.model import Policy, UserPrompt, merge_adapters, prompt_column
 from plus.policy.rewards import Goals
-from plus.policy.trainer import PolicyConfig, adapter_config, local_options, merge_adapters, quiet
+from plus.policy.trainer import PolicyConfig, adapter_config, local_options, quiet
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,9 @@ from plus.jsonl import read_json, read_whole_lines, write_json, write_jsonl
 from plus.models.reward_model import RewardModel
 from plus.policy import rewards_file
 from plus.policy.card import training_json
-from plus.policy.model import Policy, UserPrompt
+from plus.policy.model import Policy, UserPrompt, merge_adapters
 from plus.policy.monitor import EvaluationSet
 from plus.policy.run import PolicyRequest, Say, grpo, split_prompts
-from plus.policy.trainer import merge_adapters
 from plus.profiles.store import Store
 from plus.train.coadapt import CoAdaptation
 from plus.train.loop import shuffled

@@ -27,7 +27,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from trl import GRPOConfig
+from trl.trainer.grpo_config import GRPOConfig
 
 from plus.jsonl import append_jsonl, read_whole_lines, write_jsonl
 from plus.models.loading import lora_config
@@ -123,7 +123,8 @@ def optimise(
     for callback in callbacks:
         trainer.add_callback(callback if isinstance(callback, TrainerCallback) else callback(trainer))
     # The policy shares the trained weights, so that callbacks can evaluate it.
-    policy.model = trainer.model
+    model: Any = trainer.model  # TRL allows any module; here it is the policy's, with its adapters.
+    policy.model = model
     checkpoint = last_checkpoint(config.folder) if resume else None
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return trainer
@@ -184,15 +185,10 @@ def quiet(trainer: Trainer) -> None:
         trainer.remove_callback(printing)
 
 
-def merge_adapters(model: Any) -> Any:
-    """Merge a model's adapters into its weights, so that it can get new ones."""
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
-
-
 def frozen_copy(policy: Policy) -> Policy:
     """Copy the policy as it is now, without gradients."""
     model: PreTrainedModel = copy.deepcopy(policy.model)
-    model.eval().requires_grad_(False)
+    model.train(False).requires_grad_(False)
     return Policy(model, policy.tokenizer, policy.max_completion_length, policy.tokens_per_batch)
 
 

@@ -164,7 +164,7 @@ def turn_of(looks: Sequence[Mapping[str, Any]], near: float = 0.1) -> int:
     It is the last evaluation within `near` standard deviations of the highest.
     """
     best = max(look["held_out"] for look in looks)
-    return max(look["step"] for look in looks if look["held_out"] >= best - near)
+    return max(int(look["step"]) for look in looks if look["held_out"] >= best - near)
 
 
 def upper_bound(count: int, runs: int, level: float = 0.95) -> float:
