@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plus.cli.show import notes, print_json, results, say
+from plus.cli.show import SCREEN, print_json, results, say
 from plus.cli.stores import AsJson, StoreFile, open_store
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def ingest(
     """
     from plus.feedback import ingest as job
 
-    report = job.ingest(files, lambda: open_store(store, create=True), user_id, dropped_to, notes.status)
+    report = job.ingest(files, lambda: open_store(store, create=True), user_id, dropped_to, SCREEN)
     if as_json:
         print_json(report.to_json())
     else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from plus.cli.dry_run import DryRun, catcher, show_outgoing
-from plus.cli.show import loading, print_json, results, say
+from plus.cli.show import SCREEN, print_json, results, say
 from plus.cli.stores import AsJson, StoreFile, open_store
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ Cache = Annotated[
         help="Its replies are kept there and never asked for again. Holds what users said; yours alone (0600)."
     ),
 ]
-Engine = Annotated[
+EngineOption = Annotated[
     EngineName,
     typer.Option(
         help="Without --model: a small trained classifier (needs the embed extra), or rules for plain English. "
@@ -60,7 +60,7 @@ Preferences = Annotated[
 
 def signals(
     file: Conversations,
-    engine: Engine = "auto",
+    engine: EngineOption = "auto",
     model: LabelModel = None,
     base_url: BaseUrl = None,
     cache: Cache = None,
@@ -79,7 +79,7 @@ def signals(
     if dry_run and model is not None:
         _show_label_requests(file, model, base_url, as_json)
         return
-    report = find.find_signals(file, engine, model, base_url, cache, say, loading)
+    report = find.find_signals(file, engine, model, base_url, cache, SCREEN)
     if as_json:
         print_json(report.to_json())
     else:
@@ -89,7 +89,7 @@ def signals(
 def pairs(
     output: PairsFile,
     store: StoreFile = None,
-    engine: Engine = "auto",
+    engine: EngineOption = "auto",
     model: PairsModel = None,
     rewrite_model: RewriteModel = None,
     base_url: BaseUrl = None,
@@ -117,7 +117,7 @@ def pairs(
             return
         report = find_pairs.find_pairs(
             opened, output, engine, model, rewrite_model, base_url, cache, min_weight, held_out, preferences,
-            say, loading,
+            SCREEN,
         )  # fmt: skip
     if as_json:
         print_json(report.to_json())
@@ -150,8 +150,8 @@ def _show_pair_requests(
         talks = (talk.turns for user_id in users for talk in find_pairs.user_talks(store, user_id))
         _show_requests(asked_signals.label_requests(talks), model, base_url, asked_signals.REPLY_TOKENS, as_json)
     elif rewrite_model is not None:
-        local = find.local_engine(engine, say, loading)
-        with loading("reading feedback"):
+        local = find.local_engine(engine, SCREEN)
+        with SCREEN.status("reading feedback"):
             _, complaints = find_pairs.collect(store, local)
         requests = map(preference_request, complaints)
         _show_requests(requests, rewrite_model, base_url, find_pairs.ANSWER_TOKENS, as_json)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from plus.feedback.log_row import UNKNOWN, LastReactions, ParseState
 from plus.feedback.wildfeedback import join_utterances
 from plus.jsonl import read_json
 from plus.profiles.store import Added, Store
+from plus.progress import SILENT, Screen
 from plus.sources.check import Tally
 from plus.sources.fields import UnusableError
 from plus.types import Dropped, Entry, Reaction
@@ -96,8 +97,8 @@ def ingest(
     files: Iterable[str | Path],
     store: Store | Callable[[], Store],
     user_id: str = "",
-    dropped_to: Path | None = None,
-    on_step: Callable[[str], AbstractContextManager[object]] = nullcontext,
+    dropped_to: str | Path | None = None,
+    screen: Screen = SILENT,
 ) -> IngestReport:
     """Add the events of logs to a store; events that it has already change nothing.
 
@@ -105,23 +106,22 @@ def ingest(
     store: the store, or a function that opens it; it is called once all formats are known, and what it opens is closed.
     user_id: the user of rows that state none.
     dropped_to: a new JSONL file that gets the location and reason of each thing left out.
-    on_step: opens the display of a step, by its name.
     Raises SourceError for a log of no known format, or when no log holds an event.
     """
-    if dropped_to is not None and dropped_to.exists():
+    if dropped_to is not None and Path(dropped_to).exists():
         raise SourceError(f"{dropped_to} is there already and is not overwritten; give another --dropped_to")
     # 1. Formats, before anything is written.
     known = find_logs(map(Path, files))
     with ExitStack() as stack:
         counts = LogCounts()
         if dropped_to is not None:
-            file = stack.enter_context(dropped_to.open("w", encoding="utf-8"))
+            file = stack.enter_context(Path(dropped_to).open("w", encoding="utf-8"))
             counts.dropped = DropLog(
                 lambda reason, where: print(json.dumps({"where": where, "reason": reason}), file=file)
             )
         # 2. Events, streamed into the store.
         opened = store if isinstance(store, Store) else stack.enter_context(store())
-        with on_step("reading"):
+        with screen.status("reading"):
             added = opened.add_events(entries(known, counts, user_id))
     return IngestReport(counts, added)
 

@@ -7,7 +7,6 @@ report = plus.signals("conversations.jsonl")
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,6 +16,7 @@ from plus.errors import ModelError, SettingError, SourceError
 from plus.feedback.log_row import ParseState, parse_message
 from plus.feedback.streams import rows
 from plus.judge.reply_cache import Replies, endpoint_writers
+from plus.progress import SILENT, Screen
 from plus.signals.asked_signals import REPLY_TOKENS, AskedSignals
 from plus.signals.rubrics import Label
 from plus.signals.rules import Signal, signals_by_rules
@@ -25,12 +25,6 @@ from plus.types import Dropped, Turn, Writer
 
 BATCH = 64  # conversations at a time
 EngineName = Literal["auto", "trained", "rules"]
-Say = Callable[[str], None]
-OnStep = Callable[[str], AbstractContextManager[object]]  # opens the display of a step, by its name
-
-
-def silent(line: str) -> None:
-    """Say nothing."""
 
 
 class Conversation(NamedTuple):
@@ -106,9 +100,8 @@ def find_signals(
     engine: EngineName = "auto",
     model: str | None = None,
     base_url: str | None = None,
-    cache: Path | None = None,
-    say: Say = silent,
-    on_step: OnStep = nullcontext,
+    cache: str | Path | None = None,
+    screen: Screen = SILENT,
 ) -> SignalsReport:
     """Label each user turn of the conversations in a file: satisfied, dissatisfied, none or unsure.
 
@@ -120,13 +113,13 @@ def find_signals(
     """
     # 1. The engine, before the file is read.
     require_file(file)
-    chosen = choose_engine(engine, model, base_url, cache, say, on_step)
+    chosen = choose_engine(engine, model, base_url, cache, screen)
     dropped = Dropped()
-    with on_step("labelling"):
+    with screen.status("labelling"):
         turns = tuple(_labelled(conversations(Path(file), dropped), chosen))
     # 2. Rows that were left out are reported, and an error when no row was usable.
     for line in dropped.lines():
-        say(f"left out: {line}")
+        screen.say(f"left out: {line}")
     if not turns and dropped:
         raise SourceError(f"{file}: nothing can be used; {dropped.lines()[0]}; each row needs conversation: [messages]")
     return SignalsReport(turns, chosen, dropped)
@@ -158,35 +151,35 @@ def conversations(file: Path, dropped: Dropped) -> Iterator[Conversation]:
 
 
 def choose_engine(
-    engine: EngineName, model: str | None, base_url: str | None, cache: Path | None, say: Say, on_step: OnStep
+    engine: EngineName, model: str | None, base_url: str | None, cache: str | Path | None, screen: Screen
 ) -> Engine:
     """Build the engine: the language model when one is named, else the one on this machine."""
     if model is None:
-        return local_engine(engine, say, on_step)
+        return local_engine(engine, screen)
     writer_of, replies = writers(model, base_url, cache, REPLY_TOKENS)
     asked = AskedSignals(writer_of)
     return Engine(model, asked, asked.dropped, replies)
 
 
-def local_engine(engine: EngineName, say: Say, on_step: OnStep) -> Engine:
+def local_engine(engine: EngineName, screen: Screen) -> Engine:
     """Load the trained head, or the rules when they are named or "auto" finds no sentence model, which is said."""
     if engine != "rules":
         try:
-            with on_step("loading the sentence model"):
+            with screen.loading("loading the sentence model"):
                 return Engine("trained", _trained_head())
         except ModelError as error:
             if engine == "trained":
                 raise
-            say(f"rules label, which know plain English only: {error}")
+            screen.say(f"rules label, which know plain English only: {error}")
     return Engine("rules", lambda talks, owners: [signals_by_rules(talk) for talk in talks])
 
 
 def writers(
-    model: str, base_url: str | None, cache: Path | None, max_tokens: int
+    model: str, base_url: str | None, cache: str | Path | None, max_tokens: int
 ) -> tuple[Callable[[str], Writer], Replies | None]:
     """Build owner -> Writer for a served model, and its kept replies. Raises SettingError or EndpointError."""
     address = required_address(base_url, model)
-    replies = None if cache is None else Replies(cache)
+    replies = None if cache is None else Replies(Path(cache))
     return endpoint_writers(address, model, max_tokens, replies), replies
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from plus.errors import SourceError
 from plus.profiles import schema
 from plus.profiles.store import Store
-from plus.signals.find import Engine, EngineName, OnStep, Say, choose_engine, silent, writers
+from plus.progress import SILENT, Screen
+from plus.signals.find import Engine, EngineName, choose_engine, writers
 from plus.signals.pairs import Complaint, Pair, Rewriter, Talk, deduplicate, from_events, from_talk
 from plus.types import Event, Preference, Split, Turn
 
@@ -77,17 +77,16 @@ class PairsReport:
 
 def find_pairs(
     store: Store,
-    output: Path | str | None = None,
+    output: str | Path | None = None,
     engine: EngineName = "auto",
     model: str | None = None,
     rewrite_model: str | None = None,
     base_url: str | None = None,
-    cache: Path | None = None,
+    cache: str | Path | None = None,
     min_weight: float = 0.2,
     held_out: int = 0,
-    preferences: Path | str | None = None,
-    say: Say = silent,
-    on_step: OnStep = nullcontext,
+    preferences: str | Path | None = None,
+    screen: Screen = SILENT,
 ) -> PairsReport:
     """Turn the feedback in a store into preference pairs, each with its evidence and a weight.
 
@@ -101,15 +100,15 @@ def find_pairs(
     """
     refuse_existing(output, preferences)
     # 1. Pairs of answers in the log, and complaints that no better answer followed.
-    chosen = choose_engine(engine, model, base_url, cache, say, on_step)
-    with on_step("reading feedback"):
+    chosen = choose_engine(engine, model, base_url, cache, screen)
+    with screen.status("reading feedback"):
         found, complaints = collect(store, chosen)
     # 2. New answers to those complaints.
     rewriting = None
     if rewrite_model is not None:
         writer_of, replies = writers(rewrite_model, base_url, cache, ANSWER_TOKENS)
         rewriter = Rewriter(writer_of)
-        with on_step(f"writing answers to {len(complaints):,} complaints"):
+        with screen.status(f"writing answers to {len(complaints):,} complaints"):
             found += rewriter.pairs(complaints)
         rewriting = Rewriting(rewriter.dropped, replies.sent if replies is not None else None)
     # 3. What users said they want, from all pairs; then those that weigh enough, and their splits.
@@ -118,14 +117,14 @@ def find_pairs(
         stated = all_preferences(store, found)
         _write_new(preferences, ({"user_id": user_id, "preferences": list(of)} for user_id, of in stated.items()))
     kept = [pair for pair in found if pair.weight >= min_weight]
-    splits = _splits(kept, held_out, say)
+    splits = _splits(kept, held_out, screen)
     if output is not None:
         _write_new(output, (pair.row(split) for pair, split in zip(kept, splits, strict=True)))
     too_light = len(found) - len(kept)
     return PairsReport(tuple(kept), tuple(splits), chosen, len(complaints), too_light, rewriting, stated)
 
 
-def refuse_existing(*paths: Path | str | None) -> None:
+def refuse_existing(*paths: str | Path | None) -> None:
     """Check that no output file exists. Raises SourceError that names the first that does."""
     for path in paths:
         if path is not None and Path(path).exists():
@@ -232,7 +231,7 @@ def _choices_and_reactions(store: Store, user_id: str) -> Iterator[tuple[str, Ev
         yield session, Event(event_id, kind, schema.decode_content(content), time, source)
 
 
-def _splits(pairs: Sequence[Pair], held_out: int, say: Say) -> list[Split | None]:
+def _splits(pairs: Sequence[Pair], held_out: int, screen: Screen) -> list[Split | None]:
     """Put `held_out` pairs of all subjects into split test and the others into train; None for all when it is 0."""
     if not held_out:
         return [None] * len(pairs)
@@ -241,11 +240,11 @@ def _splits(pairs: Sequence[Pair], held_out: int, say: Say) -> list[Split | None
     prompts = [pair.event.content.prompt for pair in pairs if isinstance(pair.event.content, Preference)]
     chosen = set(sample_prompts(prompts, held_out, minilm()))
     if len(chosen) < held_out:
-        say(f"{len(chosen):,} pairs held out of {held_out:,}: there are no more that differ")
+        screen.say(f"{len(chosen):,} pairs held out of {held_out:,}: there are no more that differ")
     return ["test" if place in chosen else "train" for place in range(len(pairs))]
 
 
-def _write_new(path: Path | str, rows: Iterable[Mapping[str, Any]]) -> None:
+def _write_new(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON lines to a file that must not exist: one that appeared in the meantime is not overwritten."""
     with Path(path).open("x", encoding="utf-8") as file:
         file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

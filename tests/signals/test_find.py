@@ -8,7 +8,7 @@ import pytest
 from support.logs import write
 from support.running import plus
 
-from plus import doors
+from plus import doors, signals
 from plus.errors import SettingError, SourceError
 
 
@@ -37,12 +37,9 @@ def test_the_python_door_gives_what_the_command_prints(tmp_path):
         {"role": "user", "content": "Great job!"},
     ]
     write(tmp_path / "c.jsonl", [{"id": "c1", "messages": messages}])
-    said: list[str] = []
-    from plus import signals
-
-    report = signals(tmp_path / "c.jsonl", engine="rules", say=said.append)
+    report = signals(tmp_path / "c.jsonl", engine="rules")
     assert [(one.turn, one.label) for one in report.turns] == [(0, "none"), (2, "satisfied")]
-    assert report.turns[1].evidence[0].text == "Great job" and not said
+    assert report.turns[1].evidence[0].text == "Great job"
     done = plus("signals", tmp_path / "c.jsonl", "--engine", "rules", "--json")
     assert json.loads(done.stdout) == report.to_json()
     with pytest.raises(SourceError, match="there is no file"):
