@@ -102,7 +102,7 @@ def test_a_dry_run_and_a_folder_send_nothing(run, plus_here, tmp_path, monkeypat
     assert status == 2 and "nowhere to push to; give OWNER/NAME" in err
 
 
-def test_adapters_of_a_base_that_nobody_else_has_are_refused(run, tmp_path):
+def test_adapters_of_a_base_that_is_only_on_this_machine_are_refused(run, tmp_path):
     (run / "reward_model" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tmp_path)}))
     with pytest.raises(ModelError, match="a folder on this machine; publish that base first"):
         hub.stage(run, tmp_path / "staged")

@@ -65,7 +65,7 @@ def test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked(p
     assert facts["personal_data"] == {"email": 1, "phone": 1}
 
 
-def test_whoever_is_unknown_or_a_profile_too_long_is_one_line(path, plus_here):
+def test_an_unknown_user_or_a_profile_too_long_is_one_line(path, plus_here):
     status, out, err = plus_here("prompt", "an", "--store", path)
     assert (status, out) == (4, "") and "no user 'an'; did you mean ann?" in err
     status, _, err = plus_here("prompt", "ann", "--store", path, "--max_tokens", "2")

@@ -66,7 +66,7 @@ def test_responses_hold_it_in_instructions_or_after_the_apps_text_in_the_input(c
     assert "instructions" not in server.asked[2] and server.asked[2]["input"][1:] == ASK
 
 
-def test_whoever_is_unknown_gets_the_very_bytes_of_the_plain_client(client, server):
+def test_a_request_about_an_unknown_user_has_the_very_bytes_of_the_plain_client(client, server):
     request = {"model": "m", "messages": [APP, *ASK], "user": "x", "extra_body": {"top_k": 3}}
     client.chat.completions.create(user_id="nobody", **request)
     client.chat.completions.create(**request)
