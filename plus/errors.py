@@ -65,7 +65,7 @@ class ForgottenError(ProfileError):
     status = 5
 
 
-class MissingExtraError(PlusError):
+class MissingExtraError(ModelError):
     """A package is not installed; the message names the extra of plus-preferences that brings it."""
 
 

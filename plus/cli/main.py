@@ -28,7 +28,7 @@ from plus.cli import (
     summarize,
     train,
 )
-from plus.errors import PlusError, missing_extra
+from plus.errors import MissingExtraError, PlusError, missing_extra
 
 app = typer.Typer(
     name="plus", no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False,
@@ -81,6 +81,8 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(args=[word for word in arguments if word != "--debug"])
+    except MissingExtraError as error:
+        _fail(error, debug, error.status, f"{_verb(arguments)}: {error}")
     except PlusError as error:
         _fail(error, debug, error.status, str(error))
     except ModuleNotFoundError as error:

