@@ -1,4 +1,6 @@
-"""Make the tiny language model in data/tiny_base: python scripts/make_tiny_base.py OUT [--steps N] [--seed S] [--source pets_ood]
+"""Make the tiny language model in data/tiny_base.
+
+python scripts/make_tiny_base.py OUT [--steps N] [--seed S] [--source pets_ood]
 
 Two and a half minutes on one CPU core for pets, eight for styles. Prints what the base says of new
 users, sampled and greedy, before `plus` has taught it anything.

@@ -109,8 +109,8 @@ def _leak(audit: Audit) -> Finding:
         "leak check",
         False,
         f"leaky split: of {leaks.targets:,} test choices {leaks.in_context:,} stand in their own context, "
-        f"{leaks.trained_on:,} were trained on for the same user and {leaks.same_past:,} for a user with the same past, "
-        f"{leaks.trained_user:,} are of users that the run was trained on "
+        f"{leaks.trained_on:,} were trained on for the same user and {leaks.same_past:,} for a user with the same "
+        f"past, {leaks.trained_user:,} are of users that the run was trained on "
         f"(first: {leaks.first}); no other number here can be trusted",
     )
 

@@ -45,8 +45,8 @@ class Leaks:
 def leak_check(population: Population, near: bool | None = None, trained: Collection[str] = ()) -> Leaks:
     """Check every test choice.
 
-    `near` counts near-duplicates too; by default it is on for real users and off for synthetic ones. `trained` are users
-    that a run was trained on, from its own record.
+    `near` counts near-duplicates too; by default it is on for real users and off for synthetic ones.
+    `trained` are users that a run was trained on, from its own record.
     """
     near = population.name not in KNOWN if near is None else near
     same = similar_pairs if near else equal_pairs

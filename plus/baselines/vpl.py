@@ -98,7 +98,8 @@ class VPL:
     def _margins(self, z_BZ: torch.Tensor, pairs: Sequence[Preference]) -> torch.Tensor:
         chosen_BD, rejected_BD = self.embeddings.of_pairs(pairs)
         reward = self.network["reward"]
-        return (reward(torch.cat([chosen_BD, z_BZ], 1)) - reward(torch.cat([rejected_BD, z_BZ], 1)))[:, 0]
+        margin_B1: torch.Tensor = reward(torch.cat([chosen_BD, z_BZ], 1)) - reward(torch.cat([rejected_BD, z_BZ], 1))
+        return margin_B1[:, 0]
 
 
 def past_pairs(history: UserHistory, most: int = PAST_PAIRS) -> tuple[Preference, ...]:

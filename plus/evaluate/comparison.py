@@ -75,11 +75,11 @@ def page(result: Mapping[str, Any], made: Sequence[str] = ()) -> str:
     rows = [_row(name, card, reference) for name, card in result["methods"].items()]
     rows += [[name, "- (see below)", *[""] * (len(columns) - 2)] for name in result["missing"]]
     # Notes: each line once, with the methods that it is about.
-    said: dict[str, list[str]] = {}
+    of_note: dict[str, list[str]] = {}
     for name, card in result["methods"].items():
         for note in card["notes"]:
-            said.setdefault(note, []).append(name)
-    notes = [f"- {', '.join(names)}: {note}" for note, names in said.items()]
+            of_note.setdefault(note, []).append(name)
+    notes = [f"- {', '.join(names)}: {note}" for note, names in of_note.items()]
     notes += [f"- {name}: {why}" for name, why in result["missing"].items()]
     # A row for each slice that a method's predictions name.
     slices = [

@@ -94,11 +94,12 @@ def number(value: float | None, form: str = ".3f") -> str:
 
 def notes_below(cards: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """List the notes of all scorecards, each once with the methods that it is about."""
-    said: dict[str, list[str]] = {}
+    of_note: dict[str, list[str]] = {}
     for name, card in cards.items():
         for note in card.get("notes", []):
-            said.setdefault(note, []).append(name)
-    methods = {note: ", ".join(names) if len(names) < len(cards) else "every method" for note, names in said.items()}
+            of_note.setdefault(note, []).append(name)
+    every = len(cards)
+    methods = {note: ", ".join(names) if len(names) < every else "every method" for note, names in of_note.items()}
     return [f"- {names}: {note}" for note, names in methods.items()]
 
 

@@ -96,22 +96,24 @@ def notes(predictions: Sequence[Prediction]) -> list[str]:
     # From the most to the least that is missing.
     users = Counter(p.user_id for p in predictions)
     singles = sum(count < 2 for count in users.values())
-    said = []
+    found = []
     if not predictions:
         return ["no choice was predicted, so nothing can be measured"]
     if len(users) == 1:
-        said.append("one user only: no interval over users")
+        found.append("one user only: no interval over users")
     if all(p.margin == 0 for p in predictions):
-        said.append("every choice is undecided: accuracy is one half by convention and calibration cannot be measured")
+        found.append("every choice is undecided: accuracy is one half by convention and calibration cannot be measured")
     elif all(p.margin >= 0 for p in predictions) or all(p.margin <= 0 for p in predictions):
-        said.append("every decided choice came out one way: no finite calibration slope")
+        found.append("every decided choice came out one way: no finite calibration slope")
     if len({p.chosen_first for p in predictions} - {None}) == 1 and all(
         p.chosen_first is not None for p in predictions
     ):
-        said.append("one class only (the chosen answer always stood in the same place): no AUROC")
+        found.append("one class only (the chosen answer always stood in the same place): no AUROC")
     if singles:
-        said.append(f"{singles:,} of {len(users):,} users have a single choice and are not ranked for the worst decile")
-    return said
+        found.append(
+            f"{singles:,} of {len(users):,} users have a single choice and are not ranked for the worst decile"
+        )
+    return found
 
 
 def _of_user(user_id: str, rows: Sequence[Prediction]) -> UserAccuracy:

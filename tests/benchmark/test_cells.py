@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from plus.benchmark import cells, embedding_tables
-from plus.errors import RunError, SourceError
+from plus.errors import EvidenceError, RunError, SettingError, SourceError
 from plus.evaluate.predictions import Prediction
 from plus.sources.folds import Fold
 from plus.worlds import pets
@@ -172,3 +172,26 @@ def test_accuracy_per_worker_then_folds_by_hand():
     assert high - mean == pytest.approx(mean - low) == pytest.approx(12.7062 * 0.1767767 / 2**0.5, rel=1e-4)
     assert embedding_tables.worker_protocol(found[:4], more_than=1) is None
     assert embedding_tables.worker_protocol(found, more_than=0)[3] == 2  # c and b have nothing elsewhere
+
+
+def test_a_cell_of_facts_is_made_once_and_refused_with_other_settings(tmp_path):
+    """cell.json comes last: a folder without it is made again, and a cut one is named."""
+    store, made = cells.CellStore(tmp_path), []
+
+    def make(place):
+        made.append(place)
+        (place / "beside.txt").write_text("whole")
+        return {"settings": {"ks": (1, 2)}, "value": 0.5}
+
+    facts, place, stored = store.facts("one", {"ks": (1, 2)}, make)
+    assert (facts, stored) == ({"settings": {"ks": [1, 2]}, "value": 0.5}, False)
+    assert store.facts("one", {"ks": (1, 2)}, make) == (facts, place, True)
+    assert made == [place] == [tmp_path / "cells" / "one"]
+    with pytest.raises(SettingError, match="was made with other settings; give a new folder, or remove it"):
+        store.facts("one", {"ks": (1, 3)}, make)
+    (place / "cell.json").write_text('{"settings"')
+    with pytest.raises(EvidenceError, match=r"cannot be read .*; remove it and it is run again"):
+        store.facts("one", {"ks": (1, 2)}, make)
+    (place / "cell.json").unlink()
+    assert store.facts("one", {"ks": (1, 2)}, make)[2] is False
+    assert len(made) == 2

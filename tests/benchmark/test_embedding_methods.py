@@ -62,7 +62,12 @@ def test_the_training_never_meets_a_test_user(folds, monkeypatch):
     """A planted spy on re-cutting: every event that training reads is a training user's."""
     fold, asked = folds[0], []
     real = embedding_methods.resample
-    monkeypatch.setattr(embedding_methods, "resample", lambda events, *rest: asked.append(events) or real(events, *rest))
+
+    def spy(events, *rest):
+        asked.append(events)
+        return real(events, *rest)
+
+    monkeypatch.setattr(embedding_methods, "resample", spy)
     EmbeddingMethods(embeddings(), QUICK).read("random_4", fold, 0)
     tested = set(fold.population.users("test")) | set(fold.population.users("validation"))
     assert asked

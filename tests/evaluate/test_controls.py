@@ -1,4 +1,4 @@
-"""Controls on scorers with known faults: own, shuffled, empty and opposite summaries, the pasted past, flipped and shorter pasts."""
+"""Controls on scorers with known faults: other summaries, the pasted past, flipped and shorter pasts."""
 
 from __future__ import annotations
 
