@@ -117,9 +117,9 @@ def bounds(value: Any) -> int | tuple[int, int] | None:
 
 def head(
     source: str, count: int = 5, data_dir: str | Path | None = None, user_id_column: str = "user_id"
-) -> list[dict[str, Any]]:
-    """Read the first usable rows of a data set in the one row format. Raises SourceError when it has none."""
-    return list(islice(_rows(source, data_dir, user_id_column), count))
+) -> Iterator[dict[str, Any]]:
+    """Yield the first usable rows of a data set in the one row format. Raises SourceError when it has none."""
+    return islice(_rows(source, data_dir, user_id_column), count)
 
 
 def split(
