@@ -1,4 +1,4 @@
-"""The select engine: a summarizer that selects past events, and the reward model over frozen embeddings that reads them.
+"""Select engine: a summarizer that selects past events, and the reward model over embeddings that reads them.
 
 No language model: it cannot invent anything, trains in a minute on a CPU on real English, and
 `train/loop.py` trains it like any other summarizer: a text and the log-probability of having written it.

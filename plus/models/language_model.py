@@ -68,7 +68,7 @@ class LanguageModelSummarizer:
         return messages
 
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
-        """Write one text per history, in order; similar lengths share a batch, whatever the input's order."""
+        """Write one text per history, in order; similar lengths share a batch."""
         texts = [""] * len(histories)
         with random_state(self.seed):
             for row, text in self.stream(histories):
@@ -98,7 +98,8 @@ class LanguageModelSummarizer:
 
     def reference(self) -> PreTrainedModel:
         """Copy the model as it is now, frozen: the KL term is measured against it."""
-        frozen: PreTrainedModel = copy.deepcopy(self.model).eval().requires_grad_(False)
+        frozen = copy.deepcopy(self.model)
+        frozen.eval().requires_grad_(False)
         return frozen
 
     def sample(

@@ -1,10 +1,10 @@
-"""The reward model: one number for (summary, prompt, answer), from any sequence classifier."""
+"""Reward model: one number for (summary, prompt, answer), from any sequence classifier."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.nn.functional import logsigmoid
@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from plus.errors import ModelError
-from plus.models.loading import load_model, load_tokenizer, window
+from plus.models.loading import load_model, load_tokenizer, tokenizer_kwargs, window
 from plus.models.text import by_length, encode, fit_answer, tight
 from plus.prompts import scorer_messages
 from plus.types import Preference, Prompt
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class RewardModel:
-    """r(prompt, answer | summary): a sequence classifier with one label, its tokenizer and its window.
+    """Reward r(prompt, answer | summary): a sequence classifier with one label, its tokenizer and its window.
 
     `model` may be any Hugging Face `AutoModelForSequenceClassification`; text is all that it
     shares with the summarizer. Dropout stays off, also in training: the same pass gives the
@@ -48,11 +48,11 @@ class RewardModel:
         self.made_equal: set[Preference] = set()
 
     @classmethod
-    def from_pretrained(cls, name_or_path: str | Path, max_length: int = 2048, **model_init_kwargs) -> RewardModel:
+    def from_pretrained(cls, name_or_path: str | Path, max_length: int = 2048, **model_init_kwargs: Any) -> RewardModel:
         """Load a reward model, or start one: a language model or an encoder gets a fresh scalar head
         on its backbone, a reward model keeps the head it has. Raises ModelError for a classifier
         with several labels."""
-        shared = {key: model_init_kwargs[key] for key in ("revision", "trust_remote_code") if key in model_init_kwargs}
+        shared = tokenizer_kwargs(model_init_kwargs)
         tokenizer = load_tokenizer(name_or_path, **shared)
         _refuse_several_labels(name_or_path, shared)
         model, loaded = load_model(
@@ -83,7 +83,7 @@ class RewardModel:
                 module.training = True  # Else it does not checkpoint. Its children stay in eval mode: no dropout.
 
     def encode(self, triples: Sequence[tuple[str, Prompt, str]]) -> list[list[int]]:
-        """Token ids of each (summary, prompt, answer), within the window."""
+        """Encode each (summary, prompt, answer) as token ids within the window."""
         encoded = encode(self.tokenizer, [scorer_messages(*triple) for triple in triples])
         for row, ids in enumerate(encoded):
             if len(ids) > self.max_length:
@@ -92,7 +92,7 @@ class RewardModel:
         return encoded
 
     def forward(self, sequences: Sequence[list[int]]) -> torch.Tensor:
-        """Rewards (B,) of token id lists, with gradients when enabled; those of similar length share
+        """Compute rewards (B,) of token id lists, with gradients when enabled; those of similar length share
         a pass, so that little of it is padding."""
         groups = tight([len(ids) for ids in sequences])
         rewards_B = torch.cat([self._padded([sequences[row] for row in rows]) for rows in groups])
@@ -109,20 +109,22 @@ class RewardModel:
             ids_BL[row, : len(ids)] = torch.tensor(ids, device=device)
             mask_BL[row, : len(ids)] = 1
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            rewards_B = self.model(input_ids=ids_BL, attention_mask=mask_BL).logits[:, 0]  # (B,)
+            rewards_B: torch.Tensor = self.model(input_ids=ids_BL, attention_mask=mask_BL).logits[:, 0]  # (B,)
         return rewards_B if rewards_B.dtype == torch.float64 else rewards_B.float()
 
     def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """(rows, margins) of one micro-batch at a time: margin = r(chosen | text) - r(rejected | text).
+        """Yield (rows, margins) of one micro-batch at a time: margin = r(chosen | text) - r(rejected | text).
 
         Pairs are sorted by length into batches of `tokens_per_batch` tokens, and a pair never
         leaves its batch, so that backward can run on each micro-batch alone.
         """
+        # Both answers of every pair as token ids.
         chosen = self.encode([(text, pair.conversation, pair.chosen) for text, pair in zip(texts, pairs, strict=True)])
         rejected = self.encode(
             [(text, pair.conversation, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
         )
         self.made_equal.update(pair for pair, a, b in zip(pairs, chosen, rejected, strict=True) if a == b)
+        # Batches of similar length, each scored in one go.
         lengths = [max(len(a), len(b)) for a, b in zip(chosen, rejected, strict=True)]
         for rows in by_length(lengths, self.tokens_per_batch // 2):
             rewards = self.forward([chosen[row] for row in rows] + [rejected[row] for row in rows])  # (2B,)
@@ -130,7 +132,7 @@ class RewardModel:
 
     @torch.no_grad()
     def rewards(self, triples: Sequence[tuple[str, Prompt, str]]) -> list[float]:
-        """r for each (summary, prompt, answer). Equal triples get the very same number."""
+        """Compute r for each (summary, prompt, answer). Equal triples get the very same number."""
         unique = list(dict.fromkeys(triples))
         sequences = self.encode(unique)
         value: dict[tuple[str, Prompt, str], float] = {}
@@ -140,14 +142,15 @@ class RewardModel:
         return [value[triple] for triple in triples]
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
-        """log sigmoid(margin) for each (text, pair), without gradients (the `Scorer` protocol)."""
+        """Compute log sigmoid(margin) for each (text, pair), without gradients (the `Scorer` protocol)."""
         chosen = [(text, pair.conversation, pair.chosen) for text, pair in zip(texts, pairs, strict=True)]
         rejected = [(text, pair.conversation, pair.rejected) for text, pair in zip(texts, pairs, strict=True)]
         scores = torch.tensor(self.rewards(chosen + rejected), dtype=torch.float64)  # (2B,)
-        return logsigmoid(scores[: len(chosen)] - scores[len(chosen) :]).tolist()
+        values: list[float] = logsigmoid(scores[: len(chosen)] - scores[len(chosen) :]).tolist()
+        return values
 
 
-def _refuse_several_labels(name_or_path: str | Path, shared: dict) -> None:
+def _refuse_several_labels(name_or_path: str | Path, shared: dict[str, Any]) -> None:
     try:
         config = AutoConfig.from_pretrained(str(name_or_path), **shared)
     except (OSError, ValueError, KeyError):
@@ -155,5 +158,6 @@ def _refuse_several_labels(name_or_path: str | Path, shared: dict) -> None:
     classifier = any("ForSequenceClassification" in name for name in config.architectures or ())
     if classifier and config.num_labels != 1:
         raise ModelError(
-            f"the reward model {name_or_path} has {config.num_labels} labels and a reward is one number; give a model with num_labels=1, or the language model it was made from"
+            f"the reward model {name_or_path} has {config.num_labels} labels and a reward is one number; "
+            "give a model with num_labels=1, or the language model it was made from"
         )

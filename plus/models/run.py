@@ -1,4 +1,4 @@
-"""A trained run as one object: summarize a history, predict a choice, score an answer."""
+"""Trained run as one object: summarize a history, predict a choice, score an answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from plus.types import Preference, UserHistory, history_of
 
 
 class Run:
-    """A summarizer and its reward model. `plus.load` makes one from a run folder."""
+    """Summarizer and its reward model. `plus.load` makes one from a run folder."""
 
     def __init__(
         self, summarizer: LanguageModelSummarizer, reward_model: RewardModel, summaries: dict[str, str] | None = None
@@ -26,21 +26,24 @@ class Run:
         self.summaries = summaries or {}
 
     def summarize(self, history: UserHistory | Sequence[Any]) -> str:
-        """A short text about the preferences behind past choices: a UserHistory, or a list of
-        {prompt, chosen, rejected}, {prompt, completion, label}, or plain texts, oldest first."""
+        """Write a short text about the preferences behind past choices.
+
+        history: a UserHistory, or a list of {prompt, chosen, rejected}, {prompt, completion, label}, or plain
+        texts, oldest first.
+        """
         return self.summarizer.summarize([history_of(history)])[0]
 
     def prefer(self, history: UserHistory | Sequence[Any], prompt: str, a: str, b: str) -> float:
-        """The probability, 0..1, that this user prefers answer `a` to answer `b`."""
+        """Predict the probability, 0..1, that this user prefers answer `a` to answer `b`."""
         return math.exp(self.reward_model.log_likelihood([self.summarize(history)], [Preference(prompt, a, b)])[0])
 
     def score(self, summary: str, prompt: str, answer: str) -> float:
-        """r(prompt, answer | summary), in nats: differences between answers to one prompt matter,
+        """Compute r(prompt, answer | summary), in nats: differences between answers to one prompt matter,
         the level does not. `summary` is any text, also one that a person wrote."""
         return self.reward_model.rewards([(summary, prompt, answer)])[0]
 
     def as_reward_function(self) -> Callable[..., list[float]]:
-        """A TRL reward function for a *response* policy: f(prompts, completions, summary=... or
+        """Return a TRL reward function for a *response* policy: f(prompts, completions, summary=... or
         user_id=..., **columns). Users without a summary are scored without one."""
 
         def personal_reward(
@@ -65,6 +68,7 @@ class Run:
 def load(run: str | Path) -> Run:
     """Open the run folder that `plus train` or `plus demo` wrote, or a run on the Hub (OWNER/NAME).
     Raises ModelError when it is none."""
+    # 1. The folder, fetched where it is on the Hub.
     folder = Path(run)
     if (
         not folder.exists()
@@ -80,8 +84,10 @@ def load(run: str | Path) -> Run:
     for part in ("summarizer", "reward_model"):
         if not any((folder / part / name).exists() for name in ("config.json", "adapter_config.json")):
             raise ModelError(
-                f"{folder} has no {part}/ yet: its training has not finished; continue it with plus train --output_dir {folder} --resume_from_checkpoint"
+                f"{folder} has no {part}/ yet: its training has not finished; continue it with "
+                f"plus train --output_dir {folder} --resume_from_checkpoint"
             )
+    # 2. Both models, with the windows that they were trained with, and the summaries.
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     windows = {key: config[key] for key in ("max_prompt_length", "max_completion_length") if key in config}
     summarizer = LanguageModelSummarizer.from_pretrained(folder / "summarizer", **windows)
@@ -91,5 +97,5 @@ def load(run: str | Path) -> Run:
 
 
 def last_text(turns: Any) -> str:
-    """The text of a prompt or completion in either of TRL's formats."""
-    return turns if isinstance(turns, str) else turns[-1]["content"]
+    """Return the text of a prompt or completion in either of TRL's formats."""
+    return str(turns if isinstance(turns, str) else turns[-1]["content"])

@@ -1,8 +1,8 @@
-"""A language model small enough to train on a CPU in minutes, which plays the pretrained LLM.
+"""Tiny language model that trains on a CPU in minutes and plays the pretrained LLM.
 
 It knows three things before `plus` starts, as a large model would: how to read a history, how to
 write about it (by default mostly what was *talked about*), and how conversations go on: answers to
-someone whose taste is stated tend to suit it, and where they do not, a complaint follows. So the
+a user whose taste is stated tend to suit it, and where they do not, a complaint follows. So the
 end of an answer holds whether it suits, which is where a reward model reads (notebooks/LOG.md).
 It has never seen a reward, and left alone its summaries predict next to nothing.
 
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
-from plus.models.text import tight
+from plus.models.text import templated, tight
 from plus.prompts import summarizer_messages
 from plus.types import Message, Preference, UserHistory
 from plus.worlds import pets
@@ -35,7 +36,7 @@ Conversation = Callable[[random.Random], list[Message]]
 
 
 def train_tokenizer(texts: Sequence[str], vocab_size: int = 1024) -> PreTrainedTokenizerFast:
-    """A byte-level BPE tokenizer with a chat template: every string can be written in it."""
+    """Train a byte-level BPE tokenizer with a chat template: every string can be written in it."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -55,7 +56,7 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int = 1024) -> PreTrainedT
 
 
 def tiny_config(tokenizer: PreTrainedTokenizerFast, hidden_size: int = 64, layers: int = 3) -> LlamaConfig:
-    """Llama's shape at 1/100,000 of its size."""
+    """Configure Llama's shape at 1/100,000 of its size."""
     return LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=hidden_size, intermediate_size=2 * hidden_size,
         num_hidden_layers=layers, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=4096,
@@ -67,16 +68,18 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast, hidden_size: int = 64, layer
 def batches(
     tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int, conversation: Conversation = pets.conversation
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Endless (ids_BL, weights_BL, padding_BL): full weight on the answer, a twentieth on the rest."""
+    """Yield endless (ids_BL, weights_BL, padding_BL): full weight on the answer, a twentieth on the rest."""
     while True:
         rows = [conversation(rng) for _ in range(batch_size)]
-        prompts = [tokenizer.apply_chat_template(row[:-1], add_generation_prompt=True, tokenize=False) for row in rows]
-        fulls = [tokenizer.apply_chat_template(row, tokenize=False) for row in rows]
+        # Each conversation as a whole, and the length of what comes before its last turn.
+        prompts = templated(tokenizer, [row[:-1] for row in rows], generate=True)
+        fulls = templated(tokenizer, rows)
         fulls = [
-            text + ("" if row[-1]["role"] == "user" else tokenizer.bos_token)
+            text + ("" if row[-1]["role"] == "user" else str(tokenizer.bos_token))
             for text, row in zip(fulls, rows, strict=True)
         ]
         starts = [len(ids) for ids in tokenizer(prompts, add_special_tokens=False)["input_ids"]]
+        # Token ids, and their weights from the last turn's header on.
         batch = tokenizer(fulls, add_special_tokens=False, padding=True, padding_side="right", return_tensors="pt")
         ids_BL, mask_BL = batch["input_ids"], batch["attention_mask"]  # (B, L)
         weights_BL = torch.full(ids_BL.shape, 0.05)  # (B, L)
@@ -95,13 +98,15 @@ def train_base(
     conversation: Conversation = pets.conversation,
     layers: int = 3,
 ) -> PreTrainedModel:
-    """Next-token prediction on `conversation` rows: AdamW, 50 steps of warm-up, linear decay."""
+    """Train next-token prediction on `conversation` rows: AdamW, 50 steps of warm-up, linear decay."""
+    # Model, optimizer and schedule.
     torch.manual_seed(seed)
     model = LlamaForCausalLM(tiny_config(tokenizer, layers=layers))
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda s: min(1, (s + 1) / 50, max(0.02, (steps - s) / (0.4 * steps)))
     )
+    # Steps.
     rows = batches(tokenizer, random.Random(f"base-{seed}"), batch_size, conversation)
     for step in range(steps):
         optimizer.zero_grad()
@@ -110,11 +115,12 @@ def train_base(
         optimizer.step()
         schedule.step()
         on_step(step, loss)
-    return model.eval()
+    model.eval()
+    return model
 
 
 def backward(model: PreTrainedModel, ids_BL: torch.Tensor, weights_BL: torch.Tensor, mask_BL: torch.Tensor) -> float:
-    """The weighted mean loss of next tokens, its gradients added. Rows of similar length share a pass,
+    """Compute the weighted mean loss of next tokens and add its gradients. Rows of similar length share a pass,
     and padding is neither read nor predicted, which halves the time."""
     lengths, total = mask_BL.sum(1).tolist(), weights_BL[:, 1:].sum()
     value = 0.0
@@ -133,19 +139,16 @@ def backward(model: PreTrainedModel, ids_BL: torch.Tensor, weights_BL: torch.Ten
 
 
 def what_it_says(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, users: int = 512, seed: int = 1, sample: bool = True
+    model: Any, tokenizer: PreTrainedTokenizerFast, users: int = 512, seed: int = 1, sample: bool = True
 ) -> dict[str, float]:
-    """Shares of the summaries of new users that name the favourite, a topic, an animal passed over,
-    a wrong trait, or nothing that can be parsed; how the LOG's table of bases is made."""
+    """Measure the shares of new users' summaries that name the favourite, a topic, an animal passed over, a wrong
+    trait, or nothing that can be parsed. The LOG's table of bases is made of these."""
     rng = random.Random(f"says-{seed}")
     torch.manual_seed(seed)
     counts = dict.fromkeys(("favourite", "topic", "topic_wrong", "passed_over", "wrong", "malformed"), 0)
     for _ in range(users // 64):
         histories = [pets.user(rng, "u", rng.choice(pets.ANIMALS)) for _ in range(64)]
-        prompts = [
-            tokenizer.apply_chat_template(summarizer_messages(h), add_generation_prompt=True, tokenize=False)
-            for h in histories
-        ]
+        prompts = templated(tokenizer, [summarizer_messages(h) for h in histories], generate=True)
         batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
         ids = model.generate(**batch, max_new_tokens=16, do_sample=sample, top_k=0, top_p=1.0)
         texts = tokenizer.batch_decode(ids[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)

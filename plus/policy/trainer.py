@@ -34,10 +34,9 @@ from plus.models.loading import lora_config
 from plus.policy.model import Policy, UserPrompt, prompt_column
 from plus.policy.rewards import Goals
 from plus.train import distributed
-from plus.train.dataset import in_training_order
 from plus.train.grpo import ReadOnceTrainer
 from plus.train.run_folder import readable
-from plus.train.trainer import last_checkpoint
+from plus.train.trainer import in_training_order, last_checkpoint
 
 
 @dataclass

@@ -29,7 +29,7 @@ from plus.types import Preference
 
 @dataclass(frozen=True)
 class Row:
-    """One summary on trial: its text, whose it is, the choices that can test it, and whether to learn."""
+    """Summary to be scored: its text, its user, the choices that can test it, and whether the reward model learns."""
 
     text: str
     user_id: str
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Item:
-    """One scoring: a text and a pair; it counts for the reward of `row`, for the loss, or for both."""
+    """Scoring of a pair given a text; it counts for the reward of `row`, for the loss, or for both."""
 
     row: int
     text: str
@@ -49,29 +49,29 @@ class Item:
 
 
 class TrainableRewardModel(Protocol):
-    """A reward model that can be trained: `RewardModel`, or one over frozen embeddings (`EmbeddingRewardModel`)."""
+    """Reward model that can be trained: `RewardModel`, or `EmbeddingRewardModel` over frozen embeddings."""
 
     @property
     def model(self) -> torch.nn.Module:
-        """What holds the weights."""
+        """The module that holds the weights."""
         ...
 
     def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """(rows, margins) of one micro-batch at a time, with gradients when enabled."""
+        """Yield (rows, margins) of one micro-batch at a time, with gradients when enabled."""
         ...
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
-        """log sigmoid(margin) of each, without gradients."""
+        """Compute log sigmoid(margin) of each, without gradients."""
         ...
 
 
 class CoAdaptation:
-    """Scores summaries, returns their rewards, and takes the reward model's step on the way.
+    """Reward of the summarizer: scores summaries and takes the reward model's step on the way.
 
     Only rows whose `train` is true (whose `split` column says "train") move the reward model: TRL
     calls reward functions in evaluation too, with no flag. The optimizer is a plain torch one,
     since a prepared optimizer skips steps under gradient accumulation (accelerate/optimizer.py).
-    With several processes each scores its own rows, and all take the same step (`ranks.py`).
+    With several processes each scores its own rows, and all take the same step (`distributed.py`).
     """
 
     __name__ = "plus"  # TRL names a reward function's metrics after it.
@@ -104,16 +104,10 @@ class CoAdaptation:
         log_metric: Callable[[str, float], None] = lambda name, value: None,
         **columns: Any,
     ) -> list[float]:
-        """TRL's reward function: one reward per completion, from the columns of `train/rows.py`."""
-        rows = [
-            Row(
-                completion if isinstance(completion, str) else completion[-1]["content"],
-                user,
-                tuple(Preference(**p) for p in ps),
-                s == "train",
-            )
-            for completion, user, ps, s in zip(completions, user_id, pairs, split, strict=True)
-        ]
+        """Return one reward per completion, as TRL's reward functions do, from the columns of `train/trainer.py`."""
+        texts = [text if isinstance(text, str) else text[-1]["content"] for text in completions]
+        tests = [tuple(Preference(**pair) for pair in of_user) for of_user in pairs]
+        rows = [Row(*row) for row in zip(texts, user_id, tests, (name == "train" for name in split), strict=True)]
         rewards, metrics = self.update(rows)
         for name, value in metrics.items():
             log_metric(name, value)
@@ -121,14 +115,17 @@ class CoAdaptation:
 
     def update(self, rows: Sequence[Row]) -> tuple[list[float], dict[str, float]]:
         """Score every row, step the reward model once, and return the rewards and metrics."""
+        # One scoring pass, used twice: rewards, and the Bradley-Terry step.
         items = [item for number, row in enumerate(rows) for item in self.items(number, row)]
         metrics = self.controls(rows)  # Before the step, like the rewards.
         log_likelihood = self.step(items)  # Counts the update, on every process alike.
+        # The reward of a summary: the mean over the pairs that test it.
         scores: dict[int, list[float]] = {number: [] for number in range(len(rows))}
         for item, value in zip(items, log_likelihood, strict=True):
             if item.reward:
                 scores[item.row].append(value)
         rewards = [mean(values) for values in scores.values()]
+        # Metrics: one summary a user, as in the controls.
         first = {row.user_id: number for number, row in reversed(list(enumerate(rows)))}
         own = [value for number in first.values() for value in scores[number]]
         metrics |= {"accuracy": accuracy(own), "margin": mean([margin(value) for value in own])}
@@ -139,11 +136,11 @@ class CoAdaptation:
         return rewards, metrics
 
     def items(self, number: int, row: Row) -> list[Item]:
-        """Which pairs test this summary: the same draw for all G summaries of a user in one update.
+        """Draw the pairs that test this summary: the same for all G summaries of a user in one update.
 
         With `separate_pairs` the reward and the loss never see the same pair, so that a memorised
         pair earns nothing. Summary dropout replaces the text by nothing in the loss alone: it keeps
-        the empty summary on the training distribution without rewarding anyone for it.
+        the empty summary on the training distribution without rewarding a summary for it.
         """
         wanted = self.pairs_per_user * (2 if self.separate_pairs else 1)
         drawn = list(row.pairs)
@@ -159,16 +156,18 @@ class CoAdaptation:
         return items
 
     def step(self, items: Sequence[Item]) -> list[float]:
-        """log sigmoid(margin) of every item; one optimizer step on the mean over those in the loss.
+        """Compute log sigmoid(margin) of every item; take one optimizer step on the mean over those in the loss.
 
         Equal items are scored once and weighted: the G summaries of a user are often the same text.
         """
         trained = [p for p in self.reward_model.model.parameters() if p.requires_grad]
         count = distributed.total(sum(item.loss for item in items), trained[0].device)  # over all processes
+        # Equal items share one scoring.
         unique: dict[tuple[str, Preference], list[int]] = {}
         for number, item in enumerate(items):
             unique.setdefault((item.text, item.pair), []).append(number)
         groups, values = list(unique.values()), [0.0] * len(items)
+        # Forward and backward, a micro-batch at a time: its part of -mean(log_likelihood).
         with torch.set_grad_enabled(count > 0):
             for batch, margin_B in self.reward_model.margins(*zip(*unique, strict=True)):
                 log_likelihood_B = logsigmoid(margin_B)  # (B,)
@@ -180,6 +179,7 @@ class CoAdaptation:
                 for row, value in zip(batch, logsigmoid(margin_B.detach().double()).tolist(), strict=True):
                     for number in groups[row]:
                         values[number] = value
+        # The step, the same in every process.
         if count:
             distributed.sum_gradients(trained)
             if self.max_grad_norm > 0:
@@ -192,7 +192,7 @@ class CoAdaptation:
         return values
 
     def controls(self, rows: Sequence[Row]) -> dict[str, float]:
-        """Does the reward model read? Accuracy on the same choices with no summary, and with the
+        """Measure whether the reward model reads: accuracy on the same choices with no summary, and with the
         summary of another user of the batch; one summary a user, no gradient."""
         users = list({row.user_id: row for row in reversed(rows)}.values())
         pairs = [[item.pair for item in self.items(0, user) if item.reward] for user in users]
@@ -205,7 +205,7 @@ class CoAdaptation:
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything but the weights: optimizer, scheduler and the number of updates."""
+        """Return all state but the weights: optimizer, scheduler and the number of updates."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict() if self.scheduler else None,

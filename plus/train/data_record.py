@@ -49,7 +49,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing is new and nothing is gone."""
+        """True where nothing is new and nothing is gone."""
         return not (self.new_users or self.gone_users or self.new_events or self.gone_events)
 
     @property
@@ -153,7 +153,7 @@ def admit(folder: Path, population: Population, say: Callable[[str], None]) -> P
 
 
 def trained_users(known: Record) -> set[str]:
-    """List the users whose choices moved weights, or chose them."""
+    """List the users of training and validation: their choices moved weights, or chose them."""
     return {user for user, one in known.items() if one.split in ("train", "validation")}
 
 

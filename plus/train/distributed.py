@@ -1,4 +1,4 @@
-"""What several processes do together: the reward model is whole on each of them, and stays equal.
+"""Several processes that train together: the reward model is whole on each of them, and stays equal.
 
 The summarizer is the trainer's, so accelerate distributes it. The reward model is not: under
 gradient accumulation a prepared optimizer would skip its steps, and DeepSpeed drives one model
@@ -17,19 +17,19 @@ _parted = False
 
 
 def several() -> bool:
-    """Whether this process is one of a group that works together."""
+    """Tell if this process is one of a group that works together."""
     return (
         not _parted and distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
     )
 
 
 def is_main() -> bool:
-    """Whether this process writes the files."""
+    """Tell if this process writes the files."""
     return not several() or distributed.get_rank() == 0
 
 
 def total(count: int, device: torch.device) -> int:
-    """The sum of every process's count."""
+    """Sum every process's count."""
     if not several():
         return count
     sums = torch.tensor(count, device=device)
@@ -54,7 +54,10 @@ def same_start(module: torch.nn.Module) -> None:
 
 
 def part() -> None:
-    """From here on each process is on its own. The group itself stays until they exit: gloo may hang
-    when one process takes it down while another still waits in it."""
+    """Part from the group: from here on each process is on its own.
+
+    The group itself stays until they exit: gloo may hang when one process takes it down while another still
+    waits in it.
+    """
     global _parted
     _parted = True

@@ -1,7 +1,8 @@
 """TRL's GRPOTrainer, reading each prompt once for all the completions of its group.
 
 Three private methods of TRL 1.16 are extended: the one that generates, the one that computes
-log-probabilities, and the one that cuts a generation into micro-batches. Each falls back to TRL's own
+log-probabilities, and the one that cuts a generation into micro-batches
+(`tests/train/test_overridden_methods.py` holds their signatures). Each falls back to TRL's own
 for what is not covered here: vLLM and continuous batching (which share prefixes by themselves),
 images, mixtures of experts, weights sharded by FSDP or DeepSpeed.
 """
@@ -13,33 +14,37 @@ from typing import Any
 
 import torch
 from transformers import GenerationConfig
-from transformers.generation import GenerationMode
-from trl import GRPOTrainer
+from transformers.generation.configuration_utils import GenerationMode
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 from plus.models.shared_prefix.attention import logits_head
 from plus.models.shared_prefix.check import Sharing
 
 
 class ReadOnceTrainer(GRPOTrainer):
-    """GRPO whose contexts are read once per group, exactly; `args.share_prefix = False` is the plain way."""
+    """Trainer of GRPO that reads each context once per group, exactly; `args.share_prefix = False` is the plain way."""
 
-    _buffered_inputs: list[dict[str, Any]] | None
+    args: Any  # GRPOConfig with `share_prefix`: `PLUSConfig` or `PolicyConfig`
+    _buffered_inputs: Any  # a list of batches between two generations
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         sharded = self.is_fsdp_enabled or self.is_deepspeed_enabled
         reason = "its weights are sharded, where this was never measured" if sharded else None
-        self.sharing = Sharing(self.model, self.args.share_prefix, reason)
+        model: Any = self.model
+        self.sharing = Sharing(model, self.args.share_prefix, reason)
 
-    def _generate_single_turn(self, prompt_ids, images, multimodal_fields, *args, **kwargs):
-        """The first prompts decide whether this model shares; then TRL's own generation."""
+    def _generate_single_turn(
+        self, prompt_ids: list[list[int]], images: Any, multimodal_fields: Any, *args: Any, **kwargs: Any
+    ) -> Any:
+        """Decide by the first prompts whether this model shares; then generate as TRL does."""
         self.sharing.start(prompt_ids, torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None)
         plain = self.use_vllm or images or multimodal_fields or not _one_by_one(self.generation_config)
         with nullcontext() if plain else self.sharing.generation():
             return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)
 
-    def _prepare_inputs(self, generation_batch):
-        """The completions of a prompt stay together when a generation is cut into micro-batches."""
+    def _prepare_inputs(self, generation_batch: Any) -> Any:
+        """Keep the completions of a prompt together when a generation is cut into micro-batches."""
         buffered = self._buffered_inputs
         inputs = super()._prepare_inputs(generation_batch)
         if (
@@ -53,16 +58,28 @@ class ReadOnceTrainer(GRPOTrainer):
         return self._buffered_inputs[self._step % self.args.steps_per_generation]
 
     def _get_per_token_logps_and_entropies(
-        self, model, input_ids, attention_mask, logits_to_keep, batch_size=None, compute_entropy=False, **kwargs
-    ):
-        """On a CPU TRL projects every prompt position through the vocabulary; here only the
-        completion's are, as on a GPU, whether contexts are shared or not."""
+        self,
+        model: torch.nn.Module,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        batch_size: int | None = None,
+        compute_entropy: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """Compute log-probabilities and entropies of the completions, each context read once where that is on.
+
+        On a CPU TRL projects every prompt position through the vocabulary; here only the completion's are, as on
+        a GPU, whether contexts are shared or not.
+        """
+        # What is not covered here is TRL's.
         on_cpu = self.accelerator.device.type == "cpu"
         special = any(value is not None and value is not False for value in kwargs.values())
         if special or not (on_cpu or self.sharing.on):
             return super()._get_per_token_logps_and_entropies(
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
+        # Micro-batches of TRL's size.
         head = logits_head if on_cpu else fused_head
         size = batch_size or len(input_ids)
         with self.accelerator.autocast():
@@ -80,7 +97,7 @@ class ReadOnceTrainer(GRPOTrainer):
 def fused_head(
     model: torch.nn.Module, inputs: dict[str, torch.Tensor], targets_PS: torch.Tensor, temperature: float, entropy: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """`logits_head` by TRL's fused head, which holds the logits of a few thousand positions at a time;
+    """Compute `logits_head` by TRL's fused head, which holds the logits of a few thousand positions at a time;
     the temperature was given to it when the trainer was built."""
     positions = targets_PS.shape[1]
     labels_PL = torch.full_like(inputs["input_ids"], -100)
@@ -90,7 +107,7 @@ def fused_head(
 
 
 def by_prompt(batches: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same rows in as many batches of the same size, those of a prompt side by side.
+    """Sort rows into as many batches of the same size, those of a prompt side by side.
 
     Prompts keep the order in which they first come, so the batches stay shuffled.
     """

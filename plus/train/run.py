@@ -1,4 +1,4 @@
-"""One training run, from resolved settings to a run folder. Evaluation is somebody else's."""
+"""Training run: from resolved settings to trained models in a run folder. Evaluation comes after, in `plus/audit`."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ from plus.models.loading import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
 from plus.train import data_record, distributed, run_folder
-from plus.train.dataset import dataset
-from plus.train.estimate import estimate
-from plus.train.health import Health
 from plus.train.loop import shuffled
 from plus.train.reward_only import train_reward_model
 from plus.train.run_folder import RunLog
+from plus.train.run_log import Health, estimate
 from plus.train.settings import init_kwargs, model_path, trainer_config
-from plus.train.trainer import PLUSTrainer, coadaptation, last_checkpoint
+from plus.train.trainer import PLUSTrainer, coadaptation, dataset, last_checkpoint, users_per_update
 from plus.types import Population
 
 
 @dataclass
 class Trained:
-    """What a run leaves in memory: both models, trained together, and where they were saved. `main`
-    is true for the one of several processes that saved them."""
+    """Trained models of a run, and the folder where they were saved. `main` is true for the one of several
+    processes that saved them."""
 
     folder: Path
     summarizer: LanguageModelSummarizer
@@ -41,7 +39,7 @@ class Trained:
 
 
 def start_models(settings: Mapping[str, Any]) -> tuple[LanguageModelSummarizer, RewardModel]:
-    """The untrained pair of a run: `seed` fixes the reward model's fresh head."""
+    """Load the untrained pair of a run; `seed` fixes the reward model's fresh head."""
     args = trainer_config(settings)
     summarizer = LanguageModelSummarizer.from_pretrained(
         model_path(settings["model_name_or_path"]),
@@ -61,11 +59,12 @@ def start_models(settings: Mapping[str, Any]) -> tuple[LanguageModelSummarizer, 
 
 
 def placed_models(settings: Mapping[str, Any]) -> tuple[LanguageModelSummarizer, RewardModel]:
-    """The same pair on the run's device, for whoever reads or trains without the trainer, which places them itself."""
+    """Load the untrained pair onto the run's device, for use without the trainer, which places them itself."""
     summarizer, reward_model = start_models(settings)
     device = trainer_config(settings).device
-    summarizer.model.to(device)
-    reward_model.model.to(device)
+    models: tuple[Any, Any] = summarizer.model, reward_model.model
+    for model in models:
+        model.to(device)
     return summarizer, reward_model
 
 
@@ -75,7 +74,7 @@ def adapters(
     task_type: Literal["CAUSAL_LM", "SEQ_CLS"],
     fresh: Sequence[str] = (),
 ) -> LoraConfig:
-    """The run's LoRA options for one of its models."""
+    """Configure the run's LoRA adapters for one of its models."""
     options = {key: settings[f"lora_{key}"] for key in ("r", "alpha", "dropout", "target_modules")}
     return lora_config(model, task_type, fresh=fresh, **options)
 
@@ -91,12 +90,14 @@ def train(
     With several processes (torchrun) all return the same models, and part from each other.
     Raises RunError when the folder is in use and no `resume_from_checkpoint` is given.
     """
+    # 1. The folder: to be continued, or not yet in use.
     folder = Path(settings["output_dir"])
     args = trainer_config(settings)  # Joins the other processes, where there are any.
     checkpoint = _checkpoint(settings, folder, say)
     fresh = not settings["resume_from_checkpoint"] and distributed.is_main()
     if fresh:
         run_folder.refuse_if_used(folder)
+    # 2. Models and rows.
     summarizer, reward_model = start_models(settings)
     training = population.contexts("train")
     if not training:
@@ -108,21 +109,29 @@ def train(
     if fresh:  # Only now: what could not be loaded leaves no folder behind.
         run_folder.create(folder, settings)
         data_record.write(folder, data_record.record(population))
+    # 3. The trainer, with what watches it.
     trainer = PLUSTrainer(
-        model=summarizer.model, reward_model=reward_model, args=args, train_dataset=rows, processing_class=summarizer.tokenizer,
+        model=summarizer.model,
+        reward_model=reward_model,
+        args=args,
+        train_dataset=rows,
+        processing_class=summarizer.tokenizer,
         peft_config=peft_config,
-    )  # fmt: skip
+    )
     for printing in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printing)  # They print to stdout, which belongs to results.
     for callback in (RunLog(folder, trainer.coadaptation), Health(say), *callbacks):
         trainer.add_callback(callback)
-    summarizer.model = trainer.model  # With its adapters, where it has any.
+    assert trainer.model is not None
+    summarizer.model = trainer.model  # type: ignore[assignment]  # with its adapters, where it has any
     if summarizer.tokenizer.chat_template is None:
         say(
-            "the summarizer's tokenizer has no chat template: it reads plain paragraphs, which suits a base model; an instruct model should have one"
+            "the summarizer's tokenizer has no chat template: it reads plain paragraphs, which suits a base model; "
+            "an instruct model should have one"
         )
     for line in estimate(summarizer.model, reward_model.model, args, _prompt_lengths(summarizer, rows["prompt"][:200])):
         say(line)
+    # 4. Training, and both models saved.
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return _finished(trainer, summarizer, reward_model, folder, say)
 
@@ -135,6 +144,7 @@ def _finished(
     say: Callable[[str], None],
 ) -> Trained:
     """Save both models and say what was cut; from here on every process is on its own."""
+    # 1. Both models, gathered where their weights are sharded.
     sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
     if sharded:
         trainer.save_model(str(folder / "summarizer"))  # Gathers the shards: on every process.
@@ -151,6 +161,7 @@ def _finished(
             max_prompt_length=summarizer.max_prompt_length,
             max_completion_length=summarizer.max_completion_length,
         )
+    # 2. What was cut on the way.
     distributed.part()
     for count, what in [
         *((n, what) for what, n in summarizer.cut.items()),
@@ -169,11 +180,11 @@ def _prompt_lengths(summarizer: LanguageModelSummarizer, prompts: Sequence[Any])
 
 
 def steps(settings: Mapping[str, Any], population: Population) -> int:
-    """Updates of a run: `max_steps`, or as many as `num_train_epochs` over the training users take."""
+    """Count the updates of a run: `max_steps`, or as many as `num_train_epochs` over the training users take."""
     args = trainer_config(settings)
     if args.max_steps > 0:
         return args.max_steps
-    users = args.generation_batch_size // args.num_generations
+    users = users_per_update(args)
     return math.ceil(args.num_train_epochs * len(population.users("train")) / users)
 
 
@@ -183,10 +194,10 @@ def train_baseline(
     texts: Mapping[str, str],
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> RewardModel:
-    """The run's reward model trained anew on `texts[user_id]`: same rows, budget and optimizer."""
+    """Train the run's reward model anew on `texts[user_id]`: same rows, budget and optimizer."""
     args = trainer_config(settings)
     _, reward_model = placed_models(settings)
-    users = args.generation_batch_size // args.num_generations
+    users = users_per_update(args)
     args.max_steps = steps(settings, population)
     batches = shuffled(population.contexts("train"), users, args.seed)
     train_reward_model(coadaptation(reward_model, args), texts, batches, args.max_steps, on_step)
@@ -219,7 +230,8 @@ def _checkpoint(settings: Mapping[str, Any], folder: Path, say: Callable[[str], 
     if asked is not True:
         if not (Path(asked) / "trainer_state.json").exists():
             raise RunError(
-                f"{asked} is no checkpoint (no trainer_state.json); give a checkpoint-N folder, or --resume_from_checkpoint alone for the newest"
+                f"{asked} is no checkpoint (no trainer_state.json); give a checkpoint-N folder, or "
+                "--resume_from_checkpoint alone for the newest"
             )
         return Path(asked)
     newest = last_checkpoint(folder)

@@ -1,4 +1,4 @@
-"""From preset, YAML file and flags to one resolved set of options, each of them checked."""
+"""Settings of a run: preset, YAML file and flags resolved to one set of options, each of them checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -15,7 +15,11 @@ from plus.errors import SettingError
 from plus.jsonl import read_json
 from plus.resources import shipped
 
-# What a run needs beside the trainer's own options (`PLUSConfig`).
+if TYPE_CHECKING:
+    from plus.train.trainer import PLUSConfig
+
+# What a run needs beside the trainer's own options (`PLUSConfig`): all of them travel in one open mapping, since any
+# option of TRL's GRPOConfig may be in it, and config.json holds it as it is.
 RUN_OPTIONS: dict[str, Any] = {
     "dataset_name": None,
     "data_dir": None,
@@ -47,12 +51,14 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[str, Any]:
-    """Defaults < preset < YAML file < flags; every key checked. Raises SettingError."""
+    """Merge defaults < preset < YAML file < flags and check every key. Raises SettingError."""
     given = {**_from_yaml(config_file), **{key: value for key, value in flags.items() if value is not None}}
+    # Defaults, then the preset's, then what was given.
     preset = given.get("preset")
     if preset is not None and preset not in PRESETS:
         raise SettingError(f"there is no preset {preset!r}; --preset takes {', '.join(PRESETS)}")
     settings = {**RUN_OPTIONS, **(PRESETS[preset] if preset else {}), **given}
+    # Every key is an option, and the nested ones are mappings.
     known = {*RUN_OPTIONS, *_trainer_options()}
     for key in settings:
         if key not in known:
@@ -65,6 +71,7 @@ def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[s
             raise SettingError(
                 f"--{key} is {settings[key]!r}; write what from_pretrained takes, as '{{revision: main}}'"
             )
+    # The reward model starts from the summarizer's base unless another is named; three options are needed.
     if settings["reward_model_name_or_path"] is None:
         settings["reward_model_name_or_path"] = settings["model_name_or_path"]
     for key in ("dataset_name", "model_name_or_path", "output_dir"):
@@ -98,20 +105,23 @@ def continued(flags: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def model_path(name: str) -> str:
-    """ "tiny" is the base that comes with plus; anything else is a Hub id or a folder."""
+    """Find a base by name: "tiny" is the one that comes with plus; anything else is a Hub id or a folder."""
     return str(shipped("tiny_base")) if name == "tiny" else name
 
 
 def init_kwargs(settings: Mapping[str, Any], side: str = "model") -> dict[str, Any]:
-    """What `from_pretrained` is given for the summarizer ("model") or the "reward_model"."""
+    """Collect the `from_pretrained` options of the summarizer (side "model") or of the "reward_model"."""
     shared = {key: settings[key] for key in ("dtype", "attn_implementation") if settings.get(key) is not None}
     if settings.get("trust_remote_code"):
         shared["trust_remote_code"] = True
     return {**shared, **(settings.get(f"{side}_init_kwargs") or {})}
 
 
-def trainer_config(settings: Mapping[str, Any]):
-    """The `PLUSConfig` of resolved settings; on a machine without a GPU in float32 on the CPU."""
+def trainer_config(settings: Mapping[str, Any]) -> PLUSConfig:
+    """Make the `PLUSConfig` of resolved settings; on a machine without a GPU in float32 on the CPU.
+
+    Raises SettingError for an option that TRL refuses.
+    """
     import torch
 
     from plus.train.trainer import PLUSConfig
@@ -124,16 +134,17 @@ def trainer_config(settings: Mapping[str, Any]):
     except (TypeError, ValueError) as error:
         raise SettingError(str(error).strip().splitlines()[0]) from error
     # Between two samplings the trainer holds summaries that no checkpoint keeps.
-    reuse = config.steps_per_generation * config.num_iterations / config.gradient_accumulation_steps
+    reuse = (config.steps_per_generation or 1) * config.num_iterations / config.gradient_accumulation_steps
     if config.save_strategy == "steps" and config.save_steps % reuse:
         raise SettingError(
-            f"--save_steps is {config.save_steps:g} and summaries are sampled every {reuse:g} updates; make it a multiple, so that a resumed run continues exactly"
+            f"--save_steps is {config.save_steps:g} and summaries are sampled every {reuse:g} updates; "
+            "make it a multiple, so that a resumed run continues exactly"
         )
     return config
 
 
 def printable(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option a run would use, defaults included, without the None of those nobody set."""
+    """List every option a run would use, defaults included, without those that are None."""
     config = trainer_config(settings)
     used = {name: getattr(config, name) for name in sorted(_trainer_options())}
     resolved = {
@@ -144,9 +155,9 @@ def printable(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parse_flags(arguments: list[str]) -> dict[str, Any]:
-    """["--learning_rate", "5e-7", "--bf16"] -> {"learning_rate": 5e-07, "bf16": True}.
+    """Parse flags: ["--learning_rate", "5e-7", "--bf16"] -> {"learning_rate": 5e-07, "bf16": True}.
 
-    Dashes and underscores are the same; "--key=value" and a bare flag are understood.
+    Dashes and underscores are the same; "--key=value" and a bare flag are understood. Raises SettingError.
     """
     flags: dict[str, Any] = {}
     position = 0
@@ -163,7 +174,7 @@ def parse_flags(arguments: list[str]) -> dict[str, Any]:
 
 
 def typed(value: str) -> Any:
-    """A flag's text as YAML reads it, with 5e-7 as a number."""
+    """Read a flag's text as YAML does, with 5e-7 as a number."""
     try:
         read = yaml.safe_load(value)
         return float(read) if isinstance(read, str) and read[:1] in "+-.0123456789" else read

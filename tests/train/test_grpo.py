@@ -10,9 +10,8 @@ from support.decoders import NOT_SHARING, decoder
 from support.trainers import config, population
 from transformers import GenerationConfig
 
-from plus.train.dataset import dataset
 from plus.train.grpo import _one_by_one, by_prompt
-from plus.train.trainer import PLUSTrainer
+from plus.train.trainer import PLUSTrainer, dataset
 
 
 def trained(tmp_path, base, reward_model, **options) -> tuple[PLUSTrainer, list[int]]:

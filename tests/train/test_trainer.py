@@ -14,8 +14,7 @@ from plus.models.generation import completion_logprobs
 from plus.models.text import encode
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
-from plus.train.dataset import dataset, in_training_order
-from plus.train.trainer import PLUSTrainer, coadaptation
+from plus.train.trainer import PLUSTrainer, coadaptation, dataset, in_training_order
 
 
 @pytest.mark.parametrize("seed", [5, 6, 7])

@@ -1,4 +1,4 @@
-"""Read each context once: log-probabilities of G completions of one prompt in a single row.
+"""Shared prefixes in attention: log-probabilities of G completions of one prompt in a single row.
 
 A plain forward pass reads the prompt G times, once before each completion. Here a row holds
 
@@ -46,7 +46,7 @@ def prefix_attention(
     attention_mask: torch.Tensor | None,
     **kwargs: Any,
 ) -> tuple[torch.Tensor, None]:
-    """torch's attention; where the mask has fewer rows than there are queries, the queries before
+    """Compute torch's attention; where the mask has fewer rows than there are queries, the queries before
     them are a context that attends causally to itself. Query, key and value: (B, heads, L, dim)."""
     context = query.shape[2] - attention_mask.shape[2] if attention_mask is not None else 0
     if context <= 0:
@@ -63,7 +63,7 @@ AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
 
 def obstacle(model: PreTrainedModel) -> str | None:
-    """Why this model cannot share a prefix, as far as its configuration tells; None when it can."""
+    """Say why this model cannot share a prefix, as far as its configuration tells; None when it can."""
     config = model.config.get_text_config(decoder=True)
     if model.config.is_encoder_decoder:
         return "it is an encoder-decoder"
@@ -89,7 +89,7 @@ def prepare(model: PreTrainedModel) -> None:
 
 @dataclass(frozen=True)
 class Prompts:
-    """N prompts, the distinct ones packed to the left: what all that share a prefix start from."""
+    """N prompts, the distinct ones packed to the left."""
 
     ids_PM: torch.Tensor  # padded at the right to the longest, M tokens
     lengths_P: torch.Tensor
@@ -108,17 +108,18 @@ class Prompts:
         return self.ids_PM.gather(1, self.lengths_P.unsqueeze(1) - 1).squeeze(1)
 
     def seen(self) -> torch.Tensor:
-        """What a completion sees of its context: all but the padding."""
+        """Mark the part of the context that its completions see: all but the padding, (P, C)."""
         return torch.arange(self.context, device=self.ids_PM.device) < (self.lengths_P - 1).unsqueeze(1)
 
     def slots(self, values_NX: torch.Tensor) -> torch.Tensor:
-        """(N, X) rows dealt to (P, G*X); a prompt with fewer than G rows has zeros."""
-        dealt = values_NX.new_zeros(len(self.lengths_P) * self.generations, *values_NX.shape[1:])
-        return dealt.index_copy(0, self.slot_N, values_NX).view(len(self.lengths_P), -1, *values_NX.shape[2:])
+        """Place (N, X) rows in (P, G*X); a prompt with fewer than G rows has zeros."""
+        placed = values_NX.new_zeros(len(self.lengths_P) * self.generations, *values_NX.shape[1:])
+        return placed.index_copy(0, self.slot_N, values_NX).view(len(self.lengths_P), -1, *values_NX.shape[2:])
 
 
 def pack(ids_NM: torch.Tensor, mask_NM: torch.Tensor) -> Prompts:
     """Find equal prompts, padded on either side, and move each distinct one to the left."""
+    # Equal prompts, and a slot for each of their completions.
     mask_NM = mask_NM.bool()
     rows = ids_NM.masked_fill(~mask_NM, -1).cpu().numpy()
     groups: dict[bytes, list[int]] = {}
@@ -127,6 +128,7 @@ def pack(ids_NM: torch.Tensor, mask_NM: torch.Tensor) -> Prompts:
     generations = max(map(len, groups.values()))
     place = {n: (p, p * generations + g) for p, members in enumerate(groups.values()) for g, n in enumerate(members)}
     group_N, slot_N = torch.tensor([place[n] for n in range(len(rows))], device=ids_NM.device).unbind(1)
+    # One of each, its padding moved to the right.
     first_P = torch.tensor([members[0] for members in groups.values()], device=ids_NM.device)
     mask_PM = mask_NM[first_P]
     order_PM = mask_PM.logical_not().byte().argsort(dim=1, stable=True)  # real tokens first, in their order
@@ -136,11 +138,12 @@ def pack(ids_NM: torch.Tensor, mask_NM: torch.Tensor) -> Prompts:
 
 
 def fold(prompts: Prompts, completion_ids_NT: torch.Tensor) -> dict[str, torch.Tensor]:
-    """`input_ids` and `position_ids` (P, L), and the completions' rows of the `attention_mask`
-    (P, 1, S, L), true where a completion may look."""
+    """Lay context and completions out in rows: `input_ids` and `position_ids` (P, L), and the completions' rows of
+    the `attention_mask` (P, 1, S, L), true where a completion may look."""
     generations, length, device = prompts.generations, completion_ids_NT.shape[1], completion_ids_NT.device
     inputs_NT = torch.cat([prompts.last_token[prompts.group_N].unsqueeze(1), completion_ids_NT[:, :-1]], dim=1)
     context_PC = prompts.ids_PM[:, : prompts.context]
+    # A completion sees the context and its own past.
     steps_S = torch.arange(length, device=device).repeat(generations)
     owner_S = torch.arange(generations, device=device).repeat_interleave(length)
     own_SS = (owner_S.unsqueeze(1) == owner_S) & (steps_S.unsqueeze(1) >= steps_S)
@@ -162,7 +165,7 @@ def fold(prompts: Prompts, completion_ids_NT: torch.Tensor) -> dict[str, torch.T
 
 
 def for_eager(mask_P1SL: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """The whole mask (P, 1, L, L), to be added to the scores: what attention written out takes."""
+    """Write out the whole mask (P, 1, L, L), to be added to the scores, for attention in eager mode."""
     context = mask_P1SL.shape[3] - mask_P1SL.shape[2]
     causal_CL = torch.ones(context, mask_P1SL.shape[3], dtype=torch.bool, device=mask_P1SL.device).tril()
     mask_P1LL = torch.cat([causal_CL.expand(len(mask_P1SL), 1, -1, -1), mask_P1SL], dim=2)
@@ -172,7 +175,7 @@ def for_eager(mask_P1SL: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 def logits_head(
     model: torch.nn.Module, inputs: dict[str, torch.Tensor], targets_PS: torch.Tensor, temperature: float, entropy: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Log-probabilities (and entropies, in nats and without gradient) of the targets, the vocabulary
+    """Compute log-probabilities (and entropies, in nats and without gradient) of the targets, the vocabulary
     projected at the completions' positions only."""
     logits_PSV = model(**inputs, logits_to_keep=targets_PS.shape[1], use_cache=False).logits
     return token_logprobs(logits_PSV, targets_PS, temperature, entropy)
@@ -187,7 +190,7 @@ def shared_logprobs(
     entropy: bool = True,
     head: Head = logits_head,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """`completion_logprobs` of the last `length` tokens of each row, every distinct prompt read once:
+    """Compute `completion_logprobs` of the last `length` tokens of each row, every distinct prompt read once:
     (N, T) both. The rows may come in any order and number; each needs a prompt of two tokens."""
     prompts = pack(ids_NL[:, :-length], attention_NL[:, :-length])
     completion_ids_NT = ids_NL[:, -length:]

@@ -1,9 +1,9 @@
-"""Whether a model's prompts are read once or once per text: decided at the start, on one batch, both ways."""
+"""Check of prefix sharing: both ways compared on one batch at the start, and the plain way where they differ."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
@@ -25,12 +25,12 @@ TOLERANCE = {torch.float64: 1e-5, torch.float32: 3e-4, torch.float16: 0.02, torc
 
 
 class Sharing:
-    """The two ways of one model. The plain one until `start` has compared them on real prompts, and
-    for good where they differ or the model cannot share; then one line in the log says why.
+    """Shared or plain passes of one model: plain until `start` has compared both on real prompts, and for good
+    where they differ or the model cannot share; then one line in the log says why.
     """
 
     def __init__(self, model: PreTrainedModel, enabled: bool = True, reason: str | None = None) -> None:
-        """`reason`: why this model cannot share, where something beside the model says so."""
+        """Start plain; `reason` says why this model cannot share, where something beside the model decides."""
         self.model, self.on, self.reason = model, False, reason
         self.decided = not enabled
 
@@ -58,7 +58,7 @@ class Sharing:
         entropy: bool = True,
         head: Head = logits_head,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """`completion_logprobs` under `model`: this one, wrapped or not, or one of its kind."""
+        """Compute `completion_logprobs` under `model`: this one, wrapped or not, or one of its kind."""
         if not self.on:
             return completion_logprobs(model, ids_NL, attention_NL, length, temperature, entropy)
         prepare(base_of(model))
@@ -66,20 +66,21 @@ class Sharing:
 
     @contextmanager
     def generation(self) -> Iterator[None]:
-        """Inside, `model.generate` reads every distinct prompt once, whoever calls it."""
+        """Make every `model.generate` inside the block read each distinct prompt once."""
         with replaced_generate(base_of(self.model)) if self.on else nullcontext():
             yield
 
 
 def base_of(model: torch.nn.Module) -> PreTrainedModel:
-    """The transformers model inside DistributedDataParallel and PEFT."""
+    """Return the transformers model inside DistributedDataParallel and PEFT."""
     inner: Any = getattr(model, "module", model)
-    return inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    base: PreTrainedModel = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    return base
 
 
 @contextmanager
-def replaced_generate(model: PreTrainedModel) -> Iterator[None]:
-    """`model.generate` with `shared_decode` as its loop."""
+def replaced_generate(model: Any) -> Iterator[None]:
+    """Give `model.generate` `shared_decode` as its loop inside the block."""
     before = vars(model).get("generate")
     model.generate = partial(model.generate, custom_generate=shared_decode)
     try:
@@ -91,7 +92,7 @@ def replaced_generate(model: PreTrainedModel) -> Iterator[None]:
 
 
 def fault(model: PreTrainedModel, prompts: Sequence[list[int]], precision: torch.dtype | None = None) -> str | None:
-    """What the shared way gets wrong on two of the prompts with two texts each, or None.
+    """Compare both ways on two of the prompts with two texts each; return what differs, or None.
 
     Compared are the logits it writes from, the log-probabilities of what it wrote, and the gradient
     of every trained weight, each against the plain way.
@@ -105,7 +106,7 @@ def fault(model: PreTrainedModel, prompts: Sequence[list[int]], precision: torch
         model.eval()  # Without dropout; checkpointing, which only saves memory, is off as well.
         with torch.random.fork_rng(devices), torch.enable_grad():
             found = _compare(model, *_rows(prompts, model.device), tolerance)
-    except Exception as error:  # Whatever a foreign model does here, the plain way is right.
+    except Exception as error:  # Whatever an unknown model does here, the plain way is right.
         found = f"it failed with {type(error).__name__}: {' '.join(str(error).split())[:200]}"
     finally:
         model.train(training)
@@ -126,7 +127,8 @@ def _rows(prompts: Sequence[list[int]], device: torch.device) -> tuple[torch.Ten
     return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
 
 
-def _compare(model: PreTrainedModel, ids_NM: torch.Tensor, mask_NM: torch.Tensor, tolerance: float) -> str | None:
+def _compare(model: Any, ids_NM: torch.Tensor, mask_NM: torch.Tensor, tolerance: float) -> str | None:
+    # Two tokens' worth of texts, written the shared way.
     prepare(model)
     logits: list[torch.Tensor] = []
     torch.manual_seed(0)
@@ -141,7 +143,9 @@ def _compare(model: PreTrainedModel, ids_NM: torch.Tensor, mask_NM: torch.Tensor
     weights_NT = torch.randn(ids_NL.shape[0], length, device=ids_NL.device)
     weights = {name: p for name, p in model.named_parameters() if p.requires_grad}
 
-    def both(way) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+    def both(
+        way: Callable[..., tuple[torch.Tensor, torch.Tensor | None]],
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         logprobs_NT, _ = way(model, ids_NL, attention_NL, length, entropy=False)
         gradients = (
             torch.autograd.grad((logprobs_NT * weights_NT).sum(), list(weights.values()), allow_unused=True)
@@ -151,6 +155,7 @@ def _compare(model: PreTrainedModel, ids_NM: torch.Tensor, mask_NM: torch.Tensor
         found = {name: g.double() for name, g in zip(weights, gradients, strict=True) if g is not None}
         return logprobs_NT.detach().double(), found
 
+    # The same texts scored both ways.
     plain_NT, plain = both(completion_logprobs)
     shared_NT, shared = both(shared_logprobs)
     every_NTV = torch.stack(logits, dim=1).double().log_softmax(-1)
@@ -159,6 +164,7 @@ def _compare(model: PreTrainedModel, ids_NM: torch.Tensor, mask_NM: torch.Tensor
     for what, values_NT in (("what it writes from", written_NT), ("its log-probabilities", shared_NT)):
         if not (apart := ((values_NT - plain_NT).norm() / spread).item()) <= tolerance:
             return f"read once, {what} are {apart:.1e} of their spread away from the plain ones"
+    # Gradients, each against the plain one.
     total = torch.stack([g.norm() for g in plain.values()]).norm() if plain else torch.zeros(())
     for name, gradient in plain.items():
         # A gradient that is zero but for rounding (a key's bias) is judged beside all the others.

@@ -1,11 +1,11 @@
-"""Write G texts from each prompt while its cache is read, and held, once.
+"""Generation with shared prefixes: G texts from each prompt, its cache held and read once.
 
 `generate(..., custom_generate=shared_decode)` prepares everything as always (lengths, logits
 processors, stopping); here the G samples of a prompt stand side by side in one row. Each step gives
 the row G new tokens, one per sample, which see the prompt and their own past. So the cache of a
 prompt is never copied G times, and every step reads it once, as one matrix product.
 
-Shapes as in `prefix.py`: N texts, P distinct prompts, G texts of one prompt, C context tokens.
+Shapes as in `attention.py`: N texts, P distinct prompts, G texts of one prompt, C context tokens.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from plus.models.shared_prefix.attention import Prompts, pack
 
 
 class RoomyLayer(DynamicLayer):
-    """One layer's cache in a buffer that was made large enough, so that a step copies only itself.
+    """Cache of one layer in a buffer that was made large enough, so that a step copies only itself.
 
     transformers' own layer joins old and new at every step, which copies all that it holds.
     """
@@ -58,6 +58,7 @@ def shared_decode(
 ) -> torch.Tensor:
     """Sample or take the likeliest token, as transformers' own loop does and with the same random
     draws: prompts and texts, (N, L). `record` receives the logits (N, V) of every step."""
+    # The distinct prompts, each read once.
     mask_NM = model_kwargs.get("attention_mask")
     prompts = pack(input_ids, torch.ones_like(input_ids) if mask_NM is None else mask_NM)
     room = generation_config.max_length - input_ids.shape[1]
@@ -66,16 +67,18 @@ def shared_decode(
     unfinished_N = torch.ones_like(tokens_N)
     pad = generation_config._pad_token_tensor
     ends = pad is not None and any(hasattr(criteria, "eos_token_id") for criteria in stopping_criteria)
+    # One token for every text at a time.
     for _ in range(room):
         logits_NV = writing.step(tokens_N)
         if record is not None:
             record.append(logits_NV)
-        scores_NV = logits_processor(input_ids, logits_NV.to(copy=True, dtype=torch.float32))
+        ids: Any = input_ids
+        scores_NV = logits_processor(ids, logits_NV.to(copy=True, dtype=torch.float32))  # type: ignore[arg-type]
         if generation_config.do_sample:
             tokens_N = torch.multinomial(scores_NV.softmax(-1), num_samples=1).squeeze(1)
         else:
             tokens_N = scores_NV.argmax(-1)
-        if ends:
+        if ends and pad is not None:
             tokens_N = tokens_N * unfinished_N + pad * (1 - unfinished_N)
         input_ids = torch.cat([input_ids, tokens_N.unsqueeze(1)], dim=1)
         unfinished_N = unfinished_N & ~stopping_criteria(input_ids, None)
@@ -85,7 +88,7 @@ def shared_decode(
 
 
 class Writing:
-    """The state of one batch that is being written: the prompts' caches, and a step that extends them."""
+    """State of one batch that is being written: the prompts' caches, and a step that extends them."""
 
     def __init__(self, model: PreTrainedModel, prompts: Prompts, room: int) -> None:
         self.model, self.prompts, self.written = model, prompts, 0
@@ -109,7 +112,7 @@ class Writing:
             self.forward(prompts.ids_PM[:, : prompts.context], positions, None)
 
     def step(self, tokens_N: torch.Tensor) -> torch.Tensor:
-        """Append one token to every text; the logits (N, V) of the next."""
+        """Append one token to every text; returns the logits (N, V) of the next."""
         prompts = self.prompts
         tokens_PG = prompts.slots(tokens_N.unsqueeze(1))
         positions_PG = (prompts.lengths_P - 1 + self.written).unsqueeze(1).expand_as(tokens_PG)
@@ -119,11 +122,16 @@ class Writing:
         return logits_PGV.flatten(0, 1)[prompts.slot_N]
 
     def forward(self, ids: torch.Tensor, position_ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
-        """One pass through the model and into the caches. Without a mask it is the context, read
-        causally, whose one projected position nobody looks at."""
+        """Take one pass through the model and into the caches. Without a mask it is the context, read
+        causally, and its one projected position is not used."""
         if mask is not None and self.eager:
             mask = torch.zeros_like(mask, dtype=self.model.dtype).masked_fill(~mask, torch.finfo(self.model.dtype).min)
-        return self.model(
-            input_ids=ids, position_ids=position_ids, attention_mask=mask, past_key_values=self.cache,
-            use_cache=True, logits_to_keep=1 if mask is None else ids.shape[1],
-        ).logits  # fmt: skip
+        logits: torch.Tensor = self.model(
+            input_ids=ids,
+            position_ids=position_ids,
+            attention_mask=mask,
+            past_key_values=self.cache,
+            use_cache=True,
+            logits_to_keep=1 if mask is None else ids.shape[1],
+        ).logits
+        return logits

@@ -1,0 +1,30 @@
+"""Help of the training options that are ours or have another default than TRL's.
+
+One text an option, for `PLUSConfig` and for `plus train --help`; no torch is loaded to read it.
+"""
+
+from __future__ import annotations
+
+HELP: dict[str, str] = {
+    "beta": "Weight of the KL to the reference. 0.1 nearly blocks learning; 0 invites a private code.",
+    "scale_rewards": "'batch' keeps steps small while the reward model is noise; 'none' lets the KL win.",
+    "num_generations": "Summaries per user and update, compared with each other; 4 to 8.",
+    "per_device_train_batch_size": (
+        "Summaries per update and device: users x num_generations. 60 or more distinct pairs an update learn reliably."
+    ),
+    "max_completion_length": "Tokens a summary may have (256 in the paper): shorter is cheaper wherever it is read.",
+    "max_prompt_length": ("Tokens of history and instruction; the oldest events are cut first, the instruction never."),
+    "mask_truncated_completions": "Leave summaries that hit the cap out of the loss.",
+    "logging_steps": "Updates between lines of metrics.jsonl.",
+    "reward_learning_rate": "The reward model's: the sharpest knob in trials; too high, and nothing is learned.",
+    "reward_max_length": "Tokens the reward model reads; answers are cut at their end, summaries never.",
+    "reward_tokens_per_batch": "Padded tokens in one pass of the reward model; lower it to save memory.",
+    "pairs_per_user": "Choices of a user that test each of their summaries in one update.",
+    "share_prefix": "Read each history once for all its summaries, exactly; false reads it once per summary.",
+    "separate_pairs": (
+        "Reward and reward-model loss on different pairs: a memorised pair earns nothing, at the price of noise."
+    ),
+    "summary_dropout": (
+        "Share of the reward model's rows whose summary is left out, so that 'empty' stays a fair control."
+    ),
+}
