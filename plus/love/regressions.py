@@ -157,7 +157,7 @@ def influence(events: Events, features: Mapping[str, Sequence[float]], top: int 
     up_UA, down_UA = _counts_by_user(events, answers)
     raw_AD = np.array([features[answer] for answer in answers], dtype=float)
     x_AD = np.c_[(raw_AD - raw_AD.mean(0)) / max(float(raw_AD.std()), 1e-9), np.ones(len(answers))]
-    # Fit on everybody, then the first-order change of every logit when a user is left out.
+    # Fit on all users, then the first-order change of every logit when a user is left out.
     up_A, down_A = up_UA.sum(0), down_UA.sum(0)
     w_D = _fit(x_AD, up_A, down_A, np.zeros(x_AD.shape[1]))
     p_A = expit(x_AD @ w_D)

@@ -82,7 +82,7 @@ class PolicyRequest:
         return Policy.from_pretrained(self.model_name_or_path, self.max_completion_length)
 
     def load_prompts(self, say: Say) -> list[UserPrompt]:
-        """Read the prompts with their users' summaries; what is left out or has no summary is said."""
+        """Read the prompts with their users' summaries; `say` gets the counts of rows left out or without a summary."""
         known = read_summaries(self.summaries) if self.summaries else {}
         prompts, dropped = read_prompts(read_jsonl(self.prompts), known)
         for line in dropped.lines():

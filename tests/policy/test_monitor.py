@@ -90,7 +90,7 @@ def test_the_step_to_restore_on_worked_evaluations():
     assert step_to_restore([replace(one, alarms=(alarm,)) for one in found]) == 0, "the start is always there"
 
 
-def test_the_thresholds_are_all_there():
+def test_every_threshold_is_in_the_file():
     assert set(thresholds("policy/hacking")) == {
         "patience", "phrase_ratio", "phrase", "held_out_fall", "length_high", "length_low", "distinct_low",
         "worst_decile_low", "disagreement_high", "floor_low",

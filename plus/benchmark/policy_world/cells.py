@@ -91,11 +91,11 @@ def planned_cells(plan: Plan) -> list[tuple[Cell, int]]:
         for weight, steps in plan.hacks
         for alarms in (False, True)
     ]
-    dial = [Cell(love=weight, alarms=True) for weight in {*plan.sweep, METHOD_LOVE}]
+    weights = [Cell(love=weight, alarms=True) for weight in {*plan.sweep, METHOD_LOVE}]
     rounds = [Cell(rounds=1), Cell(rounds=2)]
     # Personal against one for all on every seed, the other comparisons on a few.
     listed = [(cell, seed) for cell in (REFERENCE, PERSONAL, ONE_FOR_ALL) for seed in plan.seeds]
-    for group in (hacks, sorted(dial, key=lambda cell: cell.love), OFFLINE, rounds):
+    for group in (hacks, sorted(weights, key=lambda cell: cell.love), OFFLINE, rounds):
         listed += [(cell, seed) for cell in group for seed in plan.few]
     listed += [(CLEAN, seed) for seed in range(plan.clean_seeds)]
     listed = [(cell if cell in hacks else replace(cell, max_steps=plan.max_steps), seed) for cell, seed in listed]
