@@ -70,7 +70,7 @@ def recognise(row: Row, before: str = "") -> str:
 def nearest(row: Row, count: int = 2) -> str:
     """Describe the `count` nearest formats of a row, each with the columns that it lacks or holds in another shape."""
 
-    # Nearest is the format of whose columns the row has most.
+    # The nearest format is the one with the largest share of its columns in the row.
     def share(name: str) -> float:
         columns = FORMATS[name].columns
         return sum(column in row for column in columns) / len(columns)

@@ -77,7 +77,7 @@ class IngestReport:
 
     @property
     def one_sided(self) -> str:
-        """ "up" or "down" when all reactions are, which tells nothing about what is better; else ""."""
+        """The direction of all reactions, "up" or "down", of which no preference can be learned; "" when they differ."""
         reactions = self.logs.kinds["reaction"]
         if not reactions or self.logs.likes not in (0, reactions):
             return ""
