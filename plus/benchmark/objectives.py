@@ -46,7 +46,7 @@ def train(
         loss = objective(rewards_N, logprobs_NT, reference_logprobs_NT, mask_NT)
         metrics |= {"reward": rewards_N.mean().item(), "summary_length": mask_NT.sum(1).float().mean().item()}
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         on_step(number, metrics | {"loss": loss.item()})
 

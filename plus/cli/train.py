@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from plus.cli.show import SCREEN, accuracy_table, print_json, results
+from plus.train.option_help import HELP
 
 # The common options of a run, typed and explained; every other one of TRL's GRPOConfig is taken under its name.
 DatasetName = Annotated[
@@ -35,39 +36,15 @@ OutputDir = Annotated[str | None, typer.Option(help="Folder of the run; never ov
 Config = Annotated[Path | None, typer.Option(help="YAML file of options; flags win over it.")]
 MaxSteps = Annotated[int | None, typer.Option(help="Updates.")]
 LearningRate = Annotated[float | None, typer.Option(help="The summarizer's.")]
-RewardLearningRate = Annotated[
-    float | None,
-    typer.Option(help="The reward model's: the sharpest knob in trials, too high and nothing is learned."),
-]
-Beta = Annotated[
-    float | None,
-    typer.Option(help="Weight of the KL to the base. 0.1 nearly blocks learning; 0 invites a private code."),
-]
-NumGenerations = Annotated[
-    int | None, typer.Option(help="Summaries per user and update, compared with each other; 4 to 8.")
-]
-BatchSize = Annotated[
-    int | None,
-    typer.Option(
-        help="Summaries per update: users x num_generations. 60 or more distinct pairs an update learn reliably."
-    ),
-]
-PairsPerUser = Annotated[int | None, typer.Option(help="Choices that test each summary.")]
-SeparatePairs = Annotated[
-    bool | None,
-    typer.Option(
-        help="Reward and reward-model loss on different pairs: a memorised pair earns nothing, at the price of noise."
-    ),
-]
-SummaryDropout = Annotated[
-    float | None, typer.Option(help="Share of rows read without summary, so that 'empty' stays a fair control.")
-]
-MaxCompletionLength = Annotated[
-    int | None, typer.Option(help="Tokens a summary may have: shorter is cheaper wherever it is read.")
-]
-MaxPromptLength = Annotated[
-    int | None, typer.Option(help="Tokens of history: the oldest events are cut first, the instruction never.")
-]
+RewardLearningRate = Annotated[float | None, typer.Option(help=HELP["reward_learning_rate"])]
+Beta = Annotated[float | None, typer.Option(help=HELP["beta"])]
+NumGenerations = Annotated[int | None, typer.Option(help=HELP["num_generations"])]
+BatchSize = Annotated[int | None, typer.Option(help=HELP["per_device_train_batch_size"])]
+PairsPerUser = Annotated[int | None, typer.Option(help=HELP["pairs_per_user"])]
+SeparatePairs = Annotated[bool | None, typer.Option(help=HELP["separate_pairs"])]
+SummaryDropout = Annotated[float | None, typer.Option(help=HELP["summary_dropout"])]
+MaxCompletionLength = Annotated[int | None, typer.Option(help=HELP["max_completion_length"])]
+MaxPromptLength = Annotated[int | None, typer.Option(help=HELP["max_prompt_length"])]
 UsePeft = Annotated[
     bool | None,
     typer.Option("--use_peft", help="Train LoRA adapters of the summarizer; see --lora_r and the like."),

@@ -273,5 +273,6 @@ class _RewardNetwork(nn.Module):
         if not len(both_F2):
             return table_VD.new_zeros(len(events), self.person.out_features)
         line_EH, back_F = lines_once(table_VD, both_F2, self.plus, self.minus)
-        z_UW = self.person(embedding_bag(back_F, line_EH, counts_U.cumsum(0) - counts_U, mode="mean"))
-        return (z_UW + self.deeper(z_UW)) * (counts_U > 0).unsqueeze(1)
+        z_UW: torch.Tensor = self.person(embedding_bag(back_F, line_EH, counts_U.cumsum(0) - counts_U, mode="mean"))
+        z_UW = (z_UW + self.deeper(z_UW)) * (counts_U > 0).unsqueeze(1)
+        return z_UW

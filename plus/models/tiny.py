@@ -57,16 +57,20 @@ def train_tokenizer(texts: Sequence[str], vocab_size: int = 1024) -> PreTrainedT
 
 def tiny_config(tokenizer: PreTrainedTokenizerFast, hidden_size: int = 64, layers: int = 3) -> LlamaConfig:
     """Configure Llama's shape at 1/100,000 of its size."""
+    options: dict[str, Any] = {"rope_theta": 1000.0}  # transformers still takes it, but no longer declares it
     return LlamaConfig(
         vocab_size=len(tokenizer), hidden_size=hidden_size, intermediate_size=2 * hidden_size,
         num_hidden_layers=layers, num_attention_heads=4, num_key_value_heads=4, max_position_embeddings=4096,
-        rope_theta=1000.0, tie_word_embeddings=True, initializer_range=0.08, use_cache=True,
+        **options, tie_word_embeddings=True, initializer_range=0.08, use_cache=True,
         bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
 
 
 def batches(
-    tokenizer: PreTrainedTokenizerFast, rng: random.Random, batch_size: int, conversation: Conversation = pets.conversation
+    tokenizer: PreTrainedTokenizerFast,
+    rng: random.Random,
+    batch_size: int,
+    conversation: Conversation = pets.conversation,
 ) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield endless (ids_BL, weights_BL, padding_BL): full weight on the answer, a twentieth on the rest."""
     while True:

@@ -54,7 +54,7 @@ class Comparison:
 
     @property
     def other(self) -> bool:
-        """Whether these are other data: most people of the record are not among them, or nothing they did is left."""
+        """True for other data: most users of the record are not among them, or none of their events is left."""
         gone = self.gone_users > OTHER * self.known_users
         return gone or (self.known_events > 0 and self.gone_events == self.known_events)
 
@@ -62,7 +62,8 @@ class Comparison:
         """Say what differs, in one line."""
         return (
             f"the data have changed since the run: {self.new_users:,} users and {self.new_events:,} events are new, "
-            f"{self.gone_users:,} of {self.known_users:,} users and {self.gone_events:,} of {self.known_events:,} events are gone"
+            f"{self.gone_users:,} of {self.known_users:,} users and "
+            f"{self.gone_events:,} of {self.known_events:,} events are gone"
         )
 
 

@@ -41,7 +41,8 @@ class ReadOnceTrainer(GRPOTrainer):
         self.sharing.start(prompt_ids, torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None)
         plain = self.use_vllm or images or multimodal_fields or not _one_by_one(self.generation_config)
         with nullcontext() if plain else self.sharing.generation():
-            return super()._generate_single_turn(prompt_ids, images, multimodal_fields, *args, **kwargs)
+            generate: Any = super()._generate_single_turn
+            return generate(prompt_ids, images, multimodal_fields, *args, **kwargs)
 
     def _prepare_inputs(self, generation_batch: Any) -> Any:
         """Keep the completions of a prompt together when a generation is cut into micro-batches."""

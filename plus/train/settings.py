@@ -84,7 +84,7 @@ def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[s
 
 
 def continued(flags: Mapping[str, Any]) -> dict[str, Any]:
-    """Take the run's own options where flags say --resume_from_checkpoint; raises SettingError when one would change."""
+    """Take the run's own options with --resume_from_checkpoint; raises SettingError when a flag would change one."""
     if not flags.get("resume_from_checkpoint") or flags.get("output_dir") is None:
         return dict(flags)
     stored = Path(flags["output_dir"]) / "config.json"

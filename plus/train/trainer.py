@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset  # type: ignore[import-untyped]  # the package has no py.typed
+from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -113,10 +113,10 @@ class PLUSTrainer(ReadOnceTrainer):
             folder.mkdir(parents=True)
             save_file(_trained(self.coadaptation.reward_model.model), folder / "model.safetensors")
             torch.save(self.coadaptation.state_dict(), folder / "training_state.pt")
-        super()._save_checkpoint(model, trial)
+        super()._save_checkpoint(model, trial)  # type: ignore[no-untyped-call]
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        super()._load_optimizer_and_scheduler(checkpoint)
+        super()._load_optimizer_and_scheduler(checkpoint)  # type: ignore[no-untyped-call]
         if checkpoint is not None:
             folder = Path(checkpoint) / "reward_model"
             self.coadaptation.reward_model.model.load_state_dict(load_file(folder / "model.safetensors"), strict=False)

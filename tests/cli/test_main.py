@@ -34,7 +34,9 @@ print("modules:", *sorted(sys.modules))
         assert verb in done.stdout
     loaded = done.stdout.split("modules: ")[1].split()
     rooms = {name.split(".")[1] for name in loaded if name.startswith("plus.")}
-    assert rooms <= {"cli", "doors", "errors", "progress", "types"}, "a verb's own imports wait until it runs"
+    assert rooms <= {"cli", "doors", "errors", "progress", "train", "types"}, "a verb's own imports wait until it runs"
+    of_train = {name for name in loaded if name.startswith("plus.train")}
+    assert of_train == {"plus.train", "plus.train.option_help"}, "the help of the options, and nothing that trains"
     heavy = {
         "torch",
         "transformers",

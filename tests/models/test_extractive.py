@@ -1,4 +1,4 @@
-"""The draw's arithmetic, what the reward model reads and borrows, and that the plain loop learns which events to pick."""
+"""The draw's arithmetic, what the reward model reads and borrows; the plain loop learns which events to pick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows: the oldest events go first, the instruction and the header never. Batches: within the budget, complete, cheap."""
+"""Windows: the oldest events go first, the instruction never. Batches: within the budget, complete, cheap."""
 
 from __future__ import annotations
 

@@ -36,9 +36,9 @@ def train(folder, summarizer, reward_model, **more):
     """Three updates of real people's votes, 2 users x 2 summaries each."""
     given = {
         "dataset_name": "polis", "model_name_or_path": str(summarizer), "reward_model_name_or_path": str(reward_model),
-        "output_dir": str(folder), "max_steps": 3, "per_device_train_batch_size": 4, "num_generations": 2, "max_prompt_length": 400,
-        "max_completion_length": 8, "reward_max_length": 300, "learning_rate": 1e-2, "reward_learning_rate": 1e-2, "save_strategy": "no",
-        "lr_scheduler_type": "constant", "reward_tokens_per_batch": 4096,
+        "output_dir": str(folder), "max_steps": 3, "per_device_train_batch_size": 4, "num_generations": 2,
+        "max_prompt_length": 400, "max_completion_length": 8, "reward_max_length": 300, "learning_rate": 1e-2,
+        "reward_learning_rate": 1e-2, "save_strategy": "no", "lr_scheduler_type": "constant", "reward_tokens_per_batch": 4096,
     }  # fmt: skip
     settings = options.resolve({**given, **more})
     said: list[str] = []
@@ -103,7 +103,8 @@ def test_rewards_of_a_batch_are_those_of_one_by_one_and_of_plain_transformers(mo
 @pytest.mark.parametrize("reward_family", ["qwen3", "bert"])
 def test_adapters_move_and_bases_do_not(tmp_path, models, use_peft, reward_use_peft, reward_family):
     trained, _ = train(
-        tmp_path / "run", saved(models, "qwen2"), saved(models, reward_family), use_peft=use_peft, reward_use_peft=reward_use_peft, lora_r=4,
+        tmp_path / "run", saved(models, "qwen2"), saved(models, reward_family),
+        use_peft=use_peft, reward_use_peft=reward_use_peft, lora_r=4,
     )  # fmt: skip
     for model, adapted, path in (
         (trained.summarizer.model, use_peft, saved(models, "qwen2")),
@@ -150,7 +151,8 @@ def test_a_head_that_is_there_is_kept(tmp_path, models):
 def test_options_reach_both_models(tmp_path, models):
     trained, _ = train(
         tmp_path / "run", saved(models, "llama"), saved(models, "llama"), attn_implementation="eager", dtype="bfloat16",
-        reward_model_init_kwargs={"attn_implementation": "sdpa", "dtype": "float32"}, gradient_accumulation_steps=2, per_device_train_batch_size=2,
+        reward_model_init_kwargs={"attn_implementation": "sdpa", "dtype": "float32"},
+        gradient_accumulation_steps=2, per_device_train_batch_size=2,
     )  # fmt: skip
     assert trained.summarizer.model.config._attn_implementation == "eager"
     assert trained.summarizer.model.dtype == torch.bfloat16

@@ -23,11 +23,13 @@ LORA = {"use_peft": True, "reward_use_peft": True, "lora_r": 4}
 
 def torchrun(processes: int, **more) -> None:
     settings = {
-        "preset": "tiny", "dataset_name": "polis", "max_steps": 4, "save_steps": 2, "per_device_train_batch_size": 8, "num_generations": 4,
-        "max_prompt_length": 160, "max_completion_length": 8, "lr_scheduler_type": "linear", "learning_rate": 1e-3, "seed": 3, "separate_pairs": True, **more,
+        "preset": "tiny", "dataset_name": "polis", "max_steps": 4, "save_steps": 2,
+        "per_device_train_batch_size": 8, "num_generations": 4, "max_prompt_length": 160, "max_completion_length": 8,
+        "lr_scheduler_type": "linear", "learning_rate": 1e-3, "seed": 3, "separate_pairs": True, **more,
     }  # fmt: skip
     command = [
-        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), str(SUPPORT / "one_of_several.py"),
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes),
+        str(SUPPORT / "one_of_several.py"),
         json.dumps({key: str(value) if isinstance(value, Path) else value for key, value in settings.items()}),
     ]  # fmt: skip
     done = subprocess.run(

@@ -22,9 +22,9 @@ from plus.train.trainer import last_checkpoint
 
 STEPS = 9
 OPTIONS = [
-    "--preset", "tiny", "--dataset_name", "polis", "--data_dir", str(shipped("polis_sample")), "--max_steps", str(STEPS),
-    "--per_device_train_batch_size", "16", "--max_prompt_length", "160", "--max_completion_length", "8", "--save_steps", "2",
-    "--seed", "3", "--lr_scheduler_type", "linear",
+    "--preset", "tiny", "--dataset_name", "polis", "--data_dir", str(shipped("polis_sample")),
+    "--max_steps", str(STEPS), "--per_device_train_batch_size", "16", "--max_prompt_length", "160",
+    "--max_completion_length", "8", "--save_steps", "2", "--seed", "3", "--lr_scheduler_type", "linear",
 ]  # fmt: skip
 
 

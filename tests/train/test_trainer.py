@@ -135,11 +135,13 @@ def test_stock_grpo_with_an_eval_set_moves_no_reward_model_weight_in_evaluation(
     users = population()
     reward = CoAdaptation(reward_model, torch.optim.AdamW(reward_model.model.parameters(), lr=1e-3))
     args = GRPOConfig(
-        output_dir=str(tmp_path), use_cpu=True, bf16=False, gradient_checkpointing=False, disable_tqdm=True, report_to="none", max_steps=2,
-        num_generations=4, per_device_train_batch_size=16, per_device_eval_batch_size=8, max_completion_length=16, beta=0.0, save_strategy="no",
+        output_dir=str(tmp_path), use_cpu=True, bf16=False, gradient_checkpointing=False, disable_tqdm=True,
+        report_to="none", max_steps=2, num_generations=4, per_device_train_batch_size=16, per_device_eval_batch_size=8,
+        max_completion_length=16, beta=0.0, save_strategy="no",
     )  # fmt: skip
     trainer = GRPOTrainer(
-        base.model, reward, args, train_dataset=dataset(users.contexts("train"), base), eval_dataset=dataset(users.contexts("test"), base), processing_class=base.tokenizer,
+        base.model, reward, args, train_dataset=dataset(users.contexts("train"), base),
+        eval_dataset=dataset(users.contexts("test"), base), processing_class=base.tokenizer,
     )  # fmt: skip
     before = snapshot(reward_model.model)
     measured = trainer.evaluate()

@@ -26,7 +26,7 @@ class RoomyLayer(DynamicLayer):
     """
 
     def __init__(self, capacity: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.capacity, self.length = capacity, 0
 
     def update(
@@ -73,7 +73,7 @@ def shared_decode(
         if record is not None:
             record.append(logits_NV)
         ids: Any = input_ids
-        scores_NV = logits_processor(ids, logits_NV.to(copy=True, dtype=torch.float32))  # type: ignore[arg-type]
+        scores_NV = logits_processor(ids, logits_NV.to(copy=True, dtype=torch.float32))
         if generation_config.do_sample:
             tokens_N = torch.multinomial(scores_NV.softmax(-1), num_samples=1).squeeze(1)
         else:

@@ -13,7 +13,8 @@ WAYS = {
     "greedy": {"do_sample": False},
     "sampled": {"do_sample": True, "top_k": 0},
     "processed": {
-        "do_sample": True, "top_k": 20, "top_p": 0.9, "temperature": 0.8, "repetition_penalty": 1.3, "min_new_tokens": 3,
+        "do_sample": True, "top_k": 20, "top_p": 0.9, "temperature": 0.8, "repetition_penalty": 1.3,
+        "min_new_tokens": 3,
     },
 }  # fmt: skip
 
