@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plus.cli.show import notes, print_json, results, say
+from plus.cli.show import EITHER, notes, print_json, results, say
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -168,7 +168,5 @@ def _table(found: Check) -> Table:
     return table
 
 
-# Both --output_dir and --output-dir.
-EITHER = {"token_normalize_func": lambda name: name.replace("_", "-")}
 for verb in (check, head, split, card):
     app.command(context_settings=EITHER)(verb)

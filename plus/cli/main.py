@@ -28,6 +28,7 @@ from plus.cli import (
     summarize,
     train,
 )
+from plus.cli.show import EITHER
 from plus.errors import MissingExtraError, PlusError, missing_extra
 
 app = typer.Typer(
@@ -35,8 +36,6 @@ app = typer.Typer(
     help="Learn a short text about each user from what they chose, and give it to any model. "
     "Every verb takes --help; --debug anywhere shows tracebacks.",
 )  # fmt: skip
-# Both --output_dir and --output-dir.
-EITHER = {"token_normalize_func": lambda name: name.replace("_", "-")}
 app.command(context_settings=EITHER)(demo.demo)
 app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.command(context_settings=EITHER)(summarize.summarize)

@@ -16,6 +16,8 @@ from plus.progress import Screen
 if TYPE_CHECKING:
     from rich.table import Table
 
+# Context settings of every verb: both --output_dir and --output-dir.
+EITHER = {"token_normalize_func": lambda name: name.replace("_", "-")}
 _OTHER = os.environ.get("RANK", "0") != "0"  # One of several processes, of which the first speaks (torchrun).
 results = Console(highlight=False, quiet=_OTHER)
 notes = Console(stderr=True, highlight=False, quiet=_OTHER)
