@@ -34,6 +34,7 @@ PUBLIC = {
 }
 # Module path of an earlier version -> today's.
 MOVED = {
+    "plus.baselines.fit": "plus.train.reward_only",
     "plus.evaluate.ablation": "plus.benchmark.ablation",
     "plus.evaluate.offline": "plus.love.offline",
     "plus.evaluate.policy_table": "plus.benchmark.policy_world.table",
@@ -59,9 +60,13 @@ MOVED = {
     "plus.sources.tally": "plus.sources.check",
     "plus.sources.timestamps": "plus.sources.fields",
     "plus.train.alarms": "plus.policy.hacking",
+    "plus.train.best": "plus.train.reward_only",
     "plus.train.goals": "plus.policy.rewards",
     "plus.train.love": "plus.love.model",
+    "plus.train.objectives": "plus.benchmark.objectives",
     "plus.train.ranks": "plus.train.distributed",
+    "plus.train.read_once": "plus.train.grpo",
+    "plus.train.rows": "plus.train.trainer",
     "plus.train.upsampling": "plus.love.batches",
 }
 

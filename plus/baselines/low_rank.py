@@ -71,12 +71,14 @@ class LowRank:
         for _ in range(NEWTON_STEPS):
             p_B = torch.sigmoid(shared_B + directions_BR @ w_R)
             gradient_R = directions_BR.T @ (1 - p_B) - self.prior * w_R
+            # R x R: the curvature of the likelihood, the prior's added below.
             curvature_RR = (directions_BR * (p_B * (1 - p_B)).unsqueeze(1)).T @ directions_BR
             step_R = torch.linalg.solve(curvature_RR + self.prior * torch.eye(self.rank), gradient_R)
             w_R = w_R + step_R / max(1.0, step_R.norm().item())
         return w_R
 
     def _differences(self, pairs: Sequence[Preference]) -> tuple[torch.Tensor, torch.Tensor]:
+        # (B, R + 1): the shared reward first, then the directions.
         chosen_BD, rejected_BD = self.embeddings.of_pairs(pairs)
         difference = self.network(chosen_BD) - self.network(rejected_BD)
         return difference[:, 0], difference[:, 1:]

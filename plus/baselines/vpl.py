@@ -58,17 +58,20 @@ class VPL:
 
     def loss(self, contexts: Sequence[Context], step: int = 0) -> torch.Tensor:
         """Compute the loss on every pair of the batch, with z sampled once a user."""
+        # z of each user, sampled with the gradient of its mean and variance.
         mean_PZ, logvar_PZ = self.posterior([context.history for context in contexts])
         noise_PZ = torch.randn(mean_PZ.shape, generator=self.random)
         z_PZ = mean_PZ + noise_PZ * (logvar_PZ / 2).exp()
         pairs = [pair for context in contexts for pair in context.pairs]
         user_B = torch.tensor([number for number, context in enumerate(contexts) for _ in context.pairs])
+        # KL of two normals in closed form, (P,).
         kl_P = 0.5 * (mean_PZ.square() + logvar_PZ.exp() - 1 - logvar_PZ).sum(1)
         return -logsigmoid(self._margins(z_PZ[user_B], pairs)).mean() + self.kl_weight * annealing(step) * kl_P.mean()
 
     @torch.no_grad()
     def margins(self, histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> list[float]:
         """Compute r(chosen, z) - r(rejected, z) of each pair, z the posterior mean of its history."""
+        # Each distinct history is encoded once.
         unique = list({id(history): history for history in histories}.values())
         place = {id(history): number for number, history in enumerate(unique)}
         mean_PZ, _ = self.posterior(unique)

@@ -78,6 +78,7 @@ def lora_config(
     """
     from peft import LoraConfig  # Seconds of imports that most never need.
 
+    # The targets, each of which must match a linear layer.
     targets = target_modules.replace(" ", "").split(",") if isinstance(target_modules, str) else list(target_modules)
     linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear | Conv1D)]
     for target in targets if targets != [ALL_LINEAR] else []:

@@ -38,7 +38,8 @@ def train(folder, summarizer, reward_model, **more):
         "dataset_name": "polis", "model_name_or_path": str(summarizer), "reward_model_name_or_path": str(reward_model),
         "output_dir": str(folder), "max_steps": 3, "per_device_train_batch_size": 4, "num_generations": 2,
         "max_prompt_length": 400, "max_completion_length": 8, "reward_max_length": 300, "learning_rate": 1e-2,
-        "reward_learning_rate": 1e-2, "save_strategy": "no", "lr_scheduler_type": "constant", "reward_tokens_per_batch": 4096,
+        "reward_learning_rate": 1e-2, "save_strategy": "no", "lr_scheduler_type": "constant",
+        "reward_tokens_per_batch": 4096,
     }  # fmt: skip
     settings = options.resolve({**given, **more})
     said: list[str] = []

@@ -55,8 +55,8 @@ def test_once_or_once_per_summary_the_step_is_the_same(tmp_path, checkpointing):
         reward_model = RewardModel.from_pretrained(shipped("tiny_base"), max_length=256)
         trainer, _ = trained(
             tmp_path / str(share), base, reward_model, max_steps=3, share_prefix=share,
-            gradient_checkpointing=checkpointing, gradient_checkpointing_kwargs={"use_reentrant": False}, gradient_accumulation_steps=2, learning_rate=1e-4,
-            per_device_train_batch_size=8, beta=0.1, optim="sgd",
+            gradient_checkpointing=checkpointing, gradient_checkpointing_kwargs={"use_reentrant": False},
+            gradient_accumulation_steps=2, learning_rate=1e-4, per_device_train_batch_size=8, beta=0.1, optim="sgd",
         )  # fmt: skip
         assert trainer.sharing.on is share
         after.append({name: p.detach().clone() for name, p in base.model.named_parameters()})
