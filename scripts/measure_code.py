@@ -1,6 +1,6 @@
 """Print the size of the code: python scripts/measure_code.py [--json] [--check]
 
-Modules are files with code in them (an empty `__init__.py` is none). Lines are physical lines. A function's length
+Modules are files with code in them; an `__init__.py` is a door and none. Lines are physical lines. A function's length
 runs from `def` to its last line. A comment is a line that holds nothing else, or the part of a line after code.
 `--check` ends with status 1 when a limit of `LIMITS` is passed.
 """
@@ -28,8 +28,9 @@ LIMITS = {
 
 
 def files(folder: Path) -> list[Path]:
-    """Python files that hold code."""
-    return [path for path in sorted(folder.rglob("*.py")) if path.read_text(encoding="utf-8").strip()]
+    """List the Python files that hold code, without `__init__.py`."""
+    found = (path for path in sorted(folder.rglob("*.py")) if path.name != "__init__.py")
+    return [path for path in found if path.read_text(encoding="utf-8").strip()]
 
 
 def lines(path: Path) -> int:

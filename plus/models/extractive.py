@@ -33,6 +33,7 @@ B pairs, F lines; H and W hidden widths.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from random import Random
 
 import torch
 from torch import nn
@@ -40,7 +41,7 @@ from torch.nn.functional import embedding_bag, logsigmoid, normalize
 
 from plus.models.embeddings import Embeddings, lines_once
 from plus.prompts import OVER, event_lines, read_event_lines
-from plus.types import Preference, UserHistory
+from plus.types import Preference, Prompt, UserHistory
 
 KEPT = 100_000  # lines that are remembered
 
@@ -50,6 +51,11 @@ def write(history: UserHistory, places: Iterable[int]) -> str:
     return "\n".join(event_lines(history.events[place]) for place in sorted(places))
 
 
+def random_selection(histories: Sequence[UserHistory], k: int, rng: Random) -> list[str]:
+    """Write k events of each history (or all, where there are fewer), every set equally likely."""
+    return [write(h, rng.sample(range(len(h.events)), min(k, len(h.events)))) for h in histories]
+
+
 class ExtractiveSummarizer:
     """Summarizer z = k events of the history: drawn while training (`sample`), the k best scored in use."""
 
@@ -57,6 +63,7 @@ class ExtractiveSummarizer:
         self.embeddings, self.k = embeddings, k
         self.model = _EventScorer(embeddings.size, hidden)
         self.sides: dict[str, tuple[int, int]] = {}
+        self.trusted = True  # Whether validation users found the learned selection better than a random one.
 
     def scores(self, histories: Sequence[UserHistory]) -> torch.Tensor:
         """Score the events: (P, E), -inf where a history has none at that place."""
@@ -64,9 +71,11 @@ class ExtractiveSummarizer:
 
     @torch.no_grad()
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
-        """Write the k best scored events of each history as a text."""
+        """Write the k best scored events of each history as a text; where selection is not trusted, k drawn at random."""
         if not histories:
             return []
+        if not self.trusted:  # The same draw for a user each time.
+            return [random_selection([history], self.k, Random(history.user_id))[0] for history in histories]
         lines = [[event_lines(event) for event in history.events] for history in histories]
         best_PK = self._scores(lines).argsort(dim=1, descending=True, stable=True)[:, : self.k]
         return [_text(of_user, places) for of_user, places in zip(lines, best_PK.tolist(), strict=True)]
@@ -195,6 +204,21 @@ class EmbeddingRewardModel:
         values: list[float] = logsigmoid(margin_B.double()).tolist()
         return values
 
+    @torch.no_grad()
+    def rewards(self, triples: Sequence[tuple[str, Prompt, str]]) -> list[float]:
+        """Score answers: r(answer | text) for each (text, prompt, answer). The prompt is not read."""
+        if not triples:
+            return []
+        unique = list(dict.fromkeys(text for text, _, _ in triples))
+        place = {text: number for number, text in enumerate(unique)}
+        events, text_B = self._events(unique), torch.tensor([place[text] for text, _, _ in triples])
+        answers_B = torch.tensor(self.embeddings.ids(answer for _, _, answer in triples))
+        table_VD = self.embeddings.table
+        answer_BW = self.model.answers(table_VD, answers_B, self._new(answers_B), self.known)
+        z_BW = self.model.people(table_VD, events)[text_B]
+        values: list[float] = (answer_BW[:, 0] + (answer_BW[:, 1:] * z_BW).sum(1)).tolist()
+        return values
+
     def _events(self, texts: Sequence[str]) -> list[torch.Tensor]:
         """Embedding rows of what each text's lines speak for and against, (lines, 2); row 0 is nothing."""
         return [torch.tensor(self._rows(text), dtype=torch.long).view(-1, 2) for text in texts]
@@ -244,19 +268,23 @@ class _RewardNetwork(nn.Module):
         known_K: torch.Tensor,
     ) -> torch.Tensor:
         """Compute margins (B,)."""
-        # b and q of each distinct answer, its own or borrowed.
-        unique_C, back_B2 = answers_B2.unique(return_inverse=True)
-        answer_CW = self.answer(table_VD[unique_C])
-        if new_B2.any():
-            borrowed_CW = self.borrowed(table_VD, unique_C, known_K)
-            answer_B2W = torch.where(new_B2.unsqueeze(2), borrowed_CW[back_B2], answer_CW[back_B2])
-        else:
-            answer_B2W = answer_CW[back_B2]
+        answer_B2W = self.answers(table_VD, answers_B2, new_B2, known_K)
         # Their difference, and the user's part of it.
         difference_BW = answer_B2W[:, 0] - answer_B2W[:, 1]
         z_UW = self.people(table_VD, events)
         margin_B: torch.Tensor = difference_BW[:, 0] + (difference_BW[:, 1:] * z_UW[text_B]).sum(1)
         return margin_B
+
+    def answers(
+        self, table_VD: torch.Tensor, answers: torch.Tensor, new: torch.Tensor, known_K: torch.Tensor
+    ) -> torch.Tensor:
+        """Compute b and q of answers of any shape, (..., W + 1); each distinct one once, its own or borrowed."""
+        unique_C, back = answers.unique(return_inverse=True)
+        answer_CW: torch.Tensor = self.answer(table_VD[unique_C])
+        if not new.any():
+            return answer_CW[back]
+        borrowed_CW = self.borrowed(table_VD, unique_C, known_K)
+        return torch.where(new.unsqueeze(-1), borrowed_CW[back], answer_CW[back])
 
     def borrowed(self, table_VD: torch.Tensor, answers_C: torch.Tensor, known_K: torch.Tensor) -> torch.Tensor:
         """Average b and q of each answer's neighbours, the answer itself left out: (C, W + 1)."""

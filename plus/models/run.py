@@ -1,4 +1,8 @@
-"""Trained run as one object: summarize a history, predict a choice, score an answer."""
+"""Trained run as one object: summarize a history, predict a choice, score an answer; and the files of the select engine.
+
+A folder of that engine holds config.json and model.safetensors; a reward model also known.safetensors, the vectors of the
+training answers by the SHA-256 of their texts. No text and no user is in them.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from plus.errors import ModelError
-from plus.jsonl import read_summaries
+import torch
+from safetensors.torch import load_file, save_file
+
+from plus.errors import ModelError, SourceError
+from plus.jsonl import read_json, read_summaries, write_json
+from plus.models.embeddings import Embeddings, sentence_model
+from plus.models.extractive import EmbeddingRewardModel, ExtractiveSummarizer
 from plus.models.hub import fetch
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel
 from plus.types import Preference, UserHistory, history_of
+
+SUMMARIZER, REWARD_MODEL = "plus_select", "plus_embedding_reward_model"
 
 
 class Run:
     """Summarizer and its reward model. `plus.load` makes one from a run folder."""
 
     def __init__(
-        self, summarizer: LanguageModelSummarizer, reward_model: RewardModel, summaries: dict[str, str] | None = None
+        self,
+        summarizer: LanguageModelSummarizer | ExtractiveSummarizer,
+        reward_model: RewardModel | EmbeddingRewardModel,
+        summaries: dict[str, str] | None = None,
     ) -> None:
         self.summarizer, self.reward_model = summarizer, reward_model
         self.summaries = summaries or {}
@@ -89,13 +103,96 @@ def load(run: str | Path) -> Run:
             )
     # 2. Both models, with the windows that they were trained with, and the summaries.
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    stored = folder / "summaries.jsonl"
+    summaries = read_summaries(stored) if stored.exists() else {}
+    if config.get("engine") == "select":
+        embeddings = Embeddings(sentence_model(config["embedding_model"]))
+        selecting = load_extractive_summarizer(folder / "summarizer", embeddings)
+        return Run(selecting, load_embedding_reward_model(folder / "reward_model", embeddings), summaries)
     windows = {key: config[key] for key in ("max_prompt_length", "max_completion_length") if key in config}
     summarizer = LanguageModelSummarizer.from_pretrained(folder / "summarizer", **windows)
     reward_model = RewardModel.from_pretrained(folder / "reward_model", config.get("reward_max_length", 2048))
-    stored = folder / "summaries.jsonl"
-    return Run(summarizer, reward_model, read_summaries(stored) if stored.exists() else {})
+    return Run(summarizer, reward_model, summaries)
+
+
+def load_baseline(folder: Path, reward_model: RewardModel | EmbeddingRewardModel) -> RewardModel | EmbeddingRewardModel:
+    """Open another reward model of the same run, such as its Bradley-Terry baseline."""
+    if isinstance(reward_model, EmbeddingRewardModel):
+        return load_embedding_reward_model(folder, reward_model.embeddings)
+    return RewardModel.from_pretrained(folder, reward_model.max_length)
 
 
 def last_text(turns: Any) -> str:
     """Return the text of a prompt or completion in either of TRL's formats."""
     return str(turns if isinstance(turns, str) else turns[-1]["content"])
+
+
+def save_extractive_summarizer(folder: Path, summarizer: ExtractiveSummarizer, embedding_model: str) -> None:
+    """Write the summarizer into a new folder; `embedding_model` is the sentence model's id or folder."""
+    config = {
+        "model_type": SUMMARIZER, "embedding_model": embedding_model, "size": summarizer.embeddings.size,
+        "events_per_summary": summarizer.k, "trusted": summarizer.trusted,
+    }  # fmt: skip
+    _save(folder, config, summarizer.model)
+
+
+def save_embedding_reward_model(folder: Path, reward_model: EmbeddingRewardModel, embedding_model: str) -> None:
+    """Write the reward model into a new folder."""
+    embeddings = reward_model.embeddings
+    config = {
+        "model_type": REWARD_MODEL, "embedding_model": embedding_model, "size": embeddings.size,
+        "borrow": reward_model.borrow,
+    }  # fmt: skip
+    _save(folder, config, reward_model.model)
+    known = embeddings.vectors_of(reward_model.known.tolist())
+    save_file({name: vector.contiguous() for name, vector in known.items()}, folder / "known.safetensors")
+
+
+def load_extractive_summarizer(folder: Path, embeddings: Embeddings) -> ExtractiveSummarizer:
+    """Open what `save_extractive_summarizer` wrote. Raises ModelError."""
+    config = config_of(folder, SUMMARIZER)
+    summarizer = ExtractiveSummarizer(_fitting(folder, config, embeddings), config["events_per_summary"])
+    summarizer.trusted = config["trusted"]
+    _load(folder, summarizer.model)
+    return summarizer
+
+
+def load_embedding_reward_model(folder: Path, embeddings: Embeddings) -> EmbeddingRewardModel:
+    """Open what `save_embedding_reward_model` wrote. Raises ModelError."""
+    config = config_of(folder, REWARD_MODEL)
+    reward_model = EmbeddingRewardModel(_fitting(folder, config, embeddings), (), config["borrow"])
+    rows = embeddings.adopt(load_file(folder / "known.safetensors"))
+    reward_model.known = torch.tensor(sorted(rows), dtype=torch.long)
+    _load(folder, reward_model.model)
+    return reward_model
+
+
+def config_of(folder: Path, model_type: str) -> dict[str, Any]:
+    """Read a folder's config.json. Raises ModelError when it is another kind of model."""
+    try:
+        config: dict[str, Any] = read_json(folder / "config.json")
+    except SourceError as error:
+        raise ModelError(str(error)) from error
+    if config.get("model_type") != model_type:
+        raise ModelError(f"{folder} holds a {config.get('model_type')} and no {model_type}; give a run of that engine")
+    return config
+
+
+def _save(folder: Path, config: dict[str, Any], model: torch.nn.Module) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, folder / "model.safetensors")
+    write_json(folder / "config.json", config)
+
+
+def _load(folder: Path, model: torch.nn.Module) -> None:
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model.eval()
+
+
+def _fitting(folder: Path, config: dict[str, Any], embeddings: Embeddings) -> Embeddings:
+    if embeddings.size != config["size"]:
+        raise ModelError(
+            f"{folder} was trained on embeddings of {config['size']} numbers and these have {embeddings.size}; "
+            f"use {config['embedding_model']}"
+        )
+    return embeddings

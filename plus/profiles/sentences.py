@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
+from plus.prompts import AGREED, CHOSE, DISAGREED, OVER, SAID
+
 Origin = Literal["model", "user"]
 Span = tuple[int, int]
 
@@ -21,6 +23,7 @@ _BREAK = re.compile(
     r"|[.!?\u2026\u061f]+[\"'\u2019\u201d\u00bb)\]]*(?=\s)"  # a mark, closing quotes, a space
     r"|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d\uff09]*"  # full-width marks need no space
 )
+_EVENT = re.compile(rf"\s*(?:{'|'.join((AGREED, DISAGREED, CHOSE, OVER, SAID))})")
 # Abbreviations that end in a full stop without ending a sentence.
 _SHORT = frozenset((
     "e.g.", "i.e.", "etc.", "cf.", "vs.", "approx.", "dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "no.", "fig.", "jr.",
@@ -42,12 +45,17 @@ class Sentence:
 
 
 def split(text: str) -> list[Span]:
-    """Split a text into (start, end) of each sentence, without the white space around it. Takes linear time."""
+    """Split a text into (start, end) of each sentence, without the white space around it. Takes linear time.
+
+    A line that quotes an event ("Disagreed: ...") is one sentence, however many it quotes: alone they would say the opposite.
+    """
     spans: list[Span] = []
     start = 0
     for found in _BREAK.finditer(text):
         end = found.end()
         if found.group() == "." and _goes_on(text, start, end - 1):
+            continue
+        if not found.group()[0].isspace() and _EVENT.match(text, start):
             continue
         _add(spans, text, start, end)
         start = end

@@ -4,12 +4,14 @@ result = plus.train(dataset_name="pets", preset="tiny", max_steps=3, output_dir=
 result.report["accuracy"]["plus"], result.summaries["ann"]
 """
 
+from plus.recipes.selecting import SelectResult
 from plus.recipes.stores import import_profiles, load_run, open_store, store_path
 from plus.recipes.summaries import SummarizeResult, UpdateResult, summarize, summarize_requests, update
-from plus.recipes.training import DemoResult, TrainResult, demo, train, train_run
+from plus.recipes.training import DemoResult, TrainResult, demo, train, train_run, train_settings
 
 __all__ = [
     "DemoResult",
+    "SelectResult",
     "SummarizeResult",
     "TrainResult",
     "UpdateResult",
@@ -22,5 +24,6 @@ __all__ = [
     "summarize_requests",
     "train",
     "train_run",
+    "train_settings",
     "update",
 ]

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from plus.progress import SILENT, Screen
+from plus.recipes.selecting import SelectResult, describe, select_run
 
 if TYPE_CHECKING:
     from plus.models.reward_model import RewardModel
@@ -47,22 +48,37 @@ class DemoResult:
     missed: tuple[str, ...]
 
 
-def train(config: str | Path | None = None, screen: Screen = SILENT, **options: Any) -> TrainResult | None:
+def train(
+    config: str | Path | None = None, screen: Screen = SILENT, **options: Any
+) -> TrainResult | SelectResult | None:
     """Train a summarizer and its reward model, judge both on new users, and fill a run folder.
 
     config: YAML file of options; `options` win over it. They are those of `plus train`: `dataset_name`, `output_dir`,
     `preset` or `model_name_or_path`, and any of TRL's GRPOConfig. Under torchrun only the first process has a result,
     the others return None. Raises SettingError, SourceError and RunError before anything is written.
     """
-    with screen.loading("loading torch, transformers and trl"):
-        from plus.train import settings as train_settings
     given = {name: str(value) if isinstance(value, Path) else value for name, value in options.items()}
-    resolved = train_settings.resolve(train_settings.continued(given), Path(config) if config else None)
-    return train_run(resolved, screen)
+    return train_run(train_settings(given, Path(config) if config else None), screen)
 
 
-def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResult | None:
+def train_settings(given: Mapping[str, Any], config: Path | None = None) -> dict[str, Any]:
+    """Resolve the options of a run; without a model named, those of the select engine. Raises SettingError."""
+    from plus.train import select_run
+    from plus.train import settings as of_language_models
+
+    merged = {
+        **of_language_models.from_yaml(config),
+        **{key: value for key, value in given.items() if value is not None},
+    }
+    if select_run.is_meant(merged):
+        return select_run.resolve(select_run.continued(merged))
+    return of_language_models.resolve(of_language_models.continued(merged))
+
+
+def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResult | SelectResult | None:
     """Train with resolved settings, judge on new users, and leave everything in the run folder."""
+    if settings.get("engine") == "select":
+        return select_run(settings, screen)
     with screen.loading("loading torch, transformers and trl"):
         from plus import datasets
         from plus.baselines import bradley_terry
@@ -87,17 +103,6 @@ def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResu
         report = _judge(population, trained, summaries, plain)
         _write(settings, report)
     return TrainResult(trained.folder, settings, report, summaries, trained, plain)
-
-
-def describe(population: Population, screen: Screen) -> None:
-    """Say what was read and what was left out."""
-    for line in population.dropped.lines():
-        screen.say(f"left out: {line}")
-    users, choices = len(population.histories), len(population.examples)
-    screen.say(f"{population.name}: {users:,} users, {choices:,} choices to predict")
-    if population.best_possible is not None:
-        best = f"{population.best_possible:.3f} of the test choices"
-        screen.say(f"a model that draws from each context all that is in it predicts {best}")
 
 
 def demo(

@@ -52,7 +52,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[str, Any]:
     """Merge defaults < preset < YAML file < flags and check every key. Raises SettingError."""
-    given = {**_from_yaml(config_file), **{key: value for key, value in flags.items() if value is not None}}
+    given = {**from_yaml(config_file), **{key: value for key, value in flags.items() if value is not None}}
     # Defaults, then the preset's, then what was given.
     preset = given.get("preset")
     if preset is not None and preset not in PRESETS:
@@ -182,7 +182,8 @@ def typed(value: str) -> Any:
         return value
 
 
-def _from_yaml(path: Path | None) -> dict[str, Any]:
+def from_yaml(path: Path | None) -> dict[str, Any]:
+    """Read a YAML file of options; {} without one. Raises SettingError."""
     if path is None:
         return {}
     try:

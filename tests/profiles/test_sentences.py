@@ -109,3 +109,11 @@ def test_statements_are_compared_without_case_spacing_and_closing_mark():
     assert normalized("  The user\tLIKES cats. ") == normalized("the user likes cats!")
     assert normalized("likes cats") != normalized("dislikes cats")
     assert [number_of(name) for name in ("s3", "s0", "3", "s-1", "s01", "s1x")] == [3, 0, 0, 0, 0, 0]
+
+
+def test_a_line_that_quotes_an_event_is_one_sentence_however_many_it_quotes():
+    text = "Disagreed: Taxes are high. They should fall! No?\nAgreed: Tea. Is good.\nLikes tea. Likes cats."
+    assert words(text) == [
+        "Disagreed: Taxes are high. They should fall! No?", "Agreed: Tea. Is good.", "Likes tea.", "Likes cats.",
+    ]  # fmt: skip
+    assert words("Chose: One. Two.\nOver: Three. Four.") == ["Chose: One. Two.", "Over: Three. Four."]

@@ -1,0 +1,165 @@
+"""Training job of the select engine: real people's choices on a CPU, judged beside what it has to beat."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from plus.progress import SILENT, Screen
+
+if TYPE_CHECKING:
+    from plus.evaluate.predictions import Prediction
+    from plus.models.embeddings import Embeddings
+    from plus.models.extractive import EmbeddingRewardModel
+    from plus.train.select import SelectData, Selected, SelectSettings
+    from plus.types import Example, Population
+
+ALL, CONTROVERSIAL = "all", "controversial"
+APART = 0.15  # answers whose shares of approval among training users differ by no more are controversial
+
+
+@dataclass(frozen=True)
+class SelectResult:
+    """Result of a run of the select engine.
+
+    report: what report.json holds. summaries: user_id -> summary, of every user. selected: both models, and whether
+    the validation users trust the learned selection.
+    """
+
+    folder: Path
+    settings: Mapping[str, Any]
+    report: Mapping[str, Any]
+    summaries: Mapping[str, str]
+    selected: Selected
+    bradley_terry: EmbeddingRewardModel
+
+
+def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectResult:
+    """Train with resolved settings of the select engine, judge on new users, and fill the run folder."""
+    with screen.loading("loading torch and the sentence model"):
+        from plus import datasets
+        from plus.audit.report import evaluate_models, write_page
+        from plus.evaluate.figures import plot_curves
+        from plus.jsonl import write_json
+        from plus.models.run import save_embedding_reward_model
+        from plus.train import data_record, select_run
+        from plus.train.select import train_on_texts
+    folder, seed = Path(settings["output_dir"]), int(settings["seed"])
+    # 1. The data.
+    population = datasets.from_settings(settings)
+    if settings["resume_from_checkpoint"]:
+        population = data_record.admit(folder, population, screen.say)
+    describe(population, screen)
+    # 2. The method, and the baseline on the same rows.
+    with screen.bar("plus") as show:
+        found, data, embeddings, budget = select_run.train(settings, population, screen.say, show)
+    screen.say(trust_line(found, budget.events_per_summary))
+    with screen.status("training without summaries"):
+        plain = train_on_texts(data, embeddings, budget, lambda histories: [""] * len(histories), seed)
+        save_embedding_reward_model(folder / "bradley_terry", plain, settings["embedding_model"])
+    # 3. Summaries of every user, and the verdict on new ones.
+    with screen.status("summarizing every user and judging on new ones"):
+        summaries = select_run.write_summaries(folder, found, population)
+        evaluation = evaluate_models(population, found.reward_model, summaries, plain, found.summarizer)
+        report = evaluation.to_json() | {"engine": select_run.ENGINE, "selection": selection(found, budget)}
+        report["gains"] = gains(population, evaluation.predictions, data, embeddings, budget, seed)
+        write_page(folder, report["audit"], evaluation.predictions, folder)
+        write_json(folder / "report.json", report)
+        plot_curves(folder)
+    return SelectResult(folder, settings, report, summaries, found, plain)
+
+
+def describe(population: Population, screen: Screen) -> None:
+    """Say what was read and what was left out."""
+    for line in population.dropped.lines():
+        screen.say(f"left out: {line}")
+    users, choices = len(population.histories), len(population.examples)
+    screen.say(f"{population.name}: {users:,} users, {choices:,} choices to predict")
+    if population.best_possible is not None:
+        best = f"{population.best_possible:.3f} of the test choices"
+        screen.say(f"a model that draws from each context all that is in it predicts {best}")
+
+
+def trust_line(found: Selected, k: int) -> str:
+    """Say what the validation users found of the learned selection."""
+    if found.learned is None or found.random is None:
+        return "selection   no validation users, so nothing says whether the learned selection beats a random one"
+    verdict = "used" if found.trusted else f"not trusted: summaries hold {k} events drawn at random instead"
+    return (
+        f"selection   log-likelihood of validation choices {found.learned:.3f} with {k} selected events, "
+        f"{found.random:.3f} with {k} random ones; the selection is {verdict}"
+    )
+
+
+def selection(found: Selected, budget: SelectSettings) -> dict[str, Any]:
+    """Describe the selection for report.json."""
+    return {
+        "events_per_summary": budget.events_per_summary, "kept_step": found.step, "trusted": found.trusted,
+        "validation_log_likelihood": {"learned": found.learned, "random": found.random},
+    }  # fmt: skip
+
+
+def gains(
+    population: Population,
+    predictions: Sequence[Prediction],
+    data: SelectData,
+    embeddings: Embeddings,
+    budget: SelectSettings,
+    seed: int,
+) -> dict[str, dict[str, Any]]:
+    """Compare the summaries on new users: paired differences with intervals, on all and on controversial choices.
+
+    Beside Bradley-Terry, a reward model trained on as many random events, one trained on the whole history, and the
+    same reward model given another user's summary.
+    """
+    from plus.baselines import in_context, random_k
+    from plus.evaluate.intervals import paired_difference
+    from plus.evaluate.predictions import predict
+    from plus.train.select import train_on_texts
+
+    examples = population.split("test")
+    histories = [example.history for example in examples]
+    rng = Random(f"random-{seed}")
+    writers = {
+        f"random_{budget.events_per_summary}": lambda of: random_k.texts(of, budget.events_per_summary, rng),
+        "in_context": lambda of: in_context.texts(of),
+    }
+    rows = {name: [p for p in predictions if p.method == name] for name in ("own", "bradley_terry", "shuffled")}
+    for name, write in writers.items():
+        reward_model = train_on_texts(data, embeddings, budget, write, seed)
+        rows[name] = predict(name, 0, reward_model, write(histories), examples)
+    own = rows.pop("own")
+    slices = {ALL: [True] * len(examples), CONTROVERSIAL: controversial(data, examples)}
+    found: dict[str, dict[str, Any]] = {}
+    for title, kept in slices.items():
+        if sum(kept) and len({e.history.user_id for e, one in zip(examples, kept, strict=True) if one}) > 1:
+            mine = [p for p, one in zip(own, kept, strict=True) if one]
+            found[title] = {
+                f"plus - {name}": paired_difference(mine, [p for p, one in zip(of, kept, strict=True) if one])._asdict()
+                for name, of in rows.items()
+            }
+    return found
+
+
+def controversial(data: SelectData, examples: Sequence[Example]) -> list[bool]:
+    """Tell which test choices are between answers that training users approved of about as often."""
+    from plus.types import Preference, Reaction
+
+    liked: dict[str, list[bool]] = defaultdict(list)
+    events = [event for past in data.events.values() for event in past]
+    for event in events or [event for row in data.training for event in row.history.events]:
+        match event.content:
+            case Reaction(_, completion, label):
+                liked[completion].append(label)
+            case Preference(_, chosen, rejected):
+                liked[chosen].append(True)
+                liked[rejected].append(False)
+    share = {answer: sum(labels) / len(labels) for answer, labels in liked.items()}
+    pairs = [example.target for example in examples]
+    return [
+        p.chosen in share and p.rejected in share and abs(share[p.chosen] - share[p.rejected]) <= APART for p in pairs
+    ]
