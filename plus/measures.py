@@ -44,3 +44,12 @@ def bootstrap(values: Sequence[float]) -> tuple[float, float]:
     rng = random.Random(0)
     means = sorted(mean(rng.choices(values, k=len(values))) for _ in range(DRAWS))
     return means[round(0.025 * (DRAWS - 1))], means[round(0.975 * (DRAWS - 1))]
+
+
+def estimate_tokens(text: str) -> int:
+    """Estimate the number of tokens: one for four ASCII characters, one for any other character.
+
+    The tokenizer of an endpoint is not known here.
+    """
+    ascii_count = sum(character.isascii() for character in text)
+    return -(-ascii_count // 4) + len(text) - ascii_count

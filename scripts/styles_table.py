@@ -1,4 +1,4 @@
-"""How much of what a context holds reaches the prediction: python scripts/styles_table.py OUT [--seeds 0 1 2] [--base BASE]
+"""Accuracy beside the best possible: python scripts/styles_table.py OUT [--seeds 0 1 2] [--base BASE]
 
 Trains on `styles` (contexts are past choices) and `styles_unlabelled` (contexts are chats without a
 choice) and prints both beside the best possible accuracy, with intervals over users and seeds.
@@ -26,7 +26,8 @@ def predictions(out: Path, variant: str, seed: int, base: Path, max_steps: int) 
     """The test choices of one run, as it predicted them with each user's own summary."""
     folder = out / f"{variant}-{seed}"
     flags = {
-        "preset": "tiny", "dataset_name": variant, "model_name_or_path": str(base), "seed": seed, "max_steps": max_steps,
+        "preset": "tiny", "dataset_name": variant, "model_name_or_path": str(base), "seed": seed,
+        "max_steps": max_steps,
         "output_dir": str(folder), "resume_from_checkpoint": folder.exists() or None,
     }  # fmt: skip
     if not (folder / "report.json").exists():

@@ -15,7 +15,7 @@ from support.running import plus
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with one test that needs the demo and end with the others, so that one worker runs it while the rest go on."""
+    """Put one test that needs the demo first and the others last: one worker runs it while the rest go on."""
     waiting = [item for item in items if "demo" in getattr(item, "fixturenames", ())]
     others = [item for item in items if item not in set(waiting)]
     items[:] = [*waiting[:1], *others, *waiting[1:]]
@@ -78,7 +78,8 @@ def reward_model():
 
 @pytest.fixture
 def chat_server():
-    """A real server that speaks the chat protocol: `chat_server(answer)` starts one a server whose model is the function `answer`; returns (address, requests)."""
+    """A real server that speaks the chat protocol: `chat_server(answer)` starts one whose model is the function
+    `answer`; returns (address, requests)."""
     servers = []
 
     def start(answer, status: int = 200):

@@ -113,9 +113,18 @@ def test_imports_go_down_only():
 @pytest.mark.parametrize(
     ("file", "line", "complaint"),
     [
-        ("sources/bad.py", "from plus.models.run import load", "sources (layer 1) imports plus.models.run.load (layer 3): upward"),
-        ("models/bad.py", "def f():\n    from plus.cli import main", "models (layer 3) imports plus.cli.main (layer 10): upward"),
-        ("train/bad.py", "def f():\n    if True:\n        import plus.evaluate.figures", "imports plus.evaluate.figures (layer 5): upward"),
+        (
+            "sources/bad.py", "from plus.models.run import load",
+            "sources (layer 1) imports plus.models.run.load (layer 3): upward",
+        ),
+        (
+            "models/bad.py", "def f():\n    from plus.cli import main",
+            "models (layer 3) imports plus.cli.main (layer 10): upward",
+        ),
+        (
+            "train/bad.py", "def f():\n    if True:\n        import plus.evaluate.figures",
+            "imports plus.evaluate.figures (layer 5): upward",
+        ),
         ("evaluate/bad.py", "from plus.love import run", "evaluate (layer 5) imports plus.love.run (layer 6): upward"),
         ("prompts.py", "def f():\n    import torch", "prompts works without torch"),
         ("love/guards.py", "import numpy as np", "love.guards works without numpy"),

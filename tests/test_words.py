@@ -1,4 +1,4 @@
-"""Docstrings say what a thing does in the field's words: python tests/test_words.py [FOLDER ...] lists those that do not."""
+"""Docstrings say what a thing does: python tests/test_words.py [FOLDER ...] lists those that do not."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ PACKAGE = Path(__file__).parent.parent / "plus"
 RIDDLE = re.compile(r"\b(whoever|whatever|whose|somebody|someone|anybody|anyone|nobody|stranger|acquaintance)\b", re.I)
 ASKING = ["what", "where", "how", "who", "whom", "whose", "whoever", "whether", "which", "why", "when", "whatever"]
 # A function does something: its first word is a verb, so none of these.
-NO_VERB = [*ASKING, *["the", "a", "an", "one", "two", "every", "each", "all", "any", "anything", "everything", "nothing", "some", "both", "this", "that", "these", "those", "it", "its", "no"]]  # fmt: skip
+NO_VERB = [
+    *ASKING, "the", "a", "an", "one", "two", "every", "each", "all", "any", "anything", "everything", "nothing", "some",
+    "both", "this", "that", "these", "those", "it", "its", "no",
+]  # fmt: skip
 
 
 def riddles(folder: Path) -> Iterator[str]:

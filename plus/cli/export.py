@@ -109,12 +109,7 @@ def _changes(store: Store, redact_pii: bool, max_tokens: int | None, run: Path |
     if max_tokens is None:
         return Changes(store, redact_pii)
     loaded, _ = load_run(store, run)
-    tokenizer = loaded.summarizer.tokenizer
-
-    def tokens(text: str) -> int:
-        return len(tokenizer(text, add_special_tokens=False)["input_ids"])
-
-    return Changes(store, redact_pii, max_tokens, loaded.reward_model, tokens)
+    return Changes(store, redact_pii, max_tokens, loaded.reward_model, loaded.count_tokens)
 
 
 def _moment(since: str | None) -> float | None:

@@ -91,7 +91,8 @@ def main() -> None:
             error,
             debug,
             1,
-            f"unexpected {type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else ''}; add --debug for the traceback",
+            f"unexpected {type(error).__name__}: {''.join(str(error).strip().splitlines()[:1])}; "
+            "add --debug for the traceback",
         )
 
 

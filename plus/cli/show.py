@@ -48,7 +48,7 @@ def _quiet_transformers() -> None:
     from huggingface_hub.utils.tqdm import enable_progress_bars
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]
+    disable_progress_bar()
     enable_progress_bars()  # Downloads still show theirs.
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
 
@@ -104,8 +104,9 @@ def accuracy_table(report: Mapping[str, Any]) -> Table:
         "opposite": "the summary of who chose the opposite",
         "summary_gain": "own minus another user's",
     }
+    test = report["test"]
     table = Table(
-        title=f"{report['dataset']}: {report['test']['targets']:,} choices of {report['test']['users']:,} users never met",
+        title=f"{report['dataset']}: {test['targets']:,} choices of {test['users']:,} users never met",
         title_justify="left",
     )
     table.add_column("what")

@@ -110,17 +110,15 @@ def train(
     from plus.train import settings as train_settings
 
     flags = {key: value for key, value in ctx.params.items() if key not in ("config", "dry_run", "as_json")}
-    more = _leading_file(flags, ctx.args)
-    settings = recipes.train_settings(flags | train_settings.parse_flags(more), config)
+    more = train_settings.parse_flags(_leading_file(flags, ctx.args))  # First: it names the data set.
+    settings = recipes.train_settings(flags | more, config)
     if dry_run:
         print_json(train_settings.printable(settings))
         return
     done = recipes.train_run(settings, SCREEN)
-    if done is None:
-        return
-    if as_json:
+    if done is not None and as_json:
         print_json(done.report)
-    else:
+    elif done is not None:
         where = f"summaries, metrics and plot in {done.folder}"
         results.print(accuracy_table(done.report), done.report["verdict"], where, sep="\n")
 
@@ -151,8 +149,9 @@ def demo(
 ) -> None:
     """Watch a summarizer go from what users *talked about* to what they *prefer*.
 
-    Synthetic users each like one of eight animals. A tiny language model writes about their past choices, a reward model
-    reads that and predicts their next choice, and both learn together. Then the same on a few real people's votes.
+    Synthetic users each like one of eight animals. A tiny language model writes about their past choices, a reward
+    model reads that and predicts their next choice, and both learn together. Then the same on a few real people's
+    votes.
 
     Example: plus demo --seed 1
     """
@@ -179,11 +178,11 @@ def _print_demo(result: Mapping[str, Any]) -> None:
     results.print(examples)
     said, real = result["faithfulness"], result["real"]
     results.print(
-        f"what the summaries claim is true in {said['precision']:.1%} of claims, and names the favourite of {said['recall']:.1%} of users"
+        f"what the summaries claim is true in {said['precision']:.1%} of claims, and names the favourite of "
+        f"{said['recall']:.1%} of users"
     )
-    results.print(
-        f"null run, choices dealt to other users at random ({result['null']['steps']} updates): {result['null']['accuracy']:.3f}"
-    )
+    null = result["null"]
+    results.print(f"null run, choices dealt to other users at random ({null['steps']} updates): {null['accuracy']:.3f}")
     results.print(
         f"real people, {real['dataset']}, {real['steps']} updates: plus {real['accuracy']['plus']:.3f}, bradley_terry "
         f"{real['accuracy']['bradley_terry']:.3f}, majority {real['accuracy']['majority']:.3f} "

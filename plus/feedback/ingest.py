@@ -77,7 +77,7 @@ class IngestReport:
 
     @property
     def one_sided(self) -> str:
-        """The direction of all reactions, "up" or "down", of which no preference can be learned; "" when they differ."""
+        """The direction of all reactions, "up" or "down", which teaches no preference; "" when they differ."""
         reactions = self.logs.kinds["reaction"]
         if not reactions or self.logs.likes not in (0, reactions):
             return ""

@@ -88,7 +88,7 @@ def _fit_member(
         batch_texts, rows = next(drawn)
         loss = cross_entropy(model.logits(batch_texts, rows), torch.tensor([float(row.label) for row in rows]))
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         on_step(step, loss.item())

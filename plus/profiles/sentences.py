@@ -47,7 +47,8 @@ class Sentence:
 def split(text: str) -> list[Span]:
     """Split a text into (start, end) of each sentence, without the white space around it. Takes linear time.
 
-    A line that quotes an event ("Disagreed: ...") is one sentence, however many it quotes: alone they would say the opposite.
+    A line that quotes an event ("Disagreed: ...") is one sentence, however many it quotes: alone they would say the
+    opposite.
     """
     spans: list[Span] = []
     start = 0

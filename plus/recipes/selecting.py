@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plus.models.embeddings import Embeddings
     from plus.models.extractive import EmbeddingRewardModel
     from plus.train.select import SelectData, Selected, SelectSettings
-    from plus.types import Example, Population
+    from plus.types import Example, Population, UserHistory
 
 ALL, CONTROVERSIAL = "all", "controversial"
 APART = 0.15  # answers whose shares of approval among training users differ by no more are controversial
@@ -124,9 +124,13 @@ def gains(
     examples = population.split("test")
     histories = [example.history for example in examples]
     rng = Random(f"random-{seed}")
-    writers = {
-        f"random_{budget.events_per_summary}": lambda of: random_k.texts(of, budget.events_per_summary, rng),
-        "in_context": lambda of: in_context.texts(of),
+
+    def at_random(of: Sequence[UserHistory]) -> list[str]:
+        return random_k.texts(of, budget.events_per_summary, rng)
+
+    writers: dict[str, Callable[[Sequence[UserHistory]], list[str]]] = {
+        f"random_{budget.events_per_summary}": at_random,
+        "in_context": in_context.texts,
     }
     rows = {name: [p for p in predictions if p.method == name] for name in ("own", "bradley_terry", "shuffled")}
     for name, write in writers.items():

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from plus.measures import estimate_tokens
 from plus.profiles.text_filters import redact
 from plus.serve.client import PersonalizedOpenAI
 from plus.serve.endpoint import make_client
-from plus.serve.personalize import estimate_tokens
 from plus.serve.requests import Kind, Profiles
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from plus.errors import SettingError, WindowError
+from plus.measures import estimate_tokens
 from plus.profiles.sentences import split
 from plus.prompts import fenced
 from plus.types import Summary
@@ -71,15 +72,6 @@ def profile_text(summary: Summary | str, max_tokens: int = MAX_TOKENS) -> str:
             f"max_tokens={max_tokens} cannot hold the first sentence of the summary in its fence; it takes {needed}"
         )
     return fenced(text[: ends[fitting - 1]])
-
-
-def estimate_tokens(text: str) -> int:
-    """Estimate the number of tokens: one for four ASCII characters, one for any other character.
-
-    The tokenizer of an endpoint is not known here.
-    """
-    ascii_count = sum(character.isascii() for character in text)
-    return -(-ascii_count // 4) + len(text) - ascii_count
 
 
 def _role(message: Any) -> str | None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from plus.errors import SettingError, UnknownUserError, WindowError
+from plus.measures import estimate_tokens
 from plus.profiles.store import Store
 from plus.serve.gate import Gate
 from plus.serve.personalize import (
@@ -26,7 +27,6 @@ from plus.serve.personalize import (
     MAX_TOKENS,
     PLACEMENTS,
     Placement,
-    estimate_tokens,
     instructions,
     personalize,
     profile_text,

@@ -22,13 +22,16 @@ def kept(result: dict) -> None:
 def test_the_demo_keeps_its_promises_and_leaves_a_run_folder(demo):
     kept(demo)
     run = Path(demo["run"])
-    expected = {"config.json", "metrics.jsonl", "samples.jsonl", "summaries.jsonl", "report.json", "curves.png", "README.md", "summarizer", "reward_model", "bradley_terry"}  # fmt: skip
+    expected = {
+        "config.json", "metrics.jsonl", "samples.jsonl", "summaries.jsonl", "report.json", "curves.png", "README.md",
+        "summarizer", "reward_model", "bradley_terry",
+    }  # fmt: skip
     assert expected <= {path.name for path in run.iterdir()}
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [row["step"] for row in metrics] == list(range(1, len(metrics) + 1))
     logged = {
-        "reward", "margin", "accuracy", "accuracy_empty", "accuracy_other", "summary_gain", "kl", "entropy", "summary_length",
-        "distinct_summaries", "seconds", "tokens", "reward_model_loss",
+        "reward", "margin", "accuracy", "accuracy_empty", "accuracy_other", "summary_gain", "kl", "entropy",
+        "summary_length", "distinct_summaries", "seconds", "tokens", "reward_model_loss",
     }  # fmt: skip
     assert all(logged <= row.keys() for row in metrics)
     summaries = [json.loads(line) for line in (run / "summaries.jsonl").read_text().splitlines()]

@@ -31,7 +31,8 @@ def test_the_shipped_log_gives_a_pair_for_each_talk_and_only_true_ones(tmp_path)
     folder = shipped("chats_sample")
     planted = json.loads((folder / "planted.json").read_text())
     assert plus("ingest", folder / "chats.jsonl", "--store", tmp_path / "p.db").returncode == 0
-    done = plus("pairs", "--store", tmp_path / "p.db", "--engine", "rules", "--output", tmp_path / "pairs.jsonl", "--json")  # fmt: skip
+    words = ["pairs", "--store", tmp_path / "p.db", "--engine", "rules", "--output", tmp_path / "pairs.jsonl"]
+    done = plus(*words, "--json")
     assert json.loads(done.stdout)["kinds"] == {"revised": 60}, done.stderr
     for row in map(json.loads, (tmp_path / "pairs.jsonl").read_text().splitlines()):
         animal = planted[row["user_id"]]

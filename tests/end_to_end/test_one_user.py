@@ -1,4 +1,4 @@
-"""The notebook that follows one user from log to reply runs as it stands, against the stand-in that anyone can start."""
+"""The notebook that follows one user from log to reply runs as it stands, against the fake server."""
 
 from __future__ import annotations
 

@@ -14,8 +14,9 @@ from support.hostile import HOSTILE
 
 from plus import prompts
 from plus.errors import SettingError, WindowError
+from plus.measures import estimate_tokens
 from plus.prompts import ABOUT_FENCE, FENCE, fenced
-from plus.serve.personalize import estimate_tokens, instructions, personalize, profile_text
+from plus.serve.personalize import instructions, personalize, profile_text
 from plus.types import Summary
 
 ANN = Summary("ann", "Likes cats. Wants short answers.")

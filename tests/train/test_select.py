@@ -1,4 +1,4 @@
-"""The select engine: learns planted tastes, keeps what it learned in files, and is trusted only where validation users say so."""
+"""The select engine learns planted tastes, keeps them in files, and is trusted only where validation users say so."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_rewards_are_the_margins_and_files_bring_back_the_same_numbers(trained, 
 
 
 def test_answers_that_borrow_are_read_the_same_after_a_round_trip(trained, tmp_path):
-    """The vectors of the training answers are kept by their hashes: a known answer is known again, a new one borrows."""
+    """The training answers' vectors are kept by their hashes: a known answer is known again, a new one borrows."""
     _, data, table, _ = trained
     borrowing = train_on_texts(
         data, table, SelectSettings(max_steps=10, borrow=0.5, eval_steps=5), lambda histories: [""] * len(histories)
