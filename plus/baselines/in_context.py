@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from plus.baselines.methods import Language, TextRow, WriterRow, once
+from plus.baselines.methods import Language, TextRow, WriterRow
 from plus.evaluate.controls import PastedHistory
 from plus.prompts import event_lines
+from plus.train.select import once
 from plus.types import Event, UserHistory
 
 EVERYTHING = 1000  # past events: all that there are

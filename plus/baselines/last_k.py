@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from plus.baselines.methods import WriterRow, once
+from plus.baselines.methods import WriterRow
 from plus.models.extractive import write
+from plus.train.select import once
 from plus.types import UserHistory
 
 

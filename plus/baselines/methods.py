@@ -111,10 +111,3 @@ def find(table: str) -> dict[str, Row]:
     for name in modules:
         found |= getattr(import_module(f"plus.baselines.{name}"), table, {})
     return dict(sorted(found.items(), key=lambda item: item[1].row))
-
-
-def once(write: Write, histories: Sequence[UserHistory]) -> list[str]:
-    """Write the texts of all histories, each distinct history once."""
-    unique = {id(history): history for history in histories}
-    texts = dict(zip(unique, write(list(unique.values())), strict=True))
-    return [texts[id(history)] for history in histories]

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from functools import partial
 
 from plus.baselines.majority import Majority
-from plus.baselines.methods import Given, Write, WriterRow, once
+from plus.baselines.methods import Given, Write, WriterRow
 from plus.models.extractive import write
+from plus.train.select import once
 from plus.types import Event, Preference, Reaction, UserHistory
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from plus.baselines.methods import Given, Language, TextRow, Write, WriterRow, once
+from plus.baselines.methods import Given, Language, TextRow, Write, WriterRow
 from plus.measures import mean
 from plus.models.extractive import ExtractiveSummarizer
 from plus.models.language_model import LanguageModelSummarizer
 from plus.prompts import INSTRUCTION
+from plus.train.select import once
 from plus.types import Population, Scorer
 
 PROMPTS = (

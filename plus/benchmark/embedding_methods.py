@@ -7,57 +7,31 @@ run keeps the weights of its best look at its own validation users.
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
-from plus.baselines import random_k
-from plus.baselines.methods import Given, HeadRow, ScorerRow, Write, WriterRow, find, once
+from plus.baselines.methods import Given, HeadRow, ScorerRow, Write, WriterRow, find
 from plus.benchmark.cells import Method, fold_predictions
-from plus.benchmark.objectives import TwoWriters
 from plus.errors import SourceError
 from plus.evaluate.predictions import Prediction
-from plus.measures import margin, mean
+from plus.measures import margin
 from plus.models.embeddings import Embeddings
-from plus.models.extractive import EmbeddingRewardModel, ExtractiveSummarizer
+from plus.models.extractive import EmbeddingRewardModel
 from plus.prompts import event_lines
-from plus.sources.contexts import resample
 from plus.sources.folds import Fold, answers
-from plus.train import loop
-from plus.train.coadapt import CoAdaptation
-from plus.train.loop import shuffled
-from plus.train.reward_only import Best, fit, train_reward_model
-from plus.types import Context, Event, Preference, Scorer, UserHistory
+from plus.train.reward_only import Best, fit
+from plus.train.select import SelectData, SelectSettings, batches, once, train_on_texts, train_select
+from plus.types import Context, Event, Preference, UserHistory
 
-
-@dataclass(frozen=True)
-class Settings:
-    """Budget and rates of one data set.
-
-    `borrow` is `EmbeddingRewardModel`'s, and 0 where all answers are known. `uniform` counts the random selections
-    per user and update that the reward model also reads.
-    """
-
-    max_steps: int
-    look_every: int = 50
-    users_per_step: int = 32
-    pairs_per_user: int = 12
-    num_generations: int = 4
-    learning_rate: float = 1e-3
-    reward_learning_rate: float = 1e-3
-    weight_decay: float = 0.05
-    uniform: int = 2
-    borrow: float = 0.3
-    share: float = 0.6
-
-
+# Budget and rates; `borrow` holds where the answers of a fold are new.
+Settings = SelectSettings
 SETTINGS = {
-    "polis": Settings(max_steps=400),
-    "llmfao": Settings(max_steps=150, look_every=25, reward_learning_rate=3e-4),
-    "ukpconvarg1": Settings(max_steps=200, look_every=50),
+    "polis": Settings(max_steps=400, borrow=0.3),
+    "llmfao": Settings(max_steps=150, eval_steps=25, reward_learning_rate=3e-4, borrow=0.3),
+    "ukpconvarg1": Settings(max_steps=200, eval_steps=50, borrow=0.3),
 }
 SEEDS = {"polis": 3, "llmfao": 3, "ukpconvarg1": 1}
 
@@ -129,13 +103,13 @@ class EmbeddingMethods:
         past, pairs = [e.history for e in validation], [e.target for e in validation]
 
         def look(step: int, loss: float) -> None:
-            if step % settings.look_every or not pairs:
+            if step % settings.eval_steps or not pairs:
                 return
             values = torch.tensor(margins(past, pairs))
             best.look(step, -torch.nn.functional.logsigmoid(values).mean().item())
 
         fit(
-            model.parameters(), model.loss, self._batches(fold, seed), settings.max_steps,
+            model.parameters(), model.loss, batches(data_of(fold), settings, seed), settings.max_steps,
             settings.reward_learning_rate, settings.weight_decay, look,
         )  # fmt: skip
         best.restore()
@@ -165,98 +139,27 @@ class EmbeddingMethods:
         return self.kept[name]
 
     def _train(self, name: str, fold: Fold, seed: int) -> Reading:
-        settings, (kind, _, k) = self.settings, name.rpartition("_")
-        # A reward model that knows every answer of training, and borrows from the nearest for new ones.
-        known = {text for past in fold.events.values() for event in past for text in answers(event)}
-        borrow = settings.borrow if fold.group == "new answers" else 0.0
-        reward_model = EmbeddingRewardModel(self.embeddings, known, borrow, label_as_text=kind == "extractive_text")
-        if reward_model.label_as_text:  # At once, before training meets the lines one by one.
-            lines = {line for event in _events(fold) for line in event_lines(event).split("\n")}
-            self.embeddings.ids(sorted(lines))
-        optimizer = torch.optim.AdamW(
-            reward_model.model.parameters(), lr=settings.reward_learning_rate, weight_decay=settings.weight_decay
-        )
+        kind, _, k = name.rpartition("_")
+        data, settings = data_of(fold), self._settings(fold)
         # The method trains what writes the texts too; the baselines' texts are given.
         if kind in ("extractive", "extractive_text"):
-            return Reading(reward_model, self._plus(int(k), reward_model, optimizer, fold, seed))
+            as_text = kind == "extractive_text"
+            if as_text:  # At once, before training meets the lines one by one.
+                lines = {line for event in _events(fold) for line in event_lines(event).split("\n")}
+                self.embeddings.ids(sorted(lines))
+            chosen = replace(settings, events_per_summary=int(k))
+            found = train_select(data, self.embeddings, chosen, seed, label_as_text=as_text)
+            found.summarizer.trusted = True  # The table shows the learned selection, also where it is worse.
+            return Reading(found.reward_model, partial(once, found.summarizer.summarize))
         row = self.rows.get(name) or self.rows[kind]
         assert isinstance(row, WriterRow)
         given = Given(fold.population, _training_events(fold), self.embeddings, seed)
         write = row.make(given, int(k) if row.of_k else 0)
-        # The same budget for all; the best look at the validation users is kept.
-        best = Best(reward_model.model.parameters())
-        coadaptation = CoAdaptation(reward_model, optimizer, pairs_per_user=settings.pairs_per_user, seed=seed)
-        train_reward_model(
-            coadaptation, write, self._batches(fold, seed), settings.max_steps,
-            lambda step, loss: self._look(best, step, reward_model, write, fold),
-        )  # fmt: skip
-        best.restore()
-        return Reading(reward_model, write, row.personal)
+        return Reading(train_on_texts(data, self.embeddings, settings, write, seed), write, row.personal)
 
-    def _plus(
-        self,
-        k: int,
-        reward_model: EmbeddingRewardModel,
-        reward_optimizer: torch.optim.Optimizer,
-        fold: Fold,
-        seed: int,
-    ) -> Write:
-        """Train the method itself: `train/loop.py`, with a summarizer that selects."""
-        settings = self.settings
-        summarizer = ExtractiveSummarizer(self.embeddings, k)
-        optimizer = torch.optim.AdamW(
-            summarizer.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        write = partial(once, summarizer.summarize)
-        best = Best([*reward_model.model.parameters(), *summarizer.model.parameters()])
-        # Random selections that the reward model reads too, so that it can read any.
-        rng = random.Random(f"uniform-{seed}")
-
-        def uniform(histories: Sequence[UserHistory]) -> list[str]:
-            return [text for _ in range(settings.uniform) for text in random_k.texts(histories, k, rng)]
-
-        both = TwoWriters(
-            summarizer.sample,
-            uniform,
-            reward_model,
-            reward_optimizer,
-            pairs_per_user=settings.pairs_per_user,
-            seed=seed,
-        )
-        loop.train(
-            both.sample, optimizer, both, self._batches(fold, seed), settings.max_steps,
-            settings.num_generations, beta=0.0,
-            on_step=lambda step, metrics: self._look(best, step, reward_model, write, fold),
-        )  # fmt: skip
-        best.restore()
-        return write
-
-    def _look(self, best: Best, step: int, reward_model: Scorer, write: Write, fold: Fold) -> None:
-        """Measure the validation users every `look_every` updates."""
-        if step % self.settings.look_every:
-            return
-        validation = fold.population.split("validation")
-        if not validation:
-            return
-        texts = write([example.history for example in validation])
-        best.look(step, -mean(reward_model.log_likelihood(texts, [example.target for example in validation])))
-
-    def _batches(self, fold: Fold, seed: int) -> Iterator[list[Context]]:
-        """Yield batches of training users, each user's events cut into context and targets anew."""
-        rng, settings = random.Random(f"recut-{seed}"), self.settings
-
-        def redraw(context: Context) -> Context:
-            user = context.history.user_id
-            if user not in fold.events:
-                return context
-            for _ in range(5):  # A cut may leave nothing to predict.
-                past, pairs = resample(fold.events[user], rng, settings.share, settings.pairs_per_user)
-                if pairs:
-                    return Context(UserHistory(user, past), pairs)
-            return context
-
-        for batch in shuffled(_training(fold), settings.users_per_step, seed):
-            yield [redraw(context) for context in batch]
+    def _settings(self, fold: Fold) -> SelectSettings:
+        """Settings of a fold: answers borrow only where they are new."""
+        return self.settings if fold.group == "new answers" else replace(self.settings, borrow=0.0)
 
     def _embed(self, fold: Fold) -> None:
         """Embed every answer at once, before training meets them one by one."""
@@ -264,6 +167,11 @@ class EmbeddingMethods:
         texts = {text for target in targets for text in (target.chosen, target.rejected)}
         texts |= {text for event in _events(fold) for text in answers(event)}
         self.embeddings.ids(sorted(texts))
+
+
+def data_of(fold: Fold) -> SelectData:
+    """Take what training reads of a fold. Raises SourceError where there is nobody to train on."""
+    return SelectData(_training(fold), fold.events, fold.population.contexts("validation"))
 
 
 def _events(fold: Fold) -> set[Event]:

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from itertools import cycle
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from plus.models.language_model import LanguageModelSummarizer
 from plus.train.coadapt import CoAdaptation, Row
 from plus.train.loop import Sampler, advantages, policy_loss
-from plus.types import Context, UserHistory
+from plus.types import Context
 
 # From rewards_N, logprobs_NT, reference_logprobs_NT and mask_NT to the summarizer's loss.
 Objective = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -167,33 +166,3 @@ def generalized_advantages(
         running_N = (errors_NT[:, column] + lam * running_N) * mask_NT[:, column]
         found.append(running_N)
     return torch.stack(found[::-1], dim=1)
-
-
-class TwoWriters(CoAdaptation):
-    """Co-adaptation with a second writer: the reward model also learns to read its texts, which earn no reward.
-
-    A reward model that reads two writers leaves less room for a private code. `sample` is the sampler to train with;
-    `other` writes further texts, the same number for each history.
-    """
-
-    def __init__(
-        self, sampler: Sampler, other: Callable[[Sequence[UserHistory]], Sequence[str]], *args: Any, **kwargs: Any
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.sampler, self.other = sampler, other
-        self.histories: Sequence[UserHistory] = ()
-
-    def sample(
-        self, histories: Sequence[UserHistory], num_generations: int
-    ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Sample as the summarizer does, and remember the histories for `update`."""
-        self.histories = histories
-        return self.sampler(histories, num_generations)
-
-    def update(self, rows: Sequence[Row]) -> tuple[list[float], dict[str, float]]:
-        """Score the summaries and the other writer's texts, step once on both, and return the summaries' rewards."""
-        first_of_user = rows[:: len(rows) // len(self.histories)]
-        texts = self.other(self.histories)
-        read_too = [Row(text, row.user_id, row.pairs) for text, row in zip(texts, cycle(first_of_user))]
-        rewards, metrics = super().update([*rows, *read_too])
-        return rewards[: len(rows)], metrics

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -27,7 +28,7 @@ from plus.train.loop import shuffled
 from plus.train.reward_only import Best, train_reward_model
 from plus.types import Context, Event, Population, Preference, UserHistory
 
-Write = Callable[[Sequence[UserHistory]], list[str]]
+Write = Callable[[Sequence[UserHistory]], Sequence[str]]
 OnStep = Callable[[int, dict[str, float]], None]
 
 
@@ -103,15 +104,20 @@ def train_select(
     settings: SelectSettings,
     seed: int = 0,
     on_step: OnStep = lambda step, metrics: None,
+    label_as_text: bool = False,
 ) -> Selected:
-    """Train summarizer and reward model together and keep the weights of the best look at the validation users."""
+    """Train summarizer and reward model together and keep the weights of the best look at the validation users.
+
+    label_as_text: the reward model embeds every line as it stands (an ablation).
+    """
     torch.manual_seed(seed)
-    reward_model, reward_optimizer = new_reward_model(data, embeddings, settings)
+    reward_model, reward_optimizer = new_reward_model(data, embeddings, settings, label_as_text)
     summarizer = ExtractiveSummarizer(embeddings, settings.events_per_summary)
     optimizer = torch.optim.AdamW(
         summarizer.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
     best = Best([*reward_model.model.parameters(), *summarizer.model.parameters()])
+    write = partial(once, summarizer.summarize)
     # Random selections that the reward model reads too, so that it can read any.
     rng = random.Random(f"uniform-{seed}")
 
@@ -124,7 +130,7 @@ def train_select(
     )
 
     def look(step: int, metrics: dict[str, float]) -> None:
-        if step % settings.eval_steps == 0 and (loss := validation_loss(data, reward_model, summarizer.summarize)):
+        if step % settings.eval_steps == 0 and (loss := validation_loss(data, reward_model, write)):
             best.look(step, loss)
             metrics = metrics | {"validation_loss": loss}
         on_step(step, metrics)
@@ -156,10 +162,10 @@ def train_on_texts(
 
 
 def new_reward_model(
-    data: SelectData, embeddings: Embeddings, settings: SelectSettings
+    data: SelectData, embeddings: Embeddings, settings: SelectSettings, label_as_text: bool = False
 ) -> tuple[EmbeddingRewardModel, torch.optim.Optimizer]:
     """Make an untrained reward model that knows the training answers, and its optimizer."""
-    reward_model = EmbeddingRewardModel(embeddings, data.known_answers(), settings.borrow)
+    reward_model = EmbeddingRewardModel(embeddings, data.known_answers(), settings.borrow, label_as_text)
     optimizer = torch.optim.AdamW(
         reward_model.model.parameters(), lr=settings.reward_learning_rate, weight_decay=settings.weight_decay
     )
@@ -188,9 +194,16 @@ def validation_loss(data: SelectData, reward_model: EmbeddingRewardModel, write:
     """Compute the mean negative log-likelihood of the validation users' choices; None where there are none."""
     if not data.validation:
         return None
-    texts = write([row.history for row in data.validation])
-    flat = [(text, pair) for text, row in zip(texts, data.validation, strict=True) for pair in row.pairs]
-    return -mean(reward_model.log_likelihood([text for text, _ in flat], [pair for _, pair in flat]))
+    flat = [(row.history, pair) for row in data.validation for pair in row.pairs]
+    texts = write([history for history, _ in flat])  # A text for each choice: a random writer draws for each.
+    return -mean(reward_model.log_likelihood(texts, [pair for _, pair in flat]))
+
+
+def once(write: Callable[[Sequence[UserHistory]], Sequence[str]], histories: Sequence[UserHistory]) -> list[str]:
+    """Write a text for each history, but each of them only once, and repeat it."""
+    distinct = {id(history): history for history in histories}
+    texts = dict(zip(distinct, write(list(distinct.values())), strict=True))
+    return [texts[id(history)] for history in histories]
 
 
 def _judged(data: SelectData, found: Selected, settings: SelectSettings, seed: int) -> Selected:
@@ -200,7 +213,7 @@ def _judged(data: SelectData, found: Selected, settings: SelectSettings, seed: i
     def at_random(histories: Sequence[UserHistory]) -> list[str]:
         return random_selection(histories, settings.events_per_summary, rng)
 
-    learned = validation_loss(data, found.reward_model, found.summarizer.summarize)
+    learned = validation_loss(data, found.reward_model, partial(once, found.summarizer.summarize))
     draws = [validation_loss(data, found.reward_model, at_random) for _ in range(8)]
     if learned is None:
         return found

@@ -10,18 +10,17 @@ import pytest
 import torch
 from support.words import embeddings, encode
 
-from plus.benchmark import embedding_methods, real_people
-from plus.benchmark.embedding_methods import SETTINGS, EmbeddingMethods
-from plus.benchmark.objectives import TwoWriters
+from plus.benchmark import real_people
+from plus.benchmark.embedding_methods import SETTINGS, EmbeddingMethods, data_of
 from plus.errors import SettingError, SourceError
 from plus.resources import shipped
 from plus.sources.folds import Fold
-from plus.train import loop
+from plus.train import loop, select
 from plus.types import Dropped, Population
 from plus.worlds import pets
 
 QUICK = dataclasses.replace(
-    SETTINGS["polis"], max_steps=4, look_every=2, users_per_step=4, num_generations=2, uniform=1
+    SETTINGS["polis"], max_steps=4, eval_steps=2, users_per_step=4, num_generations=2, uniform=1
 )
 
 
@@ -61,13 +60,13 @@ def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(folds)
 def test_the_training_never_meets_a_test_user(folds, monkeypatch):
     """A planted spy on re-cutting: every event that training reads is a training user's."""
     fold, asked = folds[0], []
-    real = embedding_methods.resample
+    real = select.resample
 
     def spy(events, *rest):
         asked.append(events)
         return real(events, *rest)
 
-    monkeypatch.setattr(embedding_methods, "resample", spy)
+    monkeypatch.setattr(select, "resample", spy)
     EmbeddingMethods(embeddings(), QUICK).read("random_4", fold, 0)
     tested = set(fold.population.users("test")) | set(fold.population.users("validation"))
     assert asked
@@ -163,7 +162,7 @@ def test_another_writers_texts_are_read_in_the_loss_alone(base, reward_model):
         read.append(len(histories))
         return ["one more"] * 2 * len(histories)
 
-    both = TwoWriters(
+    both = select.TwoWriters(
         lambda batch, count: base.sample(batch, count, reference), other,
         reward_model, torch.optim.SGD(reward_model.model.parameters(), lr=0.0),
     )  # fmt: skip
@@ -178,8 +177,8 @@ def test_another_writers_texts_are_read_in_the_loss_alone(base, reward_model):
 
 def test_each_users_events_are_cut_anew_each_time_they_come_up(folds):
     fold = folds[0]
-    methods = EmbeddingMethods(embeddings(), dataclasses.replace(QUICK, users_per_step=len(fold.events)))
-    batches = methods._batches(fold, 0)
+    everyone = dataclasses.replace(QUICK, users_per_step=len(fold.events))
+    batches = select.batches(data_of(fold), everyone, 0)
     first, second = ({c.history.user_id: c for c in next(batches)} for _ in range(2))
     assert first.keys() == second.keys()
     assert any(first[user] != second[user] for user in first)
