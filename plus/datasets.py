@@ -16,7 +16,7 @@ from typing import Any, cast
 from plus.errors import SettingError, SourceError
 from plus.sources import arena, generic, llmfao, plus_rows, polis, prism, synthesizeme, ukpconvarg1, ultrafeedback
 from plus.sources.rows import as_row
-from plus.sources.splits import Plan, SplitBy
+from plus.sources.splits import Plan, SplitBy, UserSplit
 from plus.sources.tables import FORMATS
 from plus.types import Dropped, Population
 from plus.worlds import pets, pets_ood, styles
@@ -27,6 +27,7 @@ FROM_FOLDER: dict[str, Callable[..., Population]] = {
     "polis": polis.load,
     "ukpconvarg1": ukpconvarg1.load,
 }
+HASHED = ("llmfao", "polis")  # named sets whose users keep their split when the data grow
 # These are read from the Hub unless --data_dir names a local copy.
 FROM_HUB: dict[str, Callable[..., Population]] = {
     "arena": arena.load,
@@ -60,10 +61,13 @@ class Written:
         return {"output_dir": str(self.output_dir), "rows": dict(self.rows), "dropped": dict(self.dropped)}
 
 
-def load(name: str, data_dir: str | Path | None = None, seed: int = 0, **options: Any) -> Population:
+def load(
+    name: str, data_dir: str | Path | None = None, seed: int = 0, user_split: UserSplit = "hash", **options: Any
+) -> Population:
     """Load the population of a data set. Raises SourceError for an unknown name or missing files.
 
-    `options` are those of `OPTIONS` and belong to rows of one's own: SettingError for a named set.
+    `options` are those of `OPTIONS` and belong to rows of one's own: SettingError for a named set. user_split: how
+    new users are split (`Plan`).
     """
     known = sorted([*SYNTHETIC, *FROM_FOLDER, *FROM_HUB])
     if name in known and (asked := [key for key, value in options.items() if value != OPTIONS[key]]):
@@ -76,9 +80,10 @@ def load(name: str, data_dir: str | Path | None = None, seed: int = 0, **options
     if name in FROM_FOLDER:
         if data_dir is None:
             raise SourceError(f"--dataset_name {name} reads files; give their folder with --data_dir")
-        return FROM_FOLDER[name](data_dir, seed=seed)
+        own = {"user_split": user_split} if name in HASHED else {}
+        return FROM_FOLDER[name](data_dir, seed=seed, **own)
     if is_source(name):
-        return _own_rows(name, seed, {**OPTIONS, **options})
+        return _own_rows(name, seed, {**OPTIONS, **options}, user_split)
     # Neither: name the closest data set.
     near = get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -90,7 +95,9 @@ def load(name: str, data_dir: str | Path | None = None, seed: int = 0, **options
 def from_settings(settings: Mapping[str, Any]) -> Population:
     """Load the population that a run's settings name, the same each time they are read."""
     options = {key: settings[key] for key in OPTIONS if key in settings}
-    return load(settings["dataset_name"], settings["data_dir"], settings.get("seed", 42), **options)
+    # The config.json of a run says how users were split; that of an older plus does not, and split them by rank.
+    user_split = settings.get("user_split", "rank" if "output_dir" in settings else "hash")
+    return load(settings["dataset_name"], settings["data_dir"], settings.get("seed", 42), user_split, **options)
 
 
 def is_source(name: str) -> bool:
@@ -98,11 +105,11 @@ def is_source(name: str) -> bool:
     return "/" in name or name.endswith(FORMATS) or Path(name).exists()
 
 
-def plan_of(split_by: str | None, past_events: Any, seed: int) -> Plan | None:
+def plan_of(split_by: str | None, past_events: Any, seed: int, user_split: UserSplit = "hash") -> Plan | None:
     """Make the plan that flags ask for; None when they ask for nothing. Raises SettingError."""
     if split_by is None and past_events is None:
         return None
-    return Plan(_known(split_by), bounds(past_events), seed=seed)
+    return Plan(_known(split_by), bounds(past_events), seed=seed, user_split=user_split)
 
 
 def bounds(value: Any) -> int | tuple[int, int] | None:
@@ -164,9 +171,9 @@ def _rows(source: str, data_dir: str | Path | None, user_id_column: str) -> Iter
         )
 
 
-def _own_rows(name: str, seed: int, options: Mapping[str, Any]) -> Population:
-    plan = plan_of(options["split_by"], options["past_events"], seed)
-    return generic.load(name, seed, options["user_id_column"], options["allow_dropped"], plan)
+def _own_rows(name: str, seed: int, options: Mapping[str, Any], user_split: UserSplit) -> Population:
+    plan = plan_of(options["split_by"], options["past_events"], seed, user_split)
+    return generic.load(name, seed, options["user_id_column"], options["allow_dropped"], plan, user_split)
 
 
 def _known(split_by: str | None) -> SplitBy:

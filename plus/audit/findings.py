@@ -105,13 +105,13 @@ def _leak(audit: Audit) -> Finding:
     leaks = audit.leaks
     if not leaks.total:
         return Finding("leak check", True, f"no leak among {leaks.targets:,} test choices")
+    of_trained = f", {leaks.trained_user:,} are of users that the run was trained on" if leaks.trained_user else ""
     return Finding(
         "leak check",
         False,
         f"leaky split: of {leaks.targets:,} test choices {leaks.in_context:,} stand in their own context, "
         f"{leaks.trained_on:,} were trained on for the same user and {leaks.same_past:,} for a user with the same "
-        f"past, {leaks.trained_user:,} are of users that the run was trained on "
-        f"(first: {leaks.first}); no other number here can be trusted",
+        f"past{of_trained} (first: {leaks.first}); no other number here can be trusted",
     )
 
 

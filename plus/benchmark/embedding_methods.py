@@ -8,8 +8,9 @@ run keeps the weights of its best look at its own validation users.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -28,6 +29,16 @@ from plus.types import Context, Event, Preference, UserHistory
 
 # Budget and rates; `borrow` holds where the answers of a fold are new.
 Settings = SelectSettings
+
+
+def stored(settings: SelectSettings) -> dict[str, Any]:
+    """Turn settings into what benchmark.json holds: the names of before, without the events of a summary, which the
+    methods' names say."""
+    kept = {"look_every" if name == "eval_steps" else name: value for name, value in asdict(settings).items()}
+    del kept["events_per_summary"]
+    return kept
+
+
 SETTINGS = {
     "polis": Settings(max_steps=400, borrow=0.3),
     "llmfao": Settings(max_steps=150, eval_steps=25, reward_learning_rate=3e-4, borrow=0.3),
@@ -170,7 +181,7 @@ class EmbeddingMethods:
 
 
 def data_of(fold: Fold) -> SelectData:
-    """Take what training reads of a fold. Raises SourceError where there is nobody to train on."""
+    """Take what training reads of a fold. Raises SourceError where no user can be trained on."""
     return SelectData(_training(fold), fold.events, fold.population.contexts("validation"))
 
 

@@ -117,13 +117,13 @@ def _real_people(
     with screen.bar("cells") as show:
         found = cells.run(
             folder, {name: everything[name] for name in chosen}, folds, range(number),
-            {"dataset_name": dataset_name, **settings.__dict__}, _on_cell(show),
+            {"dataset_name": dataset_name, **embedding_methods.stored(settings)}, _on_cell(show),
         )  # fmt: skip
     # 4. The report.
     shown = real_people.SHOWN_IN_PAIRS.get(dataset_name)
     habits = [real_people.habit(shown(Path(data_dir)))] if shown and data_dir else []
     notes = [f"left out: {line}" for line in dropped.lines()]
-    notes += [f"{number} seeds; settings {settings.__dict__}", *habits]
+    notes += [f"{number} seeds; settings {embedding_methods.stored(settings)}", *habits]
     with screen.status("intervals"):
         tables = embedding_tables.tables(found, chosen)
         report = {"dataset": name, "folder": str(folder), "notes": notes, **tables}

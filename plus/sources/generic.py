@@ -19,7 +19,7 @@ from plus.sources.contexts import build, by_user, in_order
 from plus.sources.fields import UnusableError
 from plus.sources.files import Record, records
 from plus.sources.rows import Row, as_row, content_id, read_row
-from plus.sources.splits import Plan, Splits, assign
+from plus.sources.splits import Plan, Splits, UserSplit, assign
 from plus.sources.tables import OnBytes, json_row
 from plus.types import Dropped, Event, Population, Preference, Split, UserHistory
 
@@ -34,6 +34,7 @@ def load(
     user_id_column: str = "user_id",
     allow_dropped: bool = False,
     plan: Plan | None = None,
+    user_split: UserSplit = "hash",
 ) -> Population:
     """Load the population of a file, a folder or a Hub id.
 
@@ -46,7 +47,13 @@ def load(
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
-    return build(Path(source).stem, events, plan or Plan(seed=seed), dropped, None if plan else _stated(known))
+    return build(
+        Path(source).stem,
+        events,
+        plan or Plan(seed=seed, user_split=user_split),
+        dropped,
+        None if plan else _stated(known),
+    )
 
 
 def split_rows(

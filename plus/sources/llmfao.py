@@ -13,16 +13,16 @@ from pathlib import Path
 
 from plus.errors import SourceError
 from plus.sources.contexts import build
-from plus.sources.splits import Plan
+from plus.sources.splits import Plan, UserSplit
 from plus.sources.tables import read_csv, read_jsonl
 from plus.types import Dropped, Event, Population, Preference
 
 
-def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5) -> Population:
+def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.5, user_split: UserSplit = "hash") -> Population:
     """Load the workers of `data_dir` (crowd-comparisons.csv and pairs-crowd.jsonl). Raises SourceError."""
     dropped = Dropped()
     events = judgments_of(data_dir, dropped)
-    return build("llmfao", events, Plan(context_share=context_share, seed=seed), dropped)
+    return build("llmfao", events, Plan(context_share=context_share, seed=seed, user_split=user_split), dropped)
 
 
 def judgments_of(data_dir: str | Path, dropped: Dropped) -> dict[str, list[Event]]:

@@ -16,14 +16,20 @@ from random import Random
 
 from plus.errors import SourceError
 from plus.sources.contexts import context_and_later
-from plus.sources.splits import hashed_split
+from plus.sources.splits import USER_SPLITS, UserSplit
 from plus.sources.tables import read_csv
 from plus.types import Context, Dropped, Event, Population, Preference, Reaction, UserHistory
 
 MIN_VOTES = 2
 
 
-def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_per_user: int = 16) -> Population:
+def load(
+    data_dir: str | Path,
+    seed: int = 0,
+    context_share: float = 0.6,
+    pairs_per_user: int = 16,
+    user_split: UserSplit = "hash",
+) -> Population:
     """Load the voters of one conversation, with at most `pairs_per_user` target pairs each.
 
     The folder holds summary.csv, comments.csv and votes.csv or participants-votes.csv. Raises SourceError.
@@ -31,7 +37,7 @@ def load(data_dir: str | Path, seed: int = 0, context_share: float = 0.6, pairs_
     dropped = Dropped()
     events = votes_of(data_dir, dropped)
     topic = _topic(Path(data_dir))
-    splits = hashed_split(events, seed)
+    splits = USER_SPLITS[user_split](events, seed)
     rows: list[Context] = []
     histories: dict[str, UserHistory] = {}
     for voter, votes in sorted(events.items()):

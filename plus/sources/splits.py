@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from random import Random
@@ -13,6 +13,7 @@ from plus.errors import SettingError
 from plus.types import Dropped, Event, Preference, Reaction, Split, Turn
 
 SplitBy = Literal["users", "topics", "later"]
+UserSplit = Literal["hash", "rank"]
 Splits = Mapping[tuple[str, str], Split]  # (user_id, event id) -> split
 PairKey = tuple[str, frozenset[str]]  # (prompt, both answers)
 
@@ -26,6 +27,8 @@ class Plan:
     past_events: at most so many events in a context, or (at least, at most) with a seeded number for
         each user; None takes the oldest `context_share` of a user's events.
     validation, test: shares of users, topics or choices.
+    user_split: "hash" keeps a user's split when the data grow; "rank" is how an older plus split users, and so how
+        the runs that it left are read.
 
     Raises SettingError for an unknown split, an empty range or shares that leave nothing to train on.
     """
@@ -36,6 +39,7 @@ class Plan:
     validation: float = 0.1
     test: float = 0.3
     seed: int = 0
+    user_split: UserSplit = "hash"
 
     def __post_init__(self) -> None:
         low, high = self.bounds or (1, 1)
@@ -65,7 +69,8 @@ def assign(events: Mapping[str, Sequence[Event]], plan: Plan, dropped: Dropped) 
         of_topic = split_users(topics, plan.seed, plan.validation, plan.test)
         # An event without a topic may be read, and is never tested on.
         return {(user, e.id): of_topic.get(topic_of(e), "train") for user, past in events.items() for e in past}
-    users = hashed_split(events, plan.seed, plan.validation, plan.test)
+    of_users = USER_SPLITS[plan.user_split]
+    users = of_users(events, plan.seed, plan.validation, plan.test)
     return {(user, event.id): users[user] for user, past in events.items() for event in past}
 
 
@@ -100,6 +105,9 @@ def hashed_split(user_ids: Iterable[str], seed: int, validation: float = 0.1, te
     sizes: tuple[tuple[Split, int], ...] = (("test", tested), ("validation", validated), ("train", len(by_rank)))
     names = [name for name, size in sizes for _ in range(size)]
     return dict(zip(by_rank, names, strict=False))
+
+
+USER_SPLITS: Mapping[UserSplit, Callable[..., dict[str, Split]]] = {"hash": hashed_split, "rank": split_users}
 
 
 def _place(user: str, seed: int) -> float:

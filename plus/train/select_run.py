@@ -22,7 +22,7 @@ ENGINE = "select"
 # What a run of this engine takes beside the budget and the rates (`SelectSettings`).
 RUN_OPTIONS: dict[str, Any] = {
     "engine": ENGINE, "model_name_or_path": None, "dataset_name": None, "data_dir": None, "output_dir": None,
-    "seed": 42, "embedding_model": MINILM, "resume_from_checkpoint": None, **OPTIONS,
+    "seed": 42, "embedding_model": MINILM, "resume_from_checkpoint": None, "user_split": "hash", **OPTIONS,
 }  # fmt: skip
 NEW_ANSWERS = 0.5  # more of the held-out answers than this stood in no training row: answers borrow
 BORROW = 0.3

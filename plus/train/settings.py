@@ -39,6 +39,7 @@ RUN_OPTIONS: dict[str, Any] = {
     "lora_dropout": 0.0,
     "lora_target_modules": "all-linear",
     **OPTIONS,
+    "user_split": "hash",  # how new users are drawn; runs of an older plus, whose config lacks it, have "rank"
 }
 PRESETS: dict[str, dict[str, Any]] = {
     # What learned on pets in every seed tried (notebooks/LOG.md): 32 users x 4 summaries x 2 pairs an update.
@@ -101,7 +102,8 @@ def continued(flags: Mapping[str, Any]) -> dict[str, Any]:
             f"--{changed[0]} is {now!r} and the run was started with {then!r}; "
             "leave it out to continue, or start a new --output_dir"
         )
-    return {**config, **{key: flags[key] for key in free}}
+    # The config.json of an older plus does not say how users were split: by rank.
+    return {"user_split": "rank", **config, **{key: flags[key] for key in free}}
 
 
 def model_path(name: str) -> str:
