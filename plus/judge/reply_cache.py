@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Replies:
-    """Replies in the JSONL file at `path`, which is made or continued, readable by its owner alone.
+    """Replies in the JSONL file at `path`, continued or made with the first reply, readable by its owner alone.
 
     `sent` counts the requests sent now, `known` the replies that the file held. A last line that a crash cut off is
     dropped. Raises SourceError for a file of another kind.
@@ -31,10 +31,8 @@ class Replies:
     def __init__(self, path: Path) -> None:
         self.path, self.sent, self.known = path, 0, 0
         self._lock = threading.Lock()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
         self._replies: dict[str, str] = {}
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
         # A crash may have cut the last line off.
         whole = text[: text.rfind("\n") + 1]
         for number, line in enumerate(whole.splitlines(), 1):
@@ -61,11 +59,18 @@ class Replies:
                 self.known += 1
                 return self._replies[key]
         text = writer.complete(messages)
-        with self._lock, self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, **row, "reply": text}, ensure_ascii=True) + "\n")
+        with self._lock:
+            self._append({"key": key, **row, "reply": text})
             self._replies[key] = text
             self.sent += 1
         return text
+
+    def _append(self, row: Mapping[str, Any]) -> None:
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.path.touch(mode=0o600)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row, ensure_ascii=True) + "\n")
 
 
 def endpoint_writers(

@@ -98,6 +98,7 @@ def test_a_question_is_sent_once_for_all_runs(tmp_path):
     file, model = tmp_path / "judgments.jsonl", Scripted(reader)
     for known in (0, 2):
         replies = Replies(file)
+        assert file.exists() == bool(known), "made with the first reply: what never asked leaves no file"
         judge = prompted(lambda user_id, replies=replies: replies.of(model, "m", user_id))
         assert judge([ASK])[0].score == 1.0
         assert (replies.sent, replies.known) == (2 - known, known)

@@ -123,7 +123,7 @@ def test_accuracy_is_reported_against_summarizing_anew(store):
     assert report.choices == 3
     assert report.accuracy_updated == 1.0
     assert report.accuracy_anew == pytest.approx(2 / 3)
-    assert updating.against_anew(store, LikesScorer(), []).choices == 0
+    assert updating.against_anew(store, LikesScorer(), []) == updating.AgainstAnew()
 
 
 def test_an_interrupted_update_goes_on_where_it_stopped(store):
