@@ -52,7 +52,7 @@ def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
             )
     for key in ("dataset_name", "output_dir"):
         if settings[key] is None:
-            raise SettingError(f"--{key} is missing")
+            raise SettingError(f"--{key} is missing; a run takes both: plus train FILE --output_dir RUN")
     if int(settings["events_per_summary"]) < 1 or int(settings["max_steps"]) < 1:
         raise SettingError("--events_per_summary and --max_steps need to be at least 1")
     return settings
@@ -120,6 +120,11 @@ def refuse(population: Population, data: SelectData) -> None:
         raise SourceError(
             f"{population.name} has no user with a choice to train on, of {people} users; give people who chose "
             "between answers, or both liked and disliked some"
+        )
+    if len(tested := population.users("test")) < 2:
+        raise SourceError(
+            f"{population.name} has {len(tested)} test users with a choice to predict, of {len(population.histories)} "
+            "users; 2 are needed to judge on, so give more people"
         )
     if events and not any(isinstance(event.content, Preference | Reaction | str) for event in events):
         raise SourceError(

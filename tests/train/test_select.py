@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 import torch
@@ -153,7 +154,11 @@ def test_conversations_and_nobody_to_train_on_are_refused_in_one_line():
     population = build("talks", told, Plan())
     with pytest.raises(SourceError, match="no user with a choice to train on, of 4 users"):
         select_run.refuse(population, SelectData.of(population))
-    rows = tuple(Context(history, (Preference("q", "a", "b"),)) for history in population.histories.values())
+    pair = (Preference("q", "a", "b"),)
+    rows = tuple(Context(history, pair) for history in population.histories.values())
+    with pytest.raises(SourceError, match="0 test users with a choice to predict, of 4 users; 2 are needed"):
+        select_run.refuse(Population("c", rows, population.histories), SelectData.of(Population("c", rows, {})))
+    rows += tuple(replace(row, split="test") for row in rows[:2])
     chosen = Population("talks", rows, population.histories)
     with pytest.raises(SourceError, match="unlabelled conversations, which the select engine does not read"):
         select_run.refuse(chosen, SelectData.of(chosen))
