@@ -109,6 +109,7 @@ def test_a_second_process_waits_for_the_first(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(5400)
 def test_the_script_continues_after_kill_9(tmp_path):
     """One seed, quick settings: killed whole in the middle, it continues, and what was computed stays."""
     environment = {**ENVIRONMENT, "QUICK": "1", "SEEDS": "1", "PYTHON": sys.executable}

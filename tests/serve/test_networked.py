@@ -95,7 +95,7 @@ def blocked(monkeypatch):
 # The tests of the commands that stay on this machine, and of those that only fetch what is named.
 OFFLINE = (
     "cli/test_profile.py",
-    "cli/test_update.py",
+    "recipes/test_summaries.py",
     "profiles/test_export.py",
     "profiles/test_forget.py",
     "profiles/test_doctor.py",

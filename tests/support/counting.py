@@ -21,3 +21,8 @@ def calls(function: Callable[..., Any], *arguments: Any) -> int:
     finally:
         sys.setprofile(before)
     return count
+
+
+# Code for a child process: its own peak memory in kB. `ru_maxrss` would count the parent's too, which a child
+# inherits at `exec`, and a test's worker that has loaded torch is a large parent.
+PEAK_KB = "next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('VmHWM'))"
