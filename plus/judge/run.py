@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plus.errors import EvidenceError, SettingError
-from plus.evaluate.controls import PastedHistory
 from plus.jsonl import write_json
 from plus.judge.panel import WORKERS, Judgment, Question, Seat, Verdict, WriterOf, by_checklist, by_scorer, prompted
 from plus.judge.reply_cache import Replies, endpoint_writers
@@ -133,6 +132,7 @@ def judge(
             compared = answers_judged(persons, panel, written)
     # 3. The report.
     found = reports.report(choices, compared)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "report.json", found.to_json())
     page = reports.page(found, "Judged", NOTES)
     (folder / "report.md").write_text(page, encoding="utf-8")
@@ -171,6 +171,8 @@ def seats(settings: JudgeSettings, writers_of: Callable[[str], WriterOf]) -> dic
 
 def people(store: Store, events: int = 8, max_users: int | None = None, max_choices: int = 4) -> list[Person]:
     """Select the store's users with a summary and held-out choices. Raises EvidenceError for fewer than two."""
+    from plus.evaluate.controls import PastedHistory  # It brings numpy: openai is asked for first.
+
     # The past that is pasted in is what a summarizer reads; the held-out choices are not in it.
     found: list[Person] = []
     pasted = PastedHistory(events)
