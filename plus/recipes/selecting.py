@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from plus.types import Example, Population, UserHistory
 
 ALL, CONTROVERSIAL = "all", "controversial"
-APART = 0.15  # answers whose shares of approval among training users differ by no more are controversial
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,10 @@ def gains(
     Beside Bradley-Terry, a reward model trained on as many random events, one trained on the whole history, and the
     same reward model given another user's summary.
     """
-    from plus.baselines import in_context, random_k
+    from plus.baselines import in_context
     from plus.evaluate.intervals import paired_difference
     from plus.evaluate.predictions import predict
+    from plus.models.extractive import random_selection
     from plus.train.select import train_on_texts
 
     examples = population.split("test")
@@ -126,7 +126,7 @@ def gains(
     rng = Random(f"random-{seed}")
 
     def at_random(of: Sequence[UserHistory]) -> list[str]:
-        return random_k.texts(of, budget.events_per_summary, rng)
+        return random_selection(of, budget.events_per_summary, rng)
 
     writers: dict[str, Callable[[Sequence[UserHistory]], list[str]]] = {
         f"random_{budget.events_per_summary}": at_random,
@@ -151,6 +151,7 @@ def gains(
 
 def controversial(data: SelectData, examples: Sequence[Example]) -> list[bool]:
     """Tell which test choices are between answers that training users approved of about as often."""
+    from plus.sources.folds import APART
     from plus.types import Preference, Reaction
 
     liked: dict[str, list[bool]] = defaultdict(list)

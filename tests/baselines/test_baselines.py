@@ -7,11 +7,12 @@ from random import Random
 
 import pytest
 
-from plus.baselines import in_context, last_k, random_k, surprise_k
+from plus.baselines import in_context, last_k, surprise_k
 from plus.baselines.constant import Constant
 from plus.baselines.longer_wins import LongerWins
 from plus.baselines.majority import Majority
 from plus.measures import accuracy
+from plus.models.extractive import random_selection
 from plus.types import Event, Preference, Reaction, UserHistory
 
 
@@ -38,7 +39,7 @@ def test_the_newest_k_and_no_more_than_there_are():
 
 
 def test_random_k_draws_every_event_equally_often():
-    texts = random_k.texts([HISTORY] * 4000, 2, Random(0))
+    texts = random_selection([HISTORY] * 4000, 2, Random(0))
     for word in ("one", "two", "three", "four"):
         assert sum(word in text for text in texts) == pytest.approx(2000, abs=4 * math.sqrt(1000))
 
