@@ -41,7 +41,7 @@ MOVED = {
     "plus.feedback.rubrics": "plus.signals.rubrics",
     "plus.models.batching": "plus.models.text",
     "plus.models.decode": "plus.models.shared_prefix.decode",
-    "plus.models.event_reader": "plus.models.extractive",
+    "plus.models.event_reader": "plus.models.embedding_reward_model",
     "plus.models.logprobs": "plus.models.generation",
     "plus.models.lora": "plus.models.loading",
     "plus.models.prefix": "plus.models.shared_prefix.attention",

@@ -19,8 +19,8 @@ from plus.benchmark.cells import Method, fold_predictions
 from plus.errors import SourceError
 from plus.evaluate.predictions import Prediction
 from plus.measures import margin
+from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import Embeddings
-from plus.models.extractive import EmbeddingRewardModel
 from plus.prompts import event_lines
 from plus.sources.folds import Fold, answers
 from plus.train.reward_only import Best, fit

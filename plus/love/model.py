@@ -28,8 +28,8 @@ from plus.jsonl import read_json, write_json
 from plus.love.batches import Upsampling, UserTexts, logit
 from plus.love.reactions import reaction_of
 from plus.love.splits import SHARE, HeldOutUser
+from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import Embeddings, minilm
-from plus.models.extractive import EmbeddingRewardModel
 from plus.models.reward_model import RewardModel
 from plus.models.run import last_text
 from plus.models.text import by_length

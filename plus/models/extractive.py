@@ -1,9 +1,9 @@
-"""Select engine: a summarizer that selects past events, and the reward model over embeddings that reads them.
+"""Summarizer of the select engine: it selects past events, and its text is their lines.
 
 No language model: it cannot invent anything, trains in a minute on a CPU on real English, and
 `train/loop.py` trains it like any other summarizer: a text and the log-probability of having written it.
 
-*Summarizer.* A small network scores each event; k events are drawn one after the other, each in proportion
+A small network scores each event; k events are drawn one after the other, each in proportion
 to exp(score) among those left (Plackett-Luce). Such a draw is the k largest of score + Gumbel noise
 (Kool et al., arXiv 1903.06059), and its log-probability is exact:
 
@@ -12,39 +12,22 @@ to exp(score) among those left (Plackett-Luce). Such a draw is the k largest of 
 The scorer never sees the target, as no summarizer does. The text holds the events in their own
 order, so several draws write the same text; the policy gradient is that of the draw.
 
-*Reward model.*    r(answer | text) = b(answer) + q(answer) . z(text)
-
-b and q are a small network on the answer's embedding, z the mean of a small network over the lines of the
-text ("Agreed: ...", "Chose: ... / Over: ..."). An empty text has z = 0, which leaves b: Bradley-Terry.
-
-A network on 384 numbers learns a few hundred answers by heart, and its values for any other answer are
-noise. An answer that stood in no training row therefore borrows: its b and q are the mean over the
-training answers, weighted by how similar they read,
-
-    (b, q)(new) = sum over training answers a of softmax(sharpness * cos(new, a)) (b, q)(a)
-
-and in training a part of the pairs is read that way too (without the answer itself), so that b and q become
-smooth enough to be borrowed.
-
-Shapes: P users, E events at most, K events drawn, N draws; V rows of the table, D numbers each; U texts,
-B pairs, F lines; H and W hidden widths.
+Shapes: P users, E events at most, K events drawn, N draws; V rows of the table, D numbers each; H hidden width.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from random import Random
 
 import torch
 from torch import nn
-from torch.nn.functional import embedding_bag, logsigmoid, normalize
 
 from plus.models.embeddings import Embeddings, lines_once
-from plus.prompts import OVER, event_lines, read_event_lines
-from plus.types import Preference, Prompt, UserHistory
+from plus.prompts import event_lines, read_event_lines
+from plus.types import UserHistory
 
-KEPT = 100_000  # lines that are remembered
 WINDOW = 1024  # histories that are scored at a time
 
 
@@ -164,151 +147,3 @@ class _EventScorer(nn.Module):
         match_PE = (self.mine(event_FH)[back_F].view(*real_PE.shape, -1) * self.mean(mean_PH).unsqueeze(1)).sum(2)
         scores_PE: torch.Tensor = own_PE + match_PE / self.mean.out_features**0.5
         return scores_PE
-
-
-class EmbeddingRewardModel:
-    """Reward model r(answer | text) with the interface of `RewardModel`: `model`, `margins`, `log_likelihood`.
-
-    `known` holds the answers of the training rows, and `borrow` is the share of training pairs whose
-    answers borrow like new ones; with 0 no answer ever does. With `label_as_text` every line is embedded
-    as it stands, label included, and its meaning is the sentence model's.
-    """
-
-    def __init__(
-        self,
-        embeddings: Embeddings,
-        known: Collection[str],
-        borrow: float = 0.0,
-        label_as_text: bool = False,
-        width: int = 64,
-        hidden: int = 128,
-    ) -> None:
-        self.known = torch.tensor(sorted(set(embeddings.ids(known))), dtype=torch.long)
-        self.embeddings, self.borrow, self.label_as_text = embeddings, borrow, label_as_text
-        self.model = _RewardNetwork(embeddings.size, width, hidden)
-        self.lines: dict[str, tuple[int, int]] = {}
-
-    def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
-        """Yield (rows, margins) in one batch: margin = r(chosen | text) - r(rejected | text)."""
-        # Each distinct text is read once.
-        unique = list(dict.fromkeys(texts))
-        place = {text: number for number, text in enumerate(unique)}
-        events = self._events(unique)
-        # The pairs as rows of the table, and which of their answers borrow.
-        answers_B2 = torch.tensor(
-            [self.embeddings.ids(pair.chosen for pair in pairs), self.embeddings.ids(pair.rejected for pair in pairs)]
-        ).T
-        text_B = torch.tensor([place[text] for text in texts])
-        new_B2 = self._new(answers_B2)
-        margin_B = self.model(self.embeddings.table, events, text_B, answers_B2, new_B2, self.known)
-        yield list(range(len(pairs))), margin_B
-
-    @torch.no_grad()
-    def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
-        """Compute log sigmoid(margin) for each (text, pair), without gradients (the `Scorer` protocol)."""
-        if not pairs:
-            return []
-        ((_, margin_B),) = self.margins(texts, pairs)
-        values: list[float] = logsigmoid(margin_B.double()).tolist()
-        return values
-
-    @torch.no_grad()
-    def rewards(self, triples: Sequence[tuple[str, Prompt, str]]) -> list[float]:
-        """Score answers: r(answer | text) for each (text, prompt, answer). The prompt is not read."""
-        if not triples:
-            return []
-        unique = list(dict.fromkeys(text for text, _, _ in triples))
-        place = {text: number for number, text in enumerate(unique)}
-        events, text_B = self._events(unique), torch.tensor([place[text] for text, _, _ in triples])
-        answers_B = torch.tensor(self.embeddings.ids(answer for _, _, answer in triples))
-        table_VD = self.embeddings.table
-        answer_BW = self.model.answers(table_VD, answers_B, self._new(answers_B), self.known)
-        z_BW = self.model.people(table_VD, events)[text_B]
-        values: list[float] = (answer_BW[:, 0] + (answer_BW[:, 1:] * z_BW).sum(1)).tolist()
-        return values
-
-    def _events(self, texts: Sequence[str]) -> list[torch.Tensor]:
-        """Embedding rows of what each text's lines speak for and against, (lines, 2); row 0 is nothing."""
-        return [torch.tensor(self._rows(text), dtype=torch.long).view(-1, 2) for text in texts]
-
-    def _rows(self, text: str) -> list[tuple[int, int]]:
-        if OVER not in text:  # Then every line stands alone, and most have been met before.
-            lines = [line for line in text.split("\n") if line.strip()]
-            if len(self.lines) > KEPT:
-                self.lines.clear()
-            if new := [line for line in lines if line not in self.lines]:
-                self.lines |= zip(new, (self._read(line)[0] for line in new), strict=True)
-            return [self.lines[line] for line in lines]
-        return self._read(text)
-
-    def _read(self, text: str) -> list[tuple[int, int]]:
-        sides = [(line, "") for line in text.split("\n")] if self.label_as_text else read_event_lines(text)
-        rows = self.embeddings.ids(side for pair in sides for side in pair)
-        return list(zip(rows[::2], rows[1::2], strict=True))
-
-    def _new(self, answers_B2: torch.Tensor) -> torch.Tensor:
-        """(B, 2): true where an answer borrows. In training both answers of a pair do, or neither."""
-        if not self.borrow:
-            return torch.zeros_like(answers_B2, dtype=torch.bool)
-        if torch.is_grad_enabled():
-            return (torch.rand(len(answers_B2), 1) < self.borrow).expand(-1, 2)
-        return ~torch.isin(answers_B2, self.known)
-
-
-class _RewardNetwork(nn.Module):
-    """b, q and z."""
-
-    def __init__(self, size: int, width: int, hidden: int, sharpness: float = 10.0) -> None:
-        super().__init__()
-        self.plus, self.minus = nn.Linear(size + 1, hidden), nn.Linear(size + 1, hidden, bias=False)
-        self.person = nn.Linear(hidden, width)
-        self.deeper = nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, width))
-        self.answer = nn.Sequential(nn.Linear(size, hidden), nn.ReLU(), nn.Linear(hidden, width + 1))
-        self.sharpness = sharpness
-
-    def forward(
-        self,
-        table_VD: torch.Tensor,
-        events: Sequence[torch.Tensor],
-        text_B: torch.Tensor,
-        answers_B2: torch.Tensor,
-        new_B2: torch.Tensor,
-        known_K: torch.Tensor,
-    ) -> torch.Tensor:
-        """Compute margins (B,)."""
-        answer_B2W = self.answers(table_VD, answers_B2, new_B2, known_K)
-        # Their difference, and the user's part of it.
-        difference_BW = answer_B2W[:, 0] - answer_B2W[:, 1]
-        z_UW = self.people(table_VD, events)
-        margin_B: torch.Tensor = difference_BW[:, 0] + (difference_BW[:, 1:] * z_UW[text_B]).sum(1)
-        return margin_B
-
-    def answers(
-        self, table_VD: torch.Tensor, answers: torch.Tensor, new: torch.Tensor, known_K: torch.Tensor
-    ) -> torch.Tensor:
-        """Compute b and q of answers of any shape, (..., W + 1); each distinct one once, its own or borrowed."""
-        unique_C, back = answers.unique(return_inverse=True)
-        answer_CW: torch.Tensor = self.answer(table_VD[unique_C])
-        if not new.any():
-            return answer_CW[back]
-        borrowed_CW = self.borrowed(table_VD, unique_C, known_K)
-        return torch.where(new.unsqueeze(-1), borrowed_CW[back], answer_CW[back])
-
-    def borrowed(self, table_VD: torch.Tensor, answers_C: torch.Tensor, known_K: torch.Tensor) -> torch.Tensor:
-        """Average b and q of each answer's neighbours, the answer itself left out: (C, W + 1)."""
-        cosine_CK = normalize(table_VD[answers_C], dim=1) @ normalize(table_VD[known_K], dim=1).T
-        alone_CK = (answers_C.unsqueeze(1) == known_K) & (len(known_K) > 1)
-        near_CK = (cosine_CK * self.sharpness).masked_fill(alone_CK, -torch.inf).softmax(1)
-        mean_CW: torch.Tensor = near_CK @ self.answer(table_VD[known_K])
-        return mean_CW
-
-    def people(self, table_VD: torch.Tensor, events: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Compute z of each text (U, W): zero for a text without lines."""
-        counts_U = torch.tensor([len(lines) for lines in events])
-        both_F2 = torch.cat(list(events))
-        if not len(both_F2):
-            return table_VD.new_zeros(len(events), self.person.out_features)
-        line_EH, back_F = lines_once(table_VD, both_F2, self.plus, self.minus)
-        z_UW: torch.Tensor = self.person(embedding_bag(back_F, line_EH, counts_U.cumsum(0) - counts_U, mode="mean"))
-        z_UW = (z_UW + self.deeper(z_UW)) * (counts_U > 0).unsqueeze(1)
-        return z_UW

@@ -18,8 +18,9 @@ from safetensors.torch import load_file, save_file
 from plus.errors import ModelError, SourceError
 from plus.jsonl import read_json, read_summaries, write_json
 from plus.measures import estimate_tokens
+from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import Embeddings, sentence_model
-from plus.models.extractive import EmbeddingRewardModel, ExtractiveSummarizer
+from plus.models.extractive import ExtractiveSummarizer
 from plus.models.hub import fetch
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.reward_model import RewardModel

@@ -13,8 +13,8 @@ from plus.progress import SILENT, Screen
 
 if TYPE_CHECKING:
     from plus.evaluate.predictions import Prediction
+    from plus.models.embedding_reward_model import EmbeddingRewardModel
     from plus.models.embeddings import Embeddings
-    from plus.models.extractive import EmbeddingRewardModel
     from plus.train.select import SelectData, Selected, SelectSettings
     from plus.types import Example, Population, UserHistory
 

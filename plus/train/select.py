@@ -18,8 +18,9 @@ from typing import Any
 import torch
 
 from plus.measures import mean
+from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import Embeddings
-from plus.models.extractive import EmbeddingRewardModel, ExtractiveSummarizer, random_selection
+from plus.models.extractive import ExtractiveSummarizer, random_selection
 from plus.sources.contexts import resample
 from plus.sources.folds import answers
 from plus.train import loop
