@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from plus.errors import SettingError, SourceError
-from plus.sources import arena, generic, llmfao, plus_rows, polis, prism, synthesizeme, ukpconvarg1, ultrafeedback
+from plus.sources import arena, generic, llmfao, plus_rows, polis, prism, spi, synthesizeme, ukpconvarg1, ultrafeedback
 from plus.sources.rows import as_row
 from plus.sources.splits import Plan, SplitBy, UserSplit
 from plus.sources.tables import FORMATS
@@ -25,9 +25,10 @@ FROM_FOLDER: dict[str, Callable[..., Population]] = {
     "llmfao": llmfao.load,
     "plus_rows": plus_rows.load,
     "polis": polis.load,
+    "spi": spi.load,
     "ukpconvarg1": ukpconvarg1.load,
 }
-HASHED = ("llmfao", "polis")  # named sets whose users keep their split when the data grow
+HASHED = ("llmfao", "polis", "spi")  # named sets whose users keep their split when the data grow
 # These are read from the Hub unless --data_dir names a local copy.
 FROM_HUB: dict[str, Callable[..., Population]] = {
     "arena": arena.load,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO, cast
 
 from plus.errors import SourceError
 from plus.jsonl import numbered
@@ -34,18 +34,24 @@ def rows_of(path: Path, dropped: Dropped, on_bytes: OnBytes) -> Rows:
 
 
 def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield ("file.csv row 7", row) for each row. Raises SourceError when the file or a column is missing."""
-    with _found(path).open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        # Every column is needed, so a missing one is named at once.
-        missing = [column for column in columns if column not in (reader.fieldnames or [])]
-        if missing:
-            raise SourceError(
-                f"{path} has no column {missing[0]!r}; found {', '.join(reader.fieldnames or ['nothing'])}; "
-                "add it or give another --data_dir"
-            )
-        for number, row in enumerate(reader, start=2):
-            yield f"{path.name} row {number}", row
+    """Yield ("file.csv row 7", row) for each row of a file, plain or packed as .gz.
+
+    Raises SourceError when the file or a column is missing, or the packed file is damaged.
+    """
+    try:
+        with _open(_found(path)) as file:
+            reader = csv.DictReader(file)
+            # Every column is needed, so a missing one is named at once.
+            missing = [column for column in columns if column not in (reader.fieldnames or [])]
+            if missing:
+                raise SourceError(
+                    f"{path} has no column {missing[0]!r}; found {', '.join(reader.fieldnames or ['nothing'])}; "
+                    "add it or give another --data_dir"
+                )
+            for number, row in enumerate(reader, start=2):
+                yield f"{path.name} row {number}", row
+    except (gzip.BadGzipFile, EOFError) as error:
+        raise SourceError(f"{path} is cut short or no gzip file ({first_line(error)}); copy it again") from error
 
 
 def read_jsonl(path: Path, columns: Sequence[str]) -> Rows:
@@ -58,6 +64,12 @@ def read_jsonl(path: Path, columns: Sequence[str]) -> Rows:
                 f"{where} has no column {missing[0]!r}; found {', '.join(row)}; add it or give another --data_dir"
             )
         yield where, row
+
+
+def _open(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8", newline=""))
+    return path.open(encoding="utf-8", newline="")
 
 
 def _found(path: Path) -> Path:
