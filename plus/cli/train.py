@@ -29,7 +29,7 @@ AllowDropped = Annotated[
 Preset = Annotated[
     str | None, typer.Option(help="tiny: the CPU base that comes with plus, and settings that learned with it.")
 ]
-Model = Annotated[str | None, typer.Option(help="The summarizer's base: a Hub id, a folder, or tiny.")]
+Model = Annotated[str | None, typer.Option(help="The summarizer's base: a Hub id, a folder, FILE.gguf, smollm2, tiny.")]
 RewardModelName = Annotated[
     str | None,
     typer.Option(help="The reward model's base. Default: the summarizer's, since a reward model must already read."),

@@ -21,10 +21,26 @@ ALL_LINEAR = "all-linear"
 _OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
+def local(name_or_path: str | Path) -> str:
+    """Find a model by name: `smollm2` is fetched and a .gguf file converted, each once, into a folder of the user's
+    cache; anything else is a Hub id or a folder, as it stands. Raises ModelError."""
+    name = str(name_or_path)
+    if name == "smollm2":
+        from plus.models.smollm2 import folder  # Here: neither is needed for other models.
+
+        return folder()
+    if name.lower().endswith(".gguf") and not Path(name).is_dir():
+        from plus.models.gguf import plain_folder
+
+        return plain_folder(name)
+    return name
+
+
 def load_tokenizer(name_or_path: str | Path, **kwargs: Any) -> PreTrainedTokenizerBase:
     """Load a model's tokenizer; one without a pad token pads with its end-of-text token. Raises ModelError."""
+    name_or_path = local(name_or_path)
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(str(name_or_path), **kwargs)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(name_or_path, **kwargs)
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(_explain("tokenizer", name_or_path, error)) from error
     if tokenizer.pad_token is None:
@@ -42,8 +58,9 @@ def load_model(auto_class: Any, name_or_path: str | Path, **kwargs: Any) -> Any:
 
     Returns a PreTrainedModel; with `output_loading_info`, a pair of it and the loading report.
     """
+    name_or_path = local(name_or_path)
     try:
-        return auto_class.from_pretrained(str(name_or_path), **{"dtype": "float32", **kwargs})
+        return auto_class.from_pretrained(name_or_path, **{"dtype": "float32", **kwargs})
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, TypeError) as error:
         raise ModelError(_explain("model", name_or_path, error)) from error
 

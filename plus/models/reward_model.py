@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from plus.errors import ModelError
-from plus.models.loading import load_model, load_tokenizer, tokenizer_kwargs, window
+from plus.models.loading import load_model, load_tokenizer, local, tokenizer_kwargs, window
 from plus.models.text import by_length, encode, fit_answer, tight
 from plus.prompts import scorer_messages
 from plus.types import Preference, Prompt
@@ -52,7 +52,7 @@ class RewardModel:
         """Load a reward model, or start one: a language model or an encoder gets a fresh scalar head
         on its backbone, a reward model keeps the head it has. Raises ModelError for a classifier
         with several labels."""
-        shared = tokenizer_kwargs(model_init_kwargs)
+        name_or_path, shared = local(name_or_path), tokenizer_kwargs(model_init_kwargs)
         tokenizer = load_tokenizer(name_or_path, **shared)
         _refuse_several_labels(name_or_path, shared)
         model, loaded = load_model(

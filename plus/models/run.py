@@ -23,6 +23,7 @@ from plus.models.embeddings import Embeddings, sentence_model
 from plus.models.extractive import ExtractiveSummarizer
 from plus.models.hub import fetch
 from plus.models.language_model import LanguageModelSummarizer
+from plus.models.loading import local
 from plus.models.reward_model import RewardModel
 from plus.types import Preference, UserHistory, history_of
 
@@ -117,10 +118,19 @@ def load(run: str | Path) -> Run:
         embeddings = Embeddings(sentence_model(config["embedding_model"]))
         selecting = load_extractive_summarizer(folder / "summarizer", embeddings)
         return Run(selecting, load_embedding_reward_model(folder / "reward_model", embeddings), summaries)
+    for part, key in (("summarizer", "model_name_or_path"), ("reward_model", "reward_model_name_or_path")):
+        _restore_base(folder / part, config.get(key))
     windows = {key: config[key] for key in ("max_prompt_length", "max_completion_length") if key in config}
     summarizer = LanguageModelSummarizer.from_pretrained(folder / "summarizer", **windows)
     reward_model = RewardModel.from_pretrained(folder / "reward_model", config.get("reward_max_length", 2048))
     return Run(summarizer, reward_model, summaries)
+
+
+def _restore_base(part: Path, name_or_path: str | None) -> None:
+    """Make the converted model anew that adapters stand on, where the user's cache was emptied."""
+    adapter = part / "adapter_config.json"
+    if name_or_path and adapter.exists() and not Path(read_json(adapter)["base_model_name_or_path"] or "").exists():
+        local(name_or_path)
 
 
 def load_baseline(folder: Path, reward_model: RewardModel | EmbeddingRewardModel) -> RewardModel | EmbeddingRewardModel:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
+from jinja2.exceptions import TemplateError
 from transformers import PreTrainedTokenizerBase
 
-from plus.errors import WindowError
+from plus.errors import ModelError, WindowError
 from plus.prompts import INSTRUCTION, scorer_messages, summarizer_messages
 from plus.types import Event, Message, Preference, Prompt, Reaction, Turn, UserHistory
 
@@ -37,10 +38,36 @@ def encode(
 def templated(
     tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Sequence[Message]], generate: bool = False
 ) -> list[str]:
-    """Write each conversation in the tokenizer's chat template; `generate` opens the assistant's turn."""
+    """Write each conversation in the tokenizer's chat template; `generate` opens the assistant's turn.
+
+    Where the template refuses a system message (Gemma's and Mistral's do), its words open the user's first turn.
+    Raises ModelError when the template refuses even that.
+    """
     rows: Any = [list(messages) for messages in conversations]  # transformers asks for dict[str, str]
-    texts = tokenizer.apply_chat_template(rows, add_generation_prompt=generate, tokenize=False)
+    try:
+        texts = tokenizer.apply_chat_template(rows, add_generation_prompt=generate, tokenize=False)
+    except TemplateError:
+        try:
+            rows = [without_system(messages) for messages in rows]
+            texts = tokenizer.apply_chat_template(rows, add_generation_prompt=generate, tokenize=False)
+        except TemplateError as error:
+            raise ModelError(
+                f"the chat template of {tokenizer.name_or_path} refuses a conversation ({error}); give turns of user "
+                "and assistant in alternation, the user's first, or another chat_template in that model's folder"
+            ) from error
     return cast(list[str], texts)
+
+
+def without_system(messages: Sequence[Message]) -> list[Message]:
+    """Move what a system message says to the beginning of the user's first turn."""
+    said = [message["content"] for message in messages if message["role"] == "system"]
+    turns: list[Message] = [{**message} for message in messages if message["role"] != "system"]
+    first = next((turn for turn in turns if turn["role"] == "user"), None)
+    if said and first is None:
+        return [{"role": "user", "content": "\n\n".join(said)}, *turns]
+    if said and first is not None:
+        first["content"] = "\n\n".join([*said, first["content"]])
+    return turns
 
 
 def as_paragraphs(messages: Sequence[Message]) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plus.errors import WindowError
+from plus.errors import ModelError, WindowError
 from plus.models.text import by_length, encode, fit_answer, fit_history, tight
 from plus.prompts import INSTRUCTION
 from plus.types import Event, Preference, UserHistory
@@ -131,3 +132,32 @@ def test_rewards_do_not_depend_on_who_shares_a_batch(reward_model):
     assert len(tight([len(ids) for ids in sequences])) > 1
     for ids, reward in zip(sequences, together.tolist(), strict=True):
         assert reward_model.forward([ids]).item() == pytest.approx(reward, abs=1e-5)
+
+
+def refusing(base, roles: str):
+    """A tokenizer whose template raises for roles beside those named."""
+    tokenizer = copy.deepcopy(base.tokenizer)
+    refusal = (
+        "{% if message['role'] not in " + roles + " %}{{ raise_exception('System role not supported') }}{% endif %}"
+    )
+    start = "{% for message in messages %}"
+    tokenizer.chat_template = tokenizer.chat_template.replace(start, start + refusal)
+    return tokenizer
+
+
+def test_a_template_without_a_system_role_reads_it_in_the_users_turn(base):
+    talk = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Cats?"},
+        {"role": "assistant", "content": "Yes."},
+    ]
+    merged = [{"role": "user", "content": "Be brief.\n\nCats?"}, talk[2]]
+    tokenizer = refusing(base, "('user', 'assistant')")
+    assert encode(tokenizer, [talk, merged[:1]]) == encode(base.tokenizer, [merged, merged[:1]])
+    assert encode(tokenizer, [talk[:1]]) == encode(base.tokenizer, [[{"role": "user", "content": "Be brief."}]])
+    assert encode(base.tokenizer, [talk]) != encode(base.tokenizer, [merged]), "one that takes a system role keeps it"
+
+
+def test_a_template_that_refuses_the_turns_themselves_says_so(base):
+    with pytest.raises(ModelError, match=r"refuses a conversation \(System role not supported\); give turns of user"):
+        encode(refusing(base, "('user',)"), [[{"role": "assistant", "content": "Yes."}]])
