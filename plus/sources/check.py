@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from plus.sources.generic import read
-from plus.sources.rows import CONVERSATION, REACTION, Row
+from plus.sources.rows import CONVERSATION, Row
 from plus.sources.tables import OnBytes
 from plus.types import Dropped, Preference
 
@@ -98,7 +98,7 @@ class Check:
             formats = ", ".join(f"{count:,} {name}" for name, count in self.times.most_common() if name != "none")
             found.append(f"timestamps come in several formats, all read as seconds: {formats}")
         # Users without a target.
-        if self.events and self.shapes.keys() <= {REACTION, CONVERSATION}:
+        if self.events and self.shapes.keys() <= {CONVERSATION}:
             found.append("there is no choice between two answers, so nothing to predict: contexts only")
         if single := sum(count == 1 for count in self.events):
             found.append(f"{single:,} users have one event only, which leaves nothing to predict")

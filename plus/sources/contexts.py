@@ -2,7 +2,8 @@
 
 `build` cuts one history a user: the context is the user's oldest events and every target is strictly
 newer; where times are missing the order is a seeded shuffle of the events by id. A target whose id
-or text stands in its own context is left out. The order of the input is irrelevant.
+or text stands in its own context is left out. Later reactions become targets in pairs: what was liked over what was
+disliked. The order of the input is irrelevant.
 
 `resample` is for training users: a model that always sees the same cut learns it by heart.
 """
@@ -16,7 +17,9 @@ from itertools import groupby
 from random import Random
 
 from plus.sources.splits import PairKey, Plan, Revealed, Splits, assign, pair_key
-from plus.types import Context, Dropped, Event, Population, Preference, Reaction, Split, UserHistory
+from plus.types import Context, Dropped, Event, Population, Preference, Prompt, Reaction, Split, UserHistory
+
+MADE = 16  # choices that are made of one user's reactions in one split
 
 
 def build(
@@ -51,7 +54,7 @@ def build(
             dropped.add("events of users with fewer past events than a context needs", f"user {user_id}", len(later))
             later = []
         histories[user_id] = UserHistory(user_id, tuple(context))
-        rows += grouped(histories[user_id], _targets(histories[user_id], later, splits, dropped))
+        rows += grouped(histories[user_id], _targets(histories[user_id], later, splits, dropped, plan.seed))
     whole = {user_id: tuple(in_order(events[user_id], plan.seed)) for user_id in histories}
     return Population(name, tuple(rows), histories, {}, dropped, events=whole)
 
@@ -65,14 +68,19 @@ def grouped(history: UserHistory, targets: Iterable[tuple[Preference, Split]]) -
 
 
 def _targets(
-    history: UserHistory, later: Sequence[Event], splits: Splits, dropped: Dropped
+    history: UserHistory, later: Sequence[Event], splits: Splits, dropped: Dropped, seed: int
 ) -> list[tuple[Preference, Split]]:
-    """The later choices that nothing which was read or trained on gives away, those to train on first."""
+    """The later choices that nothing which was read or trained on gives away, those to train on first.
+
+    Reactions are compared with each other: what was liked with what was disliked to the same prompt.
+    """
     user_id, known = history.user_id, Revealed(history.events)
     trained: set[PairKey] = set()
     targets: list[tuple[Preference, Split]] = []
-    for event in sorted(later, key=lambda event: splits[user_id, event.id] != "train"):
-        where, split = f"{user_id} {event.id}", splits[user_id, event.id]
+    dated = [(event, splits[user_id, event.id]) for event in later if not isinstance(event.content, Reaction)]
+    dated += _compared(user_id, later, splits, known, seed, dropped)
+    for event, split in sorted(dated, key=lambda item: item[1] != "train"):
+        where = f"{user_id} {event.id}"
         if not isinstance(target := event.content, Preference):
             dropped.add("later events that are no choices, so nothing to predict", where)
         elif not history.events:
@@ -90,6 +98,43 @@ def _targets(
     elif not targets:
         dropped.add("users with nothing left to predict", f"user {user_id}")
     return targets
+
+
+def _compared(
+    user_id: str, later: Iterable[Event], splits: Splits, known: Revealed, seed: int, dropped: Dropped
+) -> list[tuple[Event, Split]]:
+    """Make choices of reactions: a liked answer over a disliked one to the same prompt, at most `MADE` in a split."""
+    # 1. Liked and disliked answers, by split and conversation; what the context shows is none.
+    sides: dict[tuple[Split, Prompt], tuple[list[Event], list[Event]]] = defaultdict(lambda: ([], []))
+    for event in later:
+        if isinstance(content := event.content, Reaction):
+            if known.shows(content):
+                dropped.add("later reactions to an answer that stands in their own context", f"{user_id} {event.id}")
+            else:
+                asked = Preference(content.prompt, "", "", content.earlier).conversation
+                sides[splits[user_id, event.id], asked][not content.label].append(event)
+    # 2. Pairs of the two, a seeded sample of them.
+    rng = Random(f"pairs-{seed}-{user_id}")
+    made: dict[Split, list[Event]] = defaultdict(list)
+    for (split, _), (liked, disliked) in sides.items():
+        if not liked or not disliked:
+            alone = [*liked, *disliked]
+            reason = "later reactions without one of the other kind to the same prompt, so nothing to predict"
+            dropped.add(reason, f"{user_id} {alone[0].id}", len(alone))
+        count = len(liked) * len(disliked)
+        for place in rng.sample(range(count), min(count, MADE)):
+            made[split] += _over(liked[place // len(disliked)], disliked[place % len(disliked)])
+    return [(event, split) for split, of in made.items() for event in rng.sample(of, min(len(of), MADE))]
+
+
+def _over(liked: Event, disliked: Event) -> list[Event]:
+    """The choice of one answer over another, or nothing where they are the same."""
+    one, two = liked.content, disliked.content
+    assert isinstance(one, Reaction) and isinstance(two, Reaction)
+    if one.completion.split() == two.completion.split():
+        return []
+    pair = Preference(one.prompt, one.completion, two.completion, one.earlier)
+    return [Event(f"{liked.id}-{disliked.id}", "choice", pair, None, liked.source)]
 
 
 def cut(

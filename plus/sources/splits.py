@@ -177,6 +177,10 @@ class Revealed:
                 for before, turn in pairwise(turns):
                     self.shown.add((_plain(before.content), _plain(turn.content)))
 
+    def shows(self, reaction: Reaction) -> bool:
+        """Tell whether the context shows the answer that was reacted to."""
+        return (_plain(reaction.prompt), _plain(reaction.completion)) in self.shown
+
     def holds(self, event_id: str, target: Preference) -> bool:
         """Tell whether the context holds this target by id or by text."""
         prompt = _plain(target.prompt)

@@ -21,6 +21,8 @@ from plus.measures import mean
 from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import Embeddings
 from plus.models.extractive import ExtractiveSummarizer, random_selection
+from plus.models.shorten import EventLines
+from plus.prompts import read_event_lines
 from plus.sources.contexts import resample
 from plus.sources.folds import answers
 from plus.train import loop
@@ -40,10 +42,12 @@ class SelectSettings:
     events_per_summary: events that a summary holds. uniform: random selections per user and update that the reward
     model also reads. borrow: share of training pairs read as if their answers were new; 0 where all answers are known.
     share: of a training user's events that becomes context at each cut. eval_steps: updates between two looks at the
-    validation users.
+    validation users. max_completion_length: tokens of a summary (`estimate_tokens`), of which every event has an equal
+    share; long answers are cut to it. None writes them out.
     """
 
     events_per_summary: int = 8
+    max_completion_length: int | None = 800
     max_steps: int = 400
     eval_steps: int = 50
     users_per_step: int = 32
@@ -113,7 +117,8 @@ def train_select(
     """
     torch.manual_seed(seed)
     reward_model, reward_optimizer = new_reward_model(data, embeddings, settings, label_as_text)
-    summarizer = ExtractiveSummarizer(embeddings, settings.events_per_summary)
+    k = settings.events_per_summary
+    summarizer = ExtractiveSummarizer(embeddings, k, tokens=settings.max_completion_length)
     optimizer = torch.optim.AdamW(
         summarizer.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay
     )
@@ -123,7 +128,7 @@ def train_select(
     rng = random.Random(f"uniform-{seed}")
 
     def uniform(histories: Sequence[UserHistory]) -> list[str]:
-        draws = (random_selection(histories, settings.events_per_summary, rng) for _ in range(settings.uniform))
+        draws = (random_selection(histories, k, rng, summarizer.lines) for _ in range(settings.uniform))
         return [text for texts in draws for text in texts]
 
     both = TwoWriters(
@@ -200,6 +205,12 @@ def validation_loss(data: SelectData, reward_model: EmbeddingRewardModel, write:
     return -mean(reward_model.log_likelihood(texts, [pair for _, pair in flat]))
 
 
+def lines_of(settings: SelectSettings) -> EventLines:
+    """Make the renderer of events that summaries within these settings are written with."""
+    tokens = settings.max_completion_length
+    return EventLines(None if tokens is None else tokens // settings.events_per_summary)
+
+
 def once(write: Callable[[Sequence[UserHistory]], Sequence[str]], histories: Sequence[UserHistory]) -> list[str]:
     """Write a text for each history, but each of them only once, and repeat it."""
     distinct = {id(history): history for history in histories}
@@ -212,7 +223,7 @@ def _judged(data: SelectData, found: Selected, settings: SelectSettings, seed: i
     rng = random.Random(f"trust-{seed}")
 
     def at_random(histories: Sequence[UserHistory]) -> list[str]:
-        return random_selection(histories, settings.events_per_summary, rng)
+        return random_selection(histories, settings.events_per_summary, rng, found.summarizer.lines)
 
     learned = validation_loss(data, found.reward_model, partial(once, found.summarizer.summarize))
     draws = [validation_loss(data, found.reward_model, at_random) for _ in range(8)]
@@ -251,9 +262,15 @@ class TwoWriters(CoAdaptation):
         return rewards[: len(rows)], metrics
 
 
-def embed(data: SelectData, population: Population, embeddings: Embeddings) -> None:
-    """Embed every answer of the data at once, before training meets them one by one."""
+def embed(data: SelectData, population: Population, embeddings: Embeddings, settings: SelectSettings) -> list[str]:
+    """Embed every answer and every line of the data at once, before training meets them one by one; returns them."""
     targets: list[Preference] = [pair for row in population.rows for pair in row.pairs]
-    texts = {text for pair in targets for text in (pair.chosen, pair.rejected)}
-    texts |= {text for row in population.rows for event in row.history.events for text in answers(event)}
-    embeddings.ids(sorted(texts | data.known_answers()))
+    texts = {text for pair in targets for text in (pair.chosen, pair.rejected)} | data.known_answers()
+    # What summaries say: answers too, and long ones as they are cut.
+    lines = lines_of(settings)
+    events = {event for history in population.histories.values() for event in history.events}
+    events |= {event for past in data.events.values() for event in past}
+    texts |= {side for event in events for sides in read_event_lines(lines(event)) for side in sides}
+    found = sorted(texts)
+    embeddings.ids(found)
+    return found

@@ -3,44 +3,77 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from plus.datasets import OPTIONS
-from plus.errors import SettingError, SourceError
+from plus.errors import RunError, SettingError, SourceError
 from plus.jsonl import append_jsonl, read_json, write_json, write_jsonl
-from plus.models.embeddings import MINILM, Embeddings, sentence_model
+from plus.models.embeddings import MINILM, Embeddings, SentenceModel, sentence_model
 from plus.models.run import save_embedding_reward_model, save_extractive_summarizer
 from plus.train import data_record, run_folder
+from plus.train.option_help import OF_SELECT
 from plus.train.select import SelectData, Selected, SelectSettings, embed, train_select
-from plus.types import Population, Preference, Reaction
+from plus.types import Population, Preference, Reaction, Turn
 
-ENGINE = "select"
+ENGINE, LANGUAGE_MODEL = "select", "language model"
 # What a run of this engine takes beside the budget and the rates (`SelectSettings`).
 RUN_OPTIONS: dict[str, Any] = {
     "engine": ENGINE, "model_name_or_path": None, "dataset_name": None, "data_dir": None, "output_dir": None,
     "seed": 42, "embedding_model": MINILM, "resume_from_checkpoint": None, "user_split": "hash", **OPTIONS,
 }  # fmt: skip
+# Tokens of a summary: 100 for each of its 8 events, which no statement of the Polis conversations at hand reaches.
+TOKENS = 800
+LEAST_TOKENS = 20  # of an event, its labels included
+UNKNOWN = 0.5  # more of a text's tokens than this are unknown to the embedding model: a script that it does not read
 NEW_ANSWERS = 0.5  # more of the held-out answers than this stood in no training row: answers borrow
 BORROW = 0.3
 
 
 def is_meant(given: Mapping[str, Any]) -> bool:
-    """Tell whether options mean the select engine: no model and no preset is named, nor a run of one resumed."""
-    if any(given.get(name) is not None for name in ("model_name_or_path", "preset")):
-        return False
-    if given.get("resume_from_checkpoint") and given.get("output_dir"):
-        config = Path(str(given["output_dir"])) / "config.json"
-        return not config.exists() or read_json(config).get("engine") == ENGINE
-    return True
+    """Tell whether options mean the select engine: no model and no preset is named, nor a run of one resumed.
+
+    Raises RunError where a run is to be resumed by an engine that did not train it.
+    """
+    named = [name for name in ("model_name_or_path", "preset") if given.get(name) is not None]
+    resume, folder = given.get("resume_from_checkpoint"), given.get("output_dir")
+    if not resume:
+        return not named
+    if isinstance(resume, str) and (engine := engine_of(Path(resume))):
+        raise RunError(
+            f"{resume} is a run folder of the {engine} engine and no checkpoint; "
+            f"continue it with --output_dir {resume} --resume_from_checkpoint, without a model or a folder"
+        )
+    engine = engine_of(Path(str(folder)))
+    if named and engine == ENGINE:
+        raise RunError(
+            f"{folder} is a run of the select engine, and --{named[0]} names a language model; leave it out to "
+            "continue the run, or give another --output_dir"
+        )
+    if engine == LANGUAGE_MODEL and (own := [name for name in OF_SELECT if given.get(name) is not None]):
+        raise RunError(
+            f"{folder} is a run of a language model, and --{own[0]} is an option of the select engine; leave it out to "
+            "continue the run, or give another --output_dir"
+        )
+    return not named and engine != LANGUAGE_MODEL
+
+
+def engine_of(folder: Path) -> str | None:
+    """Read which engine a run folder belongs to; None where the folder holds no run."""
+    path = folder / "config.json"
+    config = read_json(path) if path.is_file() else {}
+    if "dataset_name" not in config:  # A checkpoint's config.json is that of its model.
+        return None
+    return ENGINE if config.get("engine") == ENGINE else LANGUAGE_MODEL
 
 
 def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
     """Resolve the options of a run: defaults < `given`; every key checked. Raises SettingError."""
-    budget = {field.name: field.default for field in fields(SelectSettings)} | {"borrow": None}
+    budget = {field.name: field.default for field in fields(SelectSettings)}
+    budget |= {"borrow": None, "max_completion_length": TOKENS}
     settings = {**RUN_OPTIONS, **budget, **{key: value for key, value in given.items() if value is not None}}
     for key in settings:
         if key not in RUN_OPTIONS and key not in budget:
@@ -55,6 +88,13 @@ def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
             raise SettingError(f"--{key} is missing; a run takes both: plus train FILE --output_dir RUN")
     if int(settings["events_per_summary"]) < 1 or int(settings["max_steps"]) < 1:
         raise SettingError("--events_per_summary and --max_steps need to be at least 1")
+    least = LEAST_TOKENS * int(settings["events_per_summary"])
+    if int(settings["max_completion_length"]) < least:
+        raise SettingError(
+            f"--max_completion_length is {settings['max_completion_length']}, and the lines of "
+            f"{settings['events_per_summary']} events need at least {least} tokens; give more, or fewer "
+            "--events_per_summary"
+        )
     return settings
 
 
@@ -74,11 +114,13 @@ def train(
         run_folder.refuse_if_used(folder)
     data = SelectData.of(population)
     refuse(population, data)
-    embeddings = Embeddings(sentence_model(settings["embedding_model"]))
-    started = time.monotonic()
-    embed(data, population, embeddings)
-    say(f"embedded    {len(embeddings.table) - 1:,} texts in {time.monotonic() - started:.1f} s")
     budget = budget_of(settings, population, data)
+    model = sentence_model(settings["embedding_model"])
+    embeddings = Embeddings(model)
+    started = time.monotonic()
+    texts = embed(data, population, embeddings, budget)
+    say(f"embedded    {len(embeddings.table) - 1:,} texts in {time.monotonic() - started:.1f} s")
+    warn_of_scripts(model, texts, say)
     # A training takes about a minute: one that was cut short begins anew, to the same numbers.
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", settings)
@@ -112,30 +154,65 @@ def budget_of(settings: Mapping[str, Any], population: Population, data: SelectD
     return SelectSettings(**chosen)
 
 
+def warn_of_scripts(model: SentenceModel, texts: Sequence[str], say: Callable[[str], None]) -> None:
+    """Say what share of the texts are in a script that the embedding model does not know, where there are any."""
+    unread = sum(share > UNKNOWN for share in model.unknown(texts))
+    if unread:
+        share = f"{100 * unread / len(texts):.2g}"
+        say(
+            f"warning: {share} % of texts are in a script that the embedding model does not know (most of their tokens "
+            "are unknown to it or single letters); give --embedding_model one that reads them"
+        )
+
+
 def refuse(population: Population, data: SelectData) -> None:
     """Stop where there is nothing that this engine can learn from. Raises SourceError."""
-    events = [event for history in population.histories.values() for event in history.events]
-    if not data.training:
-        people = len(population.histories)
+    name, people = population.name, list(population.histories)
+    contents = [event.content for user in people for event in population.histories[user].events]
+    if len(people) == 1:
         raise SourceError(
-            f"{population.name} has no user with a choice to train on, of {people} users; give people who chose "
+            f"{name} has a single user, {people[0]!r}: what some people chose has to predict what others choose; give "
+            "rows of more people, or name the column that tells them apart with --user_id_column"
+        )
+    if contents and not any(map(_is_read, contents)):
+        raise SourceError(
+            f"the past of {name} is unlabelled conversations, which the select engine does not read; "
+            "a language model does, beside choices to predict: --model_name_or_path NAME"
+        )
+    chose = {row.history.user_id for row in population.rows if row.pairs}
+    if len(chose) == 1:
+        raise SourceError(
+            f"all choices to predict of {name} are those of {next(iter(chose))!r}, one of {len(people)} users; give "
+            "choices of more people"
+        )
+    labels = {content.label for content in contents if isinstance(content, Reaction)}
+    if not chose and len(labels) == 1 and not any(isinstance(content, Preference) for content in contents):
+        liked, other = ("likes", "dislikes") if labels == {True} else ("dislikes", "likes")
+        raise SourceError(
+            f"the reactions of {name} are all {liked}, so nothing tells one answer from another; give {other} too, or "
+            "choices between two answers"
+        )
+    if not data.training:
+        raise SourceError(
+            f"{name} has no user with a choice to train on, of {len(people)} users; give people who chose "
             "between answers, or both liked and disliked some"
         )
     if len(tested := population.users("test")) < 2:
         raise SourceError(
-            f"{population.name} has {len(tested)} test users with a choice to predict, of {len(population.histories)} "
+            f"{name} has {len(tested)} test users with a choice to predict, of {len(people)} "
             "users; 2 are needed to judge on, so give more people"
         )
-    if events and not any(isinstance(event.content, Preference | Reaction | str) for event in events):
-        raise SourceError(
-            f"the past of {population.name} is unlabelled conversations, which the select engine does not read; "
-            "a language model does: --model_name_or_path NAME"
-        )
+
+
+def _is_read(content: Preference | Reaction | str | tuple[Turn, ...]) -> bool:
+    """Tell what this engine reads, remarks of the user alone included, from a conversation with an assistant."""
+    return not isinstance(content, tuple) or all(turn.role == "user" for turn in content)
 
 
 def write_summaries(folder: Path, found: Selected, population: Population, window: int = 2048) -> dict[str, str]:
     """Summarize every user into summaries.jsonl, a window of users at a time; returns user_id -> summary."""
     histories, texts = list(population.histories.values()), list[str]()
+    found.summarizer.cut.clear()  # Of the summaries that are kept, not of those read while training.
     for start in range(0, len(histories), window):
         texts += found.summarizer.summarize(histories[start : start + window])
     summaries = dict(zip(population.histories, texts, strict=True))
@@ -150,8 +227,18 @@ def write_summaries(folder: Path, found: Selected, population: Population, windo
 
 
 def continued(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Take a run's own options where `given` asks to resume one. Raises RunError when the folder holds no run."""
+    """Take a run's own options where `given` asks to resume one.
+
+    Raises RunError when the folder holds no run, SettingError when an option would change.
+    """
     if not given.get("resume_from_checkpoint"):
         return dict(given)
     folder = Path(str(given.get("output_dir")))
-    return {**run_folder.read_config(folder), "output_dir": str(folder), "resume_from_checkpoint": True}
+    config, free = run_folder.read_config(folder), ("output_dir", "resume_from_checkpoint")
+    for key, value in given.items():
+        if key not in free and value is not None and config.get(key) != value:
+            raise SettingError(
+                f"--{key} is {value!r} and the run was started with {config.get(key)!r}; "
+                "leave it out to continue, or start a new --output_dir"
+            )
+    return {**config, "output_dir": str(folder), "resume_from_checkpoint": True}

@@ -14,6 +14,7 @@ from plus.datasets import OPTIONS
 from plus.errors import SettingError
 from plus.jsonl import read_json
 from plus.resources import shipped
+from plus.train.option_help import OF_SELECT
 
 if TYPE_CHECKING:
     from plus.train.trainer import PLUSConfig
@@ -62,6 +63,11 @@ def resolve(flags: Mapping[str, Any], config_file: Path | None = None) -> dict[s
     # Every key is an option, and the nested ones are mappings.
     known = {*RUN_OPTIONS, *_trainer_options()}
     for key in settings:
+        if key in OF_SELECT:
+            raise SettingError(
+                f"--{key} is an option of the select engine, which runs where no model is named; leave it out, or "
+                "leave out --preset and --model_name_or_path"
+            )
         if key not in known:
             near = get_close_matches(key, known, 1)
             raise SettingError(

@@ -54,7 +54,15 @@ def event(user: str, number: int, content, time: float | None) -> Event:
 
 
 def id_of(example, log) -> set[str]:
-    return {e.id for e in log[example.history.user_id] if e.content is example.target}
+    """Ids of the choice that the target is, or of the reactions that it was made of."""
+    target, events = example.target, log[example.history.user_id]
+    made_of = {True: target.chosen, False: target.rejected}
+    compared = {
+        e.id
+        for e in events
+        if isinstance(r := e.content, Reaction) and (r.prompt, r.completion) == (target.prompt, made_of[r.label])
+    }
+    return {e.id for e in events if e.content is target} or compared
 
 
 @settings(deadline=None)
@@ -120,6 +128,29 @@ def test_contexts_hold_as_many_events_as_asked(log, plan):
     low, high = plan.bounds or (1, 99)
     for example in build("log", log, plan).examples:
         assert (low if isinstance(plan.past_events, tuple) else 1) <= len(example.history.events) <= high
+
+
+def test_later_reactions_are_predicted_in_pairs_of_a_liked_and_a_disliked_answer_to_one_prompt():
+    """Of eight timed reactions four are context: of the others two liked and one disliked answer p, one liked q."""
+    said = [("p", "a", True), ("p", "b", False), ("q", "a", True), ("q", "b", False)]
+    said += [("p", "c", True), ("p", "d", True), ("p", "e", False), ("q", "c", True)]
+    log = {"ann": [event("ann", n, Reaction(*one), float(n)) for n, one in enumerate(said)]}
+    population = build("log", log, Plan())
+    assert {e.target for e in population.examples} == {Preference("p", "c", "e"), Preference("p", "d", "e")}
+    assert list(population.dropped.items()) == [
+        ("later reactions without one of the other kind to the same prompt, so nothing to predict", 1)
+    ]
+    # What the context shows is not predicted, and many pairs are a sample.
+    again = [
+        *log["ann"],
+        event("ann", 8, Reaction("p", "b", False), 8.0),
+        event("ann", 9, Reaction("p", "f", False), 9.0),
+    ]
+    found = build("log", {"ann": again}, Plan(past_events=4))
+    assert "b" not in {e.target.rejected for e in found.examples}
+    assert found.dropped["later reactions to an answer that stands in their own context"] == 1
+    many = [event("bob", n, Reaction("p", str(n), n % 2 == 0), float(n)) for n in range(40)]
+    assert len(set(build("log", {"bob": many}, Plan()).examples)) == contexts.MADE
 
 
 def test_a_planted_leak_is_found_by_the_first_property(monkeypatch):

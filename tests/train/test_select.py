@@ -18,7 +18,7 @@ from plus.sources.polis import target_pairs
 from plus.sources.splits import Plan
 from plus.train import select_run
 from plus.train.select import SelectData, SelectSettings, embed, train_on_texts, train_select
-from plus.types import Context, Event, Population, Preference, Reaction, Turn
+from plus.types import Context, Event, Population, Preference, Reaction, Turn, UserHistory
 
 SIDES = (("build the bridge", "keep the ferry"), ("raise the tax", "cut the tax"), ("open the park", "sell the park"))
 NOISE = ("rain is wet", "snow is cold", "dogs bark", "cats purr")
@@ -56,7 +56,7 @@ def people(count: int = 60, seed: int = 0) -> Population:
 def trained():
     population, table = people(), embeddings()
     data = SelectData.of(population)
-    embed(data, population, table)
+    embed(data, population, table, QUICK)
     return population, data, table, train_select(data, table, QUICK, seed=0)
 
 
@@ -152,12 +152,15 @@ def test_conversations_and_nobody_to_train_on_are_refused_in_one_line():
     talk = (Turn("user", "Hi"), Turn("assistant", "Hello"))
     told = {f"u{n}": [Event("1", "message", talk, 1.0), Event("2", "message", talk, 2.0)] for n in range(4)}
     population = build("talks", told, Plan())
-    with pytest.raises(SourceError, match="no user with a choice to train on, of 4 users"):
+    with pytest.raises(SourceError, match="the past of talks is unlabelled conversations, which the select"):
         select_run.refuse(population, SelectData.of(population))
     pair = (Preference("q", "a", "b"),)
     rows = tuple(Context(history, pair) for history in population.histories.values())
+    past = {row.history.user_id: UserHistory(row.history.user_id, (Event("1", "choice", pair[0]),)) for row in rows}
     with pytest.raises(SourceError, match="0 test users with a choice to predict, of 4 users; 2 are needed"):
-        select_run.refuse(Population("c", rows, population.histories), SelectData.of(Population("c", rows, {})))
+        select_run.refuse(Population("c", rows, past), SelectData.of(Population("c", rows, {})))
+    with pytest.raises(SourceError, match="no user with a choice to train on, of 4 users"):
+        select_run.refuse(Population("c", (), past), SelectData.of(Population("c", (), {})))
     rows += tuple(replace(row, split="test") for row in rows[:2])
     chosen = Population("talks", rows, population.histories)
     with pytest.raises(SourceError, match="unlabelled conversations, which the select engine does not read"):
