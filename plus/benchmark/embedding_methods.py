@@ -36,6 +36,8 @@ def stored(settings: SelectSettings) -> dict[str, Any]:
     methods' names say."""
     kept = {"look_every" if name == "eval_steps" else name: value for name, value in asdict(settings).items()}
     del kept["events_per_summary"]
+    if kept["max_completion_length"] is None:  # As before there was a budget.
+        del kept["max_completion_length"]
     return kept
 
 

@@ -47,7 +47,7 @@ class SelectSettings:
     """
 
     events_per_summary: int = 8
-    max_completion_length: int | None = 800
+    max_completion_length: int | None = None
     max_steps: int = 400
     eval_steps: int = 50
     users_per_step: int = 32
