@@ -13,6 +13,7 @@ from plus.errors import ModelError, SettingError, SourceError
 from plus.measures import accuracy
 from plus.models import run as run_files
 from plus.models.embeddings import Embeddings
+from plus.recipes import selecting
 from plus.sources.contexts import build
 from plus.sources.polis import target_pairs
 from plus.sources.splits import Plan
@@ -165,3 +166,19 @@ def test_conversations_and_nobody_to_train_on_are_refused_in_one_line():
     chosen = Population("talks", rows, population.histories)
     with pytest.raises(SourceError, match="unlabelled conversations, which the select engine does not read"):
         select_run.refuse(chosen, SelectData.of(chosen))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_with_thirty_users_the_validation_users_decide_and_the_report_says_so(seed):
+    population, table = people(30), embeddings()
+    data = SelectData.of(population)
+    embed(data, population, table, QUICK)
+    found = train_select(data, table, QUICK, seed)
+    assert found.trusted == found.summarizer.trusted == (found.learned >= found.random)
+    reported = selecting.selection(found, QUICK)
+    assert reported["trusted"] == found.trusted
+    assert reported["validation_log_likelihood"] == {"learned": found.learned, "random": found.random}
+    found.trusted = False
+    assert "not trusted: summaries hold 2 events drawn at random instead" in selecting.trust_line(found, 2)
+    found.trusted = True
+    assert selecting.trust_line(found, 2).endswith("the selection is used")
