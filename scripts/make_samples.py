@@ -1,6 +1,6 @@
 """Cut the small samples in data/ from the full data sets: python scripts/make_samples.py DATA OUT
 
-DATA holds llmfao/ and polis/ as published; OUT gets the same files with a few hundred rows, so
+DATA holds llmfao/ and polis/ as published; OUT gets the same files with fewer rows, so
 the ordinary loaders read them. Deterministic; the attribution stands in data/README.md.
 """
 
@@ -12,6 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 POLIS, VOTERS, WORKERS, MAX_ANSWER = "brexit-consensus", 24, 20, 1000
+TAXES, LEAST = "scoop-hivemind.taxes", 12  # the conversation that the demo trains on, and votes that a voter cast
 
 
 def write_csv(path: Path, rows: list[dict[str, str]]) -> None:
@@ -21,15 +22,15 @@ def write_csv(path: Path, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def polis(source: Path, out: Path) -> None:
+def polis(source: Path, out: Path, least: int = 15, most: int = 30, number: int = VOTERS) -> None:
     out.mkdir(parents=True, exist_ok=True)
     (out / "summary.csv").write_text((source / "summary.csv").read_text(encoding="utf-8"), encoding="utf-8")
     comments = list(csv.DictReader((source / "comments.csv").open(encoding="utf-8", newline="")))
     by_voter = defaultdict(list)
     for row in csv.DictReader((source / "votes.csv").open(encoding="utf-8", newline="")):
         by_voter[row["voter-id"]].append(row)
-    voters = sorted(v for v, rows in by_voter.items() if 15 <= len(rows) <= 30)
-    chosen = set(random.Random(0).sample(voters, min(VOTERS, len(voters))))
+    voters = sorted(v for v, rows in by_voter.items() if least <= len(rows) <= most)
+    chosen = set(random.Random(0).sample(voters, min(number, len(voters))))
     votes = [row for voter, rows in by_voter.items() if voter in chosen for row in rows]
     used = {row["comment-id"] for row in votes}
     write_csv(out / "votes.csv", sorted(votes, key=lambda row: int(row["timestamp"])))
@@ -59,4 +60,5 @@ def llmfao(source: Path, out: Path) -> None:
 if __name__ == "__main__":
     data, out = Path(sys.argv[1]), Path(sys.argv[2])
     polis(data / "polis" / POLIS, out / "polis_sample")
+    polis(data / "polis" / TAXES, out / "polis_taxes", LEAST, 1_000_000, 1_000_000)
     llmfao(data / "llmfao", out / "llmfao_sample")

@@ -124,4 +124,20 @@ def accuracy_table(report: Mapping[str, Any]) -> Table:
     return table
 
 
+def gains_table(report: Mapping[str, Any]) -> Table:
+    """Differences between the summaries and what they have to beat, each with its 95 % interval over users."""
+    from rich.table import Table
+
+    table = Table(title="is it the summary? differences of accuracy on users never met", title_justify="left")
+    for column in ("plus minus", "choices", "difference", "95 % interval", "users"):
+        table.add_column(column, justify="left" if column in ("plus minus", "choices") else "right")
+    for where, of_slice in report["gains"].items():
+        for name, found in of_slice.items():
+            interval = "-" if found["low"] is None else f"[{found['low']:+.3f}, {found['high']:+.3f}]"
+            other = name.removeprefix("plus - ").replace("shuffled", "another user's summary")
+            table.add_row(other, where, f"{found['mean']:+.3f}", interval, f"{found['users']:,}")
+        table.add_section()
+    return table
+
+
 SCREEN = Screen(say, notes.status, loading, bar)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from plus.models.embedding_reward_model import EmbeddingRewardModel
     from plus.models.embeddings import Embeddings
     from plus.train.select import SelectData, Selected, SelectSettings
-    from plus.types import Example, Population, UserHistory
+    from plus.types import Context, Example, Population, UserHistory
 
 ALL, CONTROVERSIAL = "all", "controversial"
 
@@ -26,7 +26,7 @@ class SelectResult:
     """Result of a run of the select engine.
 
     report: what report.json holds. summaries: user_id -> summary, of every user. selected: both models, and whether
-    the validation users trust the learned selection.
+    the validation users trust the learned selection. population: whom it was trained and judged on.
     """
 
     folder: Path
@@ -35,6 +35,7 @@ class SelectResult:
     summaries: Mapping[str, str]
     selected: Selected
     bradley_terry: EmbeddingRewardModel
+    population: Population
 
 
 def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectResult:
@@ -72,7 +73,37 @@ def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectRe
         plot_curves(folder)
     for what, count in cut.items():
         screen.say(f"cut: {count:,} {what}")
-    return SelectResult(folder, settings, report, summaries, found, plain)
+    return SelectResult(folder, settings, report, summaries, found, plain, population)
+
+
+def one_user(done: SelectResult) -> dict[str, Any]:
+    """Show the test user whom the summary helps most: each of its lines, and what it is worth.
+
+    worth: by how much the mean log-likelihood of the user's choices falls, in nats, when the line is left out.
+    """
+    from plus.measures import accuracy, mean
+    from plus.profiles.sentences import split
+
+    model = done.selected.reward_model
+    rows = [row for row in done.population.rows if row.split == "test"]
+
+    def read(row: Context, text: str) -> list[float]:
+        return model.log_likelihood([text] * len(row.pairs), row.pairs)
+
+    def gain(row: Context) -> float:
+        return mean(read(row, done.summaries[row.history.user_id])) - mean(read(row, ""))
+
+    row = max(rows, key=lambda row: (gain(row), row.history.user_id))
+    text = done.summaries[row.history.user_id]
+    lines, whole = [text[start:end] for start, end in split(text)], read(row, text)
+    left = [read(row, "\n".join(lines[:place] + lines[place + 1 :])) for place in range(len(lines))]
+    return {
+        "user_id": row.history.user_id, "choices": len(row.pairs), "of_users": len(rows),
+        "accuracy": accuracy(whole), "accuracy_empty": accuracy(read(row, "")),
+        "lines": [
+            {"text": line, "worth": round(mean(whole) - mean(rest), 4)} for line, rest in zip(lines, left, strict=True)
+        ],
+    }  # fmt: skip
 
 
 def describe(population: Population, screen: Screen) -> None:
