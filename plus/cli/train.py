@@ -259,8 +259,8 @@ def _print_real_people(real: Mapping[str, Any]) -> None:
         lines.add_row(line["text"], f"{line['worth']:+.3f}")
     results.print(lines)
     results.print(
-        f"Of {voter['of_users']} voters never met it is the one whom the summary helps most: of {voter['choices']} later "
-        f"choices {voter['accuracy']:.3f} are predicted right with it, {voter['accuracy_empty']:.3f} without. "
+        f"Of {voter['of_users']} voters never met it is the one whom the summary helps most: of {voter['choices']} "
+        f"later choices {voter['accuracy']:.3f} are predicted right with it, {voter['accuracy_empty']:.3f} without. "
         "Worth: nats a choice that are lost without the line."
     )
     results.print(accuracy_table(real), gains_table(real), sep="\n")

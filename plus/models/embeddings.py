@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -157,14 +157,15 @@ class SentenceModel:
     def unknown(self, texts: Iterable[str]) -> list[float]:
         """Compute the share of each text's tokens that the model does not know: unknown ones, and in WordPiece words
         spelled letter by letter, which is what happens to a script that its training hardly held."""
-        tokenizer = getattr(self.model, "tokenizer", None)
+        tokenizer: Any = getattr(self.model, "tokenizer", None)
         unknown = getattr(tokenizer, "unk_token", None)
         if unknown is None:
             return [0.0 for _ in texts]
 
         def share(text: str) -> float:
             tokens = [] if text.isascii() else tokenizer.tokenize(text[:SPELLED])
-            return sum(token == unknown or _is_letter(token) for token in tokens) / max(1, len(tokens))
+            odd = sum(token == unknown or _is_letter(token) for token in tokens)
+            return float(odd / max(1, len(tokens)))
 
         return [share(text) for text in texts]
 

@@ -38,6 +38,19 @@ def test_the_demo_keeps_its_promises_and_leaves_a_run_folder(demo):
     assert len({row["user_id"] for row in summaries}) == len(summaries) == 2048 + 2000
 
 
+def test_the_demo_ends_with_one_real_voter_line_by_line_and_the_gains(demo):
+    """The voter shown is the one of all test voters whom the summary helps most, and is said to be."""
+    real = demo["real"]
+    voter = real["voter"]
+    assert real["dataset"] == "polis/polis_taxes" and voter["of_users"] == real["test"]["users"] >= 60
+    assert 1 <= len(voter["lines"]) <= 8
+    assert all(line["text"].startswith(("Agreed: ", "Disagreed: ")) for line in voter["lines"])
+    assert voter["accuracy"] >= voter["accuracy_empty"] and any(line["worth"] > 0 for line in voter["lines"])
+    for where in ("all", "controversial"):
+        for found in real["gains"][where].values():
+            assert found["low"] < found["mean"] < found["high"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1, 2, 3, 4])
