@@ -152,7 +152,8 @@ class SentenceModel:
 
     def __call__(self, lines: list[str]) -> torch.Tensor:
         """Encode texts, (B, D)."""
-        return self.model.encode(lines, convert_to_tensor=True, show_progress_bar=False)
+        vectors: torch.Tensor = self.model.encode(lines, convert_to_tensor=True, show_progress_bar=False)
+        return vectors
 
     def unknown(self, texts: Iterable[str]) -> list[float]:
         """Compute the share of each text's tokens that the model does not know: unknown ones, and in WordPiece words
