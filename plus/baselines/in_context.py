@@ -14,6 +14,7 @@ from functools import partial
 
 from plus.baselines.methods import Language, TextRow, WriterRow
 from plus.evaluate.controls import PastedHistory
+from plus.measures import estimate_tokens
 from plus.prompts import event_lines
 from plus.train.select import once
 from plus.types import Event, UserHistory
@@ -24,6 +25,21 @@ EVERYTHING = 1000  # past events: all that there are
 def texts(histories: Sequence[UserHistory], line: Callable[[Event], str] = event_lines) -> list[str]:
     """Render every event of each history with `line`, oldest first."""
     return ["\n".join(line(event) for event in history.events) for history in histories]
+
+
+def newest_within(histories: Sequence[UserHistory], tokens: Sequence[int]) -> list[str]:
+    """Render each history's newest events that fit in its number of tokens (`estimate_tokens`), oldest first."""
+    return [_newest(history, limit) for history, limit in zip(histories, tokens, strict=True)]
+
+
+def _newest(history: UserHistory, limit: int) -> str:
+    kept = ""
+    for event in reversed(history.events):
+        longer = f"{event_lines(event)}\n{kept}" if kept else event_lines(event)
+        if estimate_tokens(longer) > limit:
+            break
+        kept = longer
+    return kept
 
 
 def pasted(given: Language) -> dict[str, str]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from plus.errors import EvidenceError, PlusError, RunError, SettingError, SourceError
 from plus.evaluate.controls import other_users
@@ -30,9 +30,18 @@ from plus.types import Preference, UserHistory
 # A method is trained on a fold with a seed and predicts the fold's test rows. Its controls are rows of
 # other names: "in_context, shuffled".
 Method = Callable[[Fold, int], Sequence[Prediction]]
-Margins = Callable[[Sequence[UserHistory], Sequence[Preference]], Sequence[float]]
 OnCell = Callable[[str, int, int], None]  # (title of a cell, cells done, cells in all)
 VERSION = 1
+
+
+class Read(NamedTuple):
+    """One margin a pair, and the tokens of the text that was read for each."""
+
+    margins: Sequence[float]
+    tokens: Sequence[int]
+
+
+Margins = Callable[[Sequence[UserHistory], Sequence[Preference]], Sequence[float] | Read]
 
 
 class CellStore:
@@ -132,7 +141,8 @@ def run(
 def fold_predictions(name: str, fold: Fold, seed: int, margins: Margins, shuffled: bool = True) -> list[Prediction]:
     """Predict a fold's test set with own histories; with `shuffled` also with another user's.
 
-    `margins(histories, pairs)` returns one margin a pair. Raises SourceError where nothing is to be predicted.
+    `margins(histories, pairs)` returns one margin a pair, or a `Read`. Raises SourceError where nothing is to be
+    predicted.
     """
     examples = fold.population.split("test")
     if not examples:
@@ -195,12 +205,14 @@ def _timed_rows(folder: Path, title: str, method: Method, fold: Fold, seed: int)
             return [{"missing": str(error)}]
 
 
-def _predictions(name: str, fold: Fold, seed: int, margins: Sequence[float]) -> list[Prediction]:
+def _predictions(name: str, fold: Fold, seed: int, found: Sequence[float] | Read) -> list[Prediction]:
     examples = fold.population.split("test")
-    rows = enumerate(zip(examples, margins, strict=True))
+    margins, tokens = found if isinstance(found, Read) else (found, [None] * len(examples))
     return [
-        Prediction(name, seed, e.history.user_id, f"{fold.name} {n}", round(value, 4), None, slice_of(fold, e.target))
-        for n, (e, value) in rows
+        Prediction(
+            name, seed, e.history.user_id, f"{fold.name} {n}", round(value, 4), None, slice_of(fold, e.target), count
+        )
+        for n, (e, value, count) in enumerate(zip(examples, margins, tokens, strict=True))
     ]
 
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import torch
 
+from plus.baselines import in_context
 from plus.baselines.methods import Given, HeadRow, ScorerRow, Write, WriterRow, find
-from plus.benchmark.cells import Method, fold_predictions
+from plus.benchmark.cells import Method, Read, fold_predictions
 from plus.errors import SourceError
 from plus.evaluate.predictions import Prediction
-from plus.measures import margin
+from plus.measures import estimate_tokens, margin
 from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import Embeddings
 from plus.prompts import event_lines
@@ -41,11 +42,14 @@ def stored(settings: SelectSettings) -> dict[str, Any]:
     return kept
 
 
+KS = (4, 8)  # events in a text of the tables of named data sets
 SETTINGS = {
     "polis": Settings(max_steps=400, borrow=0.3),
     "llmfao": Settings(max_steps=150, eval_steps=25, reward_learning_rate=3e-4, borrow=0.3),
     "ukpconvarg1": Settings(max_steps=200, eval_steps=50, borrow=0.3),
 }
+OWN_ROWS = Settings(borrow=0.3)  # the select engine's defaults
+MOST_KNOWN = 3000  # training answers that a new one borrows from: every update compares with all of them
 SEEDS = {"polis": 3, "llmfao": 3, "ukpconvarg1": 1}
 
 
@@ -57,21 +61,27 @@ class Reading:
     write: Write
     personal: bool = True
 
-    def margins(self, histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> list[float]:
-        """Compute each pair's margin given the text about its history."""
-        return [margin(value) for value in self.reward_model.log_likelihood(self.write(histories), pairs)]
+    def margins(self, histories: Sequence[UserHistory], pairs: Sequence[Preference]) -> Read:
+        """Compute each pair's margin given the text about its history, and count the tokens of that."""
+        texts = self.write(histories)
+        tokens = {text: estimate_tokens(text) for text in set(texts)}
+        margins = [margin(value) for value in self.reward_model.log_likelihood(texts, pairs)]
+        return Read(margins, [tokens[text] for text in texts])
 
 
 class EmbeddingMethods:
     """All methods for one data set; `methods()` is what `cells.run` takes.
 
     They are the baselines' own rows (`plus.baselines.methods`) and the method itself: `extractive_K` and
-    `extractive_text_K`. Models that a later method reads with again (cross-reading) are kept for the fold
-    and seed at hand.
+    `extractive_text_K`. On rows of one's own (`own_rows`) there is also `in_context_cut_K`, the newest events that fit
+    in as many tokens as the text of `extractive_K` has, and the answers of a fold say whether they borrow. Models that
+    a later method reads with again (cross-reading) are kept for the fold and seed at hand.
     """
 
-    def __init__(self, embeddings: Embeddings, settings: Settings, ks: Sequence[int] = (4, 8)) -> None:
-        self.embeddings, self.settings, self.ks = embeddings, settings, tuple(ks)
+    def __init__(
+        self, embeddings: Embeddings, settings: Settings, ks: Sequence[int] = KS, own_rows: bool = False
+    ) -> None:
+        self.embeddings, self.settings, self.ks, self.own_rows = embeddings, settings, tuple(ks), own_rows
         self.rows = find("EMBEDDING_METHODS")
         self.kept: dict[str, Reading] = {}
         self.at: tuple[str, int] | None = None
@@ -92,6 +102,8 @@ class EmbeddingMethods:
         for k in self.ks:
             for name in (*of_k, "extractive"):
                 found[f"{name}_{k}"] = partial(self.read, f"{name}_{k}")
+        if self.own_rows:
+            found[f"in_context_cut_{self.ks[-1]}"] = partial(self.read, f"in_context_cut_{self.ks[-1]}")
         found[f"extractive_text_{self.ks[-1]}"] = partial(self.read, f"extractive_text_{self.ks[-1]}")
         return found
 
@@ -164,6 +176,14 @@ class EmbeddingMethods:
             found = train_select(data, self.embeddings, chosen, seed, label_as_text=as_text)
             found.summarizer.trusted = True  # The table shows the learned selection, also where it is worse.
             return Reading(found.reward_model, partial(once, found.summarizer.summarize))
+        if kind == "in_context_cut":
+            plus = self.trained(f"extractive_{k}", fold, seed)
+
+            def newest(histories: Sequence[UserHistory]) -> list[str]:
+                return in_context.newest_within(histories, [estimate_tokens(text) for text in plus.write(histories)])
+
+            cut = partial(once, newest)
+            return Reading(train_on_texts(data, self.embeddings, settings, cut, seed), cut)
         row = self.rows.get(name) or self.rows[kind]
         assert isinstance(row, WriterRow)
         given = Given(fold.population, _training_events(fold), self.embeddings, seed)
@@ -172,7 +192,8 @@ class EmbeddingMethods:
 
     def _settings(self, fold: Fold) -> SelectSettings:
         """Settings of a fold: answers borrow only where they are new."""
-        return self.settings if fold.group == "new answers" else replace(self.settings, borrow=0.0)
+        new = fold.group == "new answers" or (self.own_rows and _are_new(fold))
+        return self.settings if new else replace(self.settings, borrow=0.0)
 
     def _embed(self, fold: Fold) -> None:
         """Embed every answer at once, before training meets them one by one."""
@@ -185,6 +206,13 @@ class EmbeddingMethods:
 def data_of(fold: Fold) -> SelectData:
     """Take what training reads of a fold. Raises SourceError where no user can be trained on."""
     return SelectData(_training(fold), fold.events, fold.population.contexts("validation"))
+
+
+def _are_new(fold: Fold) -> bool:
+    """Tell whether most test answers stand in no training row, and these are few enough to borrow from."""
+    known = data_of(fold).known_answers()
+    held = [text for e in fold.population.split("test") for text in (e.target.chosen, e.target.rejected)]
+    return len(known) <= MOST_KNOWN and 2 * sum(text not in known for text in held) > len(held)
 
 
 def _events(fold: Fold) -> set[Event]:

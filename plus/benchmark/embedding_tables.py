@@ -128,10 +128,10 @@ def user_mean(predictions: Sequence[Prediction]) -> float:
     return sum(sum(right) / len(right) for right in users.values()) / len(users)
 
 
-def page(report: Mapping[str, Any]) -> str:
-    """Render the report in Markdown."""
+def page(report: Mapping[str, Any], first: Sequence[str] = ()) -> str:
+    """Render the report in Markdown; the lines of `first` come first."""
     # A section for each kind of fold, then the goals and what was not computed.
-    lines = [f"# {report['dataset']}", "", *(f"- {line}" for line in report["notes"]), ""]
+    lines = [f"# {report['dataset']}", "", *first, *(f"- {line}" for line in report["notes"]), ""]
     for group, table in report["groups"].items():
         lines += [
             f"## {group}",

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plus.datasets import SYNTHETIC
+from plus.datasets import SYNTHETIC, is_source
 from plus.errors import SettingError
 from plus.jsonl import write_json
 from plus.progress import SILENT, Screen
@@ -21,6 +21,8 @@ from plus.types import Dropped
 if TYPE_CHECKING:
     from plus.benchmark.cells import OnCell
     from plus.progress import Show
+    from plus.sources.folds import Fold
+    from plus.train.select import SelectSettings
 
 QUICK_SEEDS = 2
 QUICK = "--quick: too few updates and seeds to judge by, and this base knows pets alone; leave it out for evidence"
@@ -48,14 +50,18 @@ def benchmark(
     quick: bool = False,
     ablation: bool = False,
     config: Path | None = None,
+    user_id_column: str = "user_id",
+    split_by: str | None = None,
+    allow_dropped: bool = False,
     screen: Screen = SILENT,
 ) -> BenchmarkResult:
     """Test every method on users that it has never met, and write report.json and report.md.
 
-    `dataset_name` is llmfao, polis or ukpconvarg1 (real people, with `data_dir`), a synthetic data set, or
-    with `config`, a YAML file of `plus train`'s options, any. `methods` are all by default; `seeds` counts
-    training runs. `quick` and `ablation` are for synthetic users. The folder is `output_dir`, by default
-    runs/benchmark-NAME; one that was stopped is continued. Raises SettingError and RunError.
+    `dataset_name` is a file of rows of your own, llmfao, polis or ukpconvarg1 (real people, with `data_dir`), a
+    synthetic data set, or with `config`, a YAML file of `plus train`'s options, any. `user_id_column`, `split_by` (one
+    kind of test alone: users, topics or same) and `allow_dropped` are for rows of your own. `methods` are all by
+    default; `seeds` counts training runs. `quick` and `ablation` are for synthetic users. The folder is `output_dir`,
+    by default runs/benchmark-NAME; one that was stopped is continued. Raises SettingError and RunError.
     """
     # Options that contradict each other, then one job for each kind of data.
     if config is not None and (quick or ablation):
@@ -71,7 +77,12 @@ def benchmark(
     if quick or ablation:
         option = "quick" if quick else "ablation"
         raise SettingError(f"--{option} is for synthetic users ({', '.join(SYNTHETIC)}); leave it out")
-    return _real_people(dataset_name, data_dir, output_dir, methods, seeds, screen)
+    with_rows = {"user_id_column": user_id_column, "split_by": split_by, "allow_dropped": allow_dropped}
+    if is_source(dataset_name):
+        return _real_people(_own_rows(dataset_name, with_rows, screen), output_dir, methods, seeds, screen)
+    if asked := [name for name, value in with_rows.items() if value not in ("user_id", None, False)]:
+        raise SettingError(f"--{asked[0]} is for rows of your own; {dataset_name} has its own rule, so leave it out")
+    return _real_people(_named_people(dataset_name, data_dir, screen), output_dir, methods, seeds, screen)
 
 
 def own_options(
@@ -85,50 +96,84 @@ def own_options(
     return folder, settings.resolve(flags, config)
 
 
-def _real_people(
-    dataset_name: str,
-    data_dir: str | Path | None,
-    output_dir: Path | None,
-    methods: Sequence[str] | None,
-    seeds: int | None,
-    screen: Screen,
-) -> BenchmarkResult:
-    """Compute the missing cells on real people and write the report."""
+@dataclass(frozen=True)
+class _People:
+    """Data of a benchmark on real people. stored: what benchmark.json holds of them; notes: lines of the report."""
+
+    name: str
+    folds: Sequence[Fold]
+    settings: SelectSettings
+    seeds: int
+    stored: Mapping[str, Any]
+    notes: Sequence[str]
+    are_own_rows: bool = False
+
+
+def _named_people(dataset_name: str, data_dir: str | Path | None, screen: Screen) -> _People:
+    """Load a named data set of real people: a mistake in it is told before torch is loaded."""
     from plus.benchmark import real_people
 
-    # 1. The data: a mistake in it is told before torch is loaded.
     dropped = Dropped()
     folds = real_people.load_folds(dataset_name, data_dir, dropped)
-    for line in dropped.lines():
-        screen.say(f"left out: {line}")
-    with screen.loading("loading torch and the sentence model"):
-        from plus.benchmark import cells, embedding_methods, embedding_tables
-        from plus.models import embeddings
-    settings = embedding_methods.SETTINGS[dataset_name]
     name = folds[0].name.split("/new")[0].split("/same")[0]
-    folder = output_dir or Path("runs") / f"benchmark-{name.replace('/', '-')}"
-    # 2. The methods. The sentence model is loaded when first asked for: a method that embeds nothing works without.
-    model = cache(embeddings.minilm)
-    cached = embeddings.Embeddings(lambda lines: model()(lines), folder / "embeddings.safetensors")
-    everything = embedding_methods.EmbeddingMethods(cached, settings).methods()
-    chosen = _chosen(methods, list(everything))
-    number = seeds or embedding_methods.SEEDS[dataset_name]
-    # 3. The cells.
-    with screen.bar("cells") as show:
-        found = cells.run(
-            folder, {name: everything[name] for name in chosen}, folds, range(number),
-            {"dataset_name": dataset_name, **embedding_methods.stored(settings)}, _on_cell(show),
-        )  # fmt: skip
-    # 4. The report.
     shown = real_people.SHOWN_IN_PAIRS.get(dataset_name)
     habits = [real_people.habit(shown(Path(data_dir)))] if shown and data_dir else []
-    notes = [f"left out: {line}" for line in dropped.lines()]
-    notes += [f"{number} seeds; settings {embedding_methods.stored(settings)}", *habits]
+    with screen.loading("loading torch and the sentence model"):
+        from plus.benchmark.embedding_methods import SEEDS, SETTINGS
+    notes = [*(f"left out: {line}" for line in dropped.lines()), *habits]
+    stored = {"dataset_name": dataset_name}
+    return _People(name, folds, SETTINGS[dataset_name], SEEDS[dataset_name], stored, notes)
+
+
+def _own_rows(source: str, options: Mapping[str, Any], screen: Screen) -> _People:
+    """Load rows of one's own, with the folds that they allow: a mistake in them is told before torch is loaded."""
+    from plus.benchmark import own_people
+
+    dropped = Dropped()
+    with screen.status("reading rows and making folds"):
+        own = own_people.load(source, dropped, **options)
+    with screen.loading("loading torch and the sentence model"):
+        from plus.benchmark.embedding_methods import OWN_ROWS
+    notes = [*own.notes, *(f"left out: {line}" for line in dropped.lines())]
+    stored = {"dataset_name": own.name, "rows": own.fingerprint, "split_by": options["split_by"]}
+    return _People(own.name, own.folds, OWN_ROWS, own.seeds, stored, notes, are_own_rows=True)
+
+
+def _real_people(
+    people: _People, output_dir: Path | None, methods: Sequence[str] | None, seeds: int | None, screen: Screen
+) -> BenchmarkResult:
+    """Compute the missing cells on real people and write the report."""
+    from plus.benchmark import cells, embedding_methods, embedding_tables, leading_table
+    from plus.models import embeddings
+
+    for line in people.notes:
+        screen.say(line)
+    folder = output_dir or Path("runs") / f"benchmark-{people.name.replace('/', '-')}"
+    # 1. The methods. The sentence model is loaded when first asked for: a method that embeds nothing works without.
+    model = cache(embeddings.minilm)
+    cached = embeddings.Embeddings(lambda lines: model()(lines), folder / "embeddings.safetensors")
+    ks = (people.settings.events_per_summary,) if people.are_own_rows else embedding_methods.KS
+    subject = embedding_methods.EmbeddingMethods(cached, people.settings, ks, people.are_own_rows)
+    everything = subject.methods()
+    chosen = _chosen(methods, list(everything))
+    number = seeds or people.seeds
+    stored = embedding_methods.stored(people.settings)
+    # 2. The cells.
+    with screen.bar("cells") as show:
+        found = cells.run(
+            folder, {name: everything[name] for name in chosen}, people.folds, range(number),
+            {**people.stored, **stored}, _on_cell(show),
+        )  # fmt: skip
+    # 3. The report.
+    notes = [*people.notes, f"{number} seeds; settings {stored}"]
     with screen.status("intervals"):
-        tables = embedding_tables.tables(found, chosen)
-        report = {"dataset": name, "folder": str(folder), "notes": notes, **tables}
+        report: dict[str, Any] = {"dataset": people.name, "folder": str(folder), "notes": notes}
+        report |= embedding_tables.tables(found, chosen)
+        if people.are_own_rows:
+            report["leading"] = leading_table.leading(found, ks[-1], list(report["groups"]))
     write_json(folder / "report.json", report)
-    (folder / "report.md").write_text(embedding_tables.page(report), encoding="utf-8")
+    first = leading_table.section(report["leading"], ks[-1]) if report.get("leading") else []
+    (folder / "report.md").write_text(embedding_tables.page(report, first), encoding="utf-8")
     return BenchmarkResult(folder, report)
 
 

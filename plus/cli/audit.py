@@ -121,9 +121,20 @@ def _table(audit: Audit) -> Table:
     return table
 
 
+BenchmarkFile = Annotated[str | None, typer.Argument(metavar="FILE", help="Rows of your own: JSONL, CSV or Parquet.")]
 BenchmarkDatasetName = Annotated[
-    str,
-    typer.Option(help="llmfao, polis or ukpconvarg1: real people's choices. pets, pets_ood, styles, ...: synthetic."),
+    str | None,
+    typer.Option(help="A file, or llmfao, polis, ukpconvarg1: real people. pets, pets_ood, styles, ...: synthetic."),
+]
+UserIdColumn = Annotated[str, typer.Option(help="Rows of your own: the column that says whose row it is.")]
+BenchmarkSplitBy = Annotated[
+    str | None,
+    typer.Option(
+        help="Rows of your own: new users, topics (new prompts or answers) or same users alone. Default: all."
+    ),
+]
+AllowDropped = Annotated[
+    bool, typer.Option("--allow_dropped", help="Rows of your own: go on where over 5 % cannot be used.")
 ]
 BenchmarkDataDir = Annotated[Path | None, typer.Option(help="Folder with the data set's files.")]
 BenchmarkOutputDir = Annotated[
@@ -144,8 +155,12 @@ BenchmarkDryRun = Annotated[bool, typer.Option("--dry-run", help="With --config:
 
 
 def benchmark(
-    dataset_name: BenchmarkDatasetName,
+    file: BenchmarkFile = None,
+    dataset_name: BenchmarkDatasetName = None,
     data_dir: BenchmarkDataDir = None,
+    user_id_column: UserIdColumn = "user_id",
+    split_by: BenchmarkSplitBy = None,
+    allow_dropped: AllowDropped = False,
     output_dir: BenchmarkOutputDir = None,
     methods: Methods = None,
     seeds: Seeds = None,
@@ -159,27 +174,31 @@ def benchmark(
     that it has never met.
 
     Each cell (method, fold, seed) is computed once and kept; the same command continues where it stopped. On synthetic
-    users every seed has a tiny base of its own, made where there is none.
+    users every seed has a tiny base of its own, made where there is none. Rows of your own are tested on new users, new
+    prompts or answers, and the same users, as far as they allow.
 
-    Example: plus benchmark --dataset_name llmfao --data_dir data/llmfao_sample --seeds 1
+    Example: plus benchmark my.jsonl
     """
     from plus.benchmark.run import benchmark as run_benchmark
     from plus.benchmark.run import own_options
     from plus.errors import SettingError
 
+    if (file is None) == (dataset_name is None):
+        raise SettingError("plus benchmark takes one data set; give a FILE or --dataset_name, and not both")
+    name = file or dataset_name or ""
     if dry_run and config is None:
         raise SettingError("--dry-run prints the options of --config FILE; give one")
     # A dry run resolves the options as a benchmark would, and shows them.
     if dry_run and config is not None and not (quick or ablation):
         with SCREEN.loading("loading torch, transformers and trl"):
             from plus.train.settings import printable
-        print_json(printable(own_options(dataset_name, data_dir, output_dir, config)[1]))
+        print_json(printable(own_options(name, data_dir, output_dir, config)[1]))
         return
     # The whole job; a mistake in the options ends it before torch is loaded.
     named = [name.strip() for name in methods.split(",")] if methods else None
     found = run_benchmark(
-        dataset_name, data_dir, output_dir=output_dir, methods=named, seeds=seeds, quick=quick, ablation=ablation,
-        config=config, screen=SCREEN,
+        name, data_dir, output_dir=output_dir, methods=named, seeds=seeds, quick=quick, ablation=ablation,
+        config=config, user_id_column=user_id_column, split_by=split_by, allow_dropped=allow_dropped, screen=SCREEN,
     )  # fmt: skip
     if as_json:
         print_json(found.to_json())

@@ -1,4 +1,4 @@
-"""Intervals: 95 % of repeats over users and seeds, for lists of `Prediction`.
+"""Intervals: 95 % of repeats over users and seeds (or another `level`), for lists of `Prediction`.
 
 The estimand is the share of choices predicted right (a user with more choices counts for more).
 Choices of one user resemble each other, and users are what a new population brings, so users are
@@ -11,6 +11,9 @@ which already holds whatever differs from seed to seed, is joined by the part of
 that all seeds share. The quantile is the mean of both parts' Student t, weighted by their variances
 (Cochran and Cox, Experimental Designs, 1950). With two or three seeds such an interval is wide, and
 rightly so.
+
+Where several methods are compared, `corrected(m)` is the level at which all m intervals hold at once in
+95 % of repeats (Bonferroni). A bootstrap has too few draws so far out: there Student's t is used.
 """
 
 from __future__ import annotations
@@ -28,12 +31,14 @@ from plus.evaluate.predictions import Prediction
 
 FEW_USERS = 50  # below this many, Student's t
 REPLICATES = 2000
+IN_A_TAIL = 10  # draws that a bootstrap quantile needs beyond it
+LEVEL = 0.95
 Value = tuple[int, str, float]  # (seed, user_id, what is averaged)
 
 
 class Interval(NamedTuple):
-    """A mean with its 95 % interval, and what it was computed over. One user has no interval (NaN),
-    and nothing at all has no mean either."""
+    """A mean with its interval (95 % where no other level was asked for), and what it was computed over. One user has
+    no interval (NaN), and nothing at all has no mean either."""
 
     mean: float
     low: float
@@ -47,17 +52,24 @@ class Interval(NamedTuple):
         return f"{self.mean:.3f}" + ("" if math.isnan(self.low) else f" [{self.low:.3f}, {self.high:.3f}]")
 
 
+def corrected(comparisons: int) -> float:
+    """Return the level of each interval at which all of `comparisons` hold at once in 95 % of repeats (Bonferroni)."""
+    return 1 - (1 - LEVEL) / max(1, comparisons)
+
+
 def right(prediction: Prediction) -> float:
     """Return 1 for right, 0 for wrong, one half for undecided: what accuracy averages."""
     return prediction.right
 
 
-def user_interval(predictions: Sequence[Prediction], value: Callable[[Prediction], float] = right) -> Interval:
+def user_interval(
+    predictions: Sequence[Prediction], value: Callable[[Prediction], float] = right, level: float = LEVEL
+) -> Interval:
     """Average accuracy, or another `value` of a prediction, with its interval over users and seeds."""
-    found = interval((p.seed, p.user_id, value(p)) for p in predictions)
+    found = interval(((p.seed, p.user_id, value(p)) for p in predictions), level)
     if value is right and found.users > 1 and found.mean in (0.0, 1.0):
         # Nobody differs, so nothing can be drawn: the exact bound for no failure among so many users.
-        reach = 1 - 0.025 ** (1 / found.users)
+        reach = 1 - _tail(level) ** (1 / found.users)
         return found._replace(low=max(0.0, found.mean - reach), high=min(1.0, found.mean + reach))
     if value is right and found.users > 1:
         return found._replace(low=max(0.0, found.low), high=min(1.0, found.high))
@@ -65,7 +77,10 @@ def user_interval(predictions: Sequence[Prediction], value: Callable[[Prediction
 
 
 def paired_difference(
-    a: Sequence[Prediction], b: Sequence[Prediction], value: Callable[[Prediction], float] = right
+    a: Sequence[Prediction],
+    b: Sequence[Prediction],
+    value: Callable[[Prediction], float] = right,
+    level: float = LEVEL,
 ) -> Interval:
     """Average a's value minus b's over the same choices, matched by (seed, user, example).
 
@@ -78,10 +93,10 @@ def paired_difference(
             f"{len(odd):,} choices were judged by one of {_name(a)} and {_name(b)} only "
             f"(seed {seed}, user {user}, example {example}); judge both on the same rows"
         )
-    return interval((p.seed, p.user_id, value(p) - value(theirs[key])) for key, p in ours.items())
+    return interval(((p.seed, p.user_id, value(p) - value(theirs[key])) for key, p in ours.items()), level)
 
 
-def interval(values: Iterable[Value]) -> Interval:
+def interval(values: Iterable[Value], level: float = LEVEL) -> Interval:
     """Average all values, with the interval over users and seeds.
 
     NaN bounds for one user; a NaN mean for no value at all.
@@ -93,19 +108,25 @@ def interval(values: Iterable[Value]) -> Interval:
     mean = sums_SU.sum() / targets
     if users < 2:
         return Interval(mean, math.nan, math.nan, users, targets)
-    # Over users: bootstrap quantiles, or Student's t where there are few users.
+    # Over users: bootstrap quantiles, or Student's t where there are few users or few draws so far out.
     means_B, seeds_BS = _drawn(sums_SU, counts_SU)
-    low, high = np.quantile(means_B, (0.025, 0.975))
-    if users < FEW_USERS:
-        half = student.ppf(0.975, users - 1) * _standard_error(sums_SU.sum(0), counts_SU.sum(0))
+    tail = _tail(level)
+    low, high = np.quantile(means_B, (tail, 1 - tail))
+    if users < FEW_USERS or tail * REPLICATES < IN_A_TAIL:
+        half = student.ppf(1 - tail, users - 1) * _standard_error(sums_SU.sum(0), counts_SU.sum(0))
         low, high = mean - half, mean + half
     below, above = mean - low, high - mean
     # Over seeds too: the same shape, as wide as users and seeds together make it.
     if len(sums_SU) > 1:
-        half = _over_seeds(sums_SU, counts_SU, means_B, seeds_BS)
+        half = _over_seeds(sums_SU, counts_SU, means_B, seeds_BS, tail)
         spread = (below + above) / 2
         below, above = (half * below / spread, half * above / spread) if spread > 0 else (half, half)
     return Interval(float(mean), float(mean - below), float(mean + above), users, targets)
+
+
+def _tail(level: float) -> float:
+    """The share of repeats on one side of the interval; rounded, so that 95 % leaves 0.025 to the last bit."""
+    return round((1 - level) / 2, 12)
 
 
 def _table(values: Iterable[Value]) -> tuple[np.ndarray, np.ndarray]:
@@ -146,7 +167,9 @@ def _standard_error(sums_U: np.ndarray, counts_U: np.ndarray) -> float:
     return float(math.sqrt(spread) / counts_U.sum())
 
 
-def _over_seeds(sums_SU: np.ndarray, counts_SU: np.ndarray, means_B: np.ndarray, seeds_BS: np.ndarray) -> float:
+def _over_seeds(
+    sums_SU: np.ndarray, counts_SU: np.ndarray, means_B: np.ndarray, seeds_BS: np.ndarray, tail: float
+) -> float:
     """The half width over users and two or more seeds.
 
     Drawing users moves the seeds' means together, as far as the seeds judge the same users alike,
@@ -161,7 +184,7 @@ def _over_seeds(sums_SU: np.ndarray, counts_SU: np.ndarray, means_B: np.ndarray,
     if total == 0:
         return 0.0
     # The quantile: that of each part's Student t, weighted by the parts' variances.
-    of_seeds, of_users = float(student.ppf(0.975, seeds - 1)), float(student.ppf(0.975, users - 1))
+    of_seeds, of_users = float(student.ppf(1 - tail, seeds - 1)), float(student.ppf(1 - tail, users - 1))
     return float((between * of_seeds + shared * of_users) / total) * math.sqrt(total)
 
 

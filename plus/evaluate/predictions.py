@@ -17,7 +17,8 @@ class Prediction:
 
     `margin` is r(chosen) - r(rejected), the log-odds of the truth: above 0 right, below 0 wrong, 0
     undecided. `chosen_first` tells which answer stood first where the rows say so (position habit).
-    `group` names a slice of the test set ("known", "new topics", ...), "" where there is one.
+    `group` names a slice of the test set ("known", "new topics", ...), "" where there is one. `tokens`
+    counts what was read about the user, where that is a text and was counted.
     """
 
     method: str
@@ -27,6 +28,7 @@ class Prediction:
     margin: float
     chosen_first: bool | None = None
     group: str = ""
+    tokens: int | None = None
 
     @property
     def right(self) -> float:
@@ -58,5 +60,6 @@ def predict(
 
 
 def to_rows(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
-    """Turn predictions into plain rows, as they are written to predictions.jsonl."""
-    return [asdict(prediction) for prediction in predictions]
+    """Turn predictions into plain rows, as they are written to predictions.jsonl; tokens where they were counted."""
+    rows = (asdict(prediction) for prediction in predictions)
+    return [row if row["tokens"] is not None else {k: v for k, v in row.items() if k != "tokens"} for row in rows]

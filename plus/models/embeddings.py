@@ -212,7 +212,10 @@ def lines_once(
     A constant 1 beside every embedding tells something from nothing, whose row is all zero.
     """
     keys_E, back_F = (both_F2[:, 0] * len(table_VD) + both_F2[:, 1]).unique(return_inverse=True)
-    one_VD = torch.cat([table_VD, table_VD.new_ones(len(table_VD), 1)], dim=1)
-    one_VD[0] = 0
     for_E, against_E = keys_E // len(table_VD), keys_E % len(table_VD)
-    return torch.relu(plus(one_VD[for_E]) + minus(one_VD[against_E])), back_F
+
+    def with_one(rows_E: torch.Tensor) -> torch.Tensor:
+        # The rows that are read alone: the whole table is large.
+        return torch.cat([table_VD[rows_E], (rows_E > 0).to(table_VD.dtype).unsqueeze(1)], dim=1)
+
+    return torch.relu(plus(with_one(for_E)) + minus(with_one(against_E))), back_F

@@ -83,7 +83,7 @@ def by_users_and_answers(
     return found
 
 
-def by_topics(name: str, events: Events, folds: int, seed: int = 0) -> list[Fold]:
+def by_topics(name: str, events: Events, folds: int, seed: int = 0, pairs: int | None = None) -> list[Fold]:
     """Make folds over prompts: users are known, and each fold tests their choices on a part of the prompts."""
     found = []
     for number, part in enumerate(
@@ -91,24 +91,32 @@ def by_topics(name: str, events: Events, folds: int, seed: int = 0) -> list[Fold
     ):
         topics = set(part)
         tested = {user: {e.id for e in past if prompt_of(e) in topics} for user, past in events.items()}
-        found.append(held_out(f"{name}/new prompts/{number}", "new prompts", events, tested, seed))
+        found.append(held_out(f"{name}/new prompts/{number}", "new prompts", events, tested, seed, pairs))
     return found
 
 
-def within_users(name: str, events: Events, folds: int, seed: int = 0, least: int = 20) -> list[Fold]:
+def within_users(
+    name: str, events: Events, folds: int, seed: int = 0, least: int = 20, pairs: int | None = None
+) -> list[Fold]:
     """Make folds over each user's choices; those of users with `least` or more choices are tested."""
     choices = {u: _parts([e.id for e in past], folds, f"choices-{seed}-{u}") for u, past in events.items()}
     return [
         held_out(
             f"{name}/same users/{number}", "same users", events,
             {u: set(parts[number]) for u, parts in choices.items() if len(events[u]) >= least}, seed,
+            pairs,
         )
         for number in range(folds)
     ]  # fmt: skip
 
 
-def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collection[str]], seed: int) -> Fold:
-    """Make a fold that predicts each user's `tested` events from all their others; a tenth of those is validation."""
+def held_out(
+    name: str, group: str, events: Events, tested: Mapping[str, Collection[str]], seed: int, pairs: int | None = None
+) -> Fold:
+    """Make a fold that predicts each user's `tested` events from all their others; a tenth of those is validation.
+
+    At most `pairs` of a user are predicted, all where it is None.
+    """
     dropped = Dropped()
     rows: list[Context] = []
     training: dict[str, tuple[Event, ...]] = {}
@@ -126,10 +134,10 @@ def held_out(name: str, group: str, events: Events, tested: Mapping[str, Collect
         training[user] = old
         # Three rows a user: validation from the rest, test from all that is kept, training resampled.
         past_of = UserHistory(user, old)
-        rows += _drawn(past_of, [kept[place] for place in sorted(later)], "validation", rng, 60)
-        rows += _drawn(UserHistory(user, tuple(kept)), held, "test", rng, len(held))
-        context, pairs = resample(old, rng)
-        rows += [Context(UserHistory(user, context), pairs[:1])] if pairs else []
+        rows += _drawn(past_of, [kept[place] for place in sorted(later)], "validation", rng, pairs or 60)
+        rows += _drawn(UserHistory(user, tuple(kept)), held, "test", rng, pairs or len(held))
+        context, drawn = resample(old, rng)
+        rows += [Context(UserHistory(user, context), drawn[:1])] if drawn else []
     histories = {user: UserHistory(user, old) for user, old in training.items()}
     return Fold(name, group, Population(name, tuple(rows), histories, {}, dropped), training)
 
@@ -176,17 +184,24 @@ def _fold(
         rows += found
     training = {user: tuple(events[user]) for user in histories if user not in tested and user not in validation}
     population = Population(name, tuple(rows), histories, {}, dropped)
-    return Fold(name, group, population, training, _agreement(log or events, training))
+    return Fold(name, group, population, training, agreement(log or events, training))
 
 
-def _agreement(events: Events, users: Iterable[str]) -> dict[str, float]:
-    """The share of `users` who liked each answer that they reacted to."""
+def agreement(events: Events, users: Iterable[str], choices_of: int | None = None) -> dict[str, float]:
+    """Compute the share of `users` who liked each answer that they reacted to.
+
+    With `choices_of` an answer that was chosen counts as liked, one that was rejected as disliked, and answers that
+    fewer than so many events hold are left out.
+    """
     seen: dict[str, list[bool]] = defaultdict(list)
-    for user in users:
-        for event in events[user]:
-            if isinstance(event.content, Reaction):
-                seen[event.content.completion].append(event.content.label)
-    return {answer: sum(labels) / len(labels) for answer, labels in seen.items()}
+    for event in (event for user in users for event in events[user]):
+        match event.content:
+            case Reaction(_, completion, label):
+                seen[completion].append(label)
+            case Preference(_, chosen, rejected) if choices_of is not None:
+                seen[chosen].append(True)
+                seen[rejected].append(False)
+    return {a: sum(labels) / len(labels) for a, labels in seen.items() if len(labels) >= (choices_of or 1)}
 
 
 def _drawn(history: UserHistory, later: Sequence[Event], split: Split, rng: Random, pairs: int) -> list[Context]:

@@ -99,6 +99,15 @@ def read(
             yield row
 
 
+def read_events(
+    source: str | Path, dropped: Dropped, user_id_column: str = "user_id", allow_dropped: bool = False
+) -> dict[str, list[Event]]:
+    """Read user_id -> all events, in no order; ids are unique within a user. Raises as `load` does."""
+    rows = list(read(source, dropped, user_id_column))
+    refuse(source, len(rows), dropped, allow_dropped, user_id_column)
+    return by_user((row.user_id, row.event) for row in _identified(rows, dropped).values())
+
+
 def refuse(
     source: str | Path, kept: int, dropped: Dropped, allow_dropped: bool, user_id_column: str = "user_id"
 ) -> None:

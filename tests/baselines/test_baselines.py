@@ -13,6 +13,7 @@ from plus.baselines.longer_wins import LongerWins
 from plus.baselines.majority import Majority
 from plus.measures import accuracy
 from plus.models.extractive import random_selection
+from plus.prompts import event_lines
 from plus.types import Event, Preference, Reaction, UserHistory
 
 
@@ -54,3 +55,15 @@ def test_the_most_surprising_votes_are_those_that_few_others_gave():
     choice = Event("c", "choice", Preference("p", "one", "two"))
     assert surprise_k.surprisal(choice, majority) == pytest.approx(-math.log(0.5 / (0.5 + 0.8)))
     assert surprise_k.surprisal(Event("m", "message", "hello"), majority) == 0.0
+
+
+def test_the_newest_events_that_fit_are_kept_in_order():
+    past = [Event(str(n), "reaction", Reaction("", f"{'abcd' * n}", True)) for n in (1, 2, 3)]
+    lines = [event_lines(event) for event in past]
+    assert lines[0] == "Agreed: abcd"
+    history = UserHistory("u", tuple(past))
+    # 12, 16 and 20 characters with line breaks between them: 5 tokens, 10 (37 / 4), 13 (50 / 4).
+    texts = {limit: in_context.newest_within([history], [limit])[0] for limit in (4, 5, 9, 10, 12, 13)}
+    assert texts == {
+        4: "", 5: lines[2], 9: lines[2], 10: "\n".join(lines[1:]), 12: "\n".join(lines[1:]), 13: "\n".join(lines),
+    }  # fmt: skip

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 
 from plus.errors import EvidenceError
 from plus.evaluate import intervals
-from plus.evaluate.intervals import interval, paired_difference, user_interval
+from plus.evaluate.intervals import corrected, interval, paired_difference, user_interval
 from plus.evaluate.predictions import Prediction
 
 
@@ -156,3 +157,13 @@ def test_95_percent_means_93_to_97_in_a_thousand_populations(seeds, users, seed_
 def test_where_shared_users_and_seeds_weigh_alike_the_interval_is_a_little_wide():
     """Measured 0.973: Cochran and Cox's quantile errs to the safe side there."""
     assert 0.95 <= covered(5, 200, 0.7, 0.02, True, 1000) <= 0.98
+
+
+def test_a_corrected_interval_is_wider_and_that_of_one_comparison_is_the_usual_one():
+    rows = [Prediction("m", 0, f"u{n}", "x", 1.0 if n % 3 else -1.0) for n in range(90)]
+    usual, four, twenty = (user_interval(rows, level=corrected(count)) for count in (1, 4, 20))
+    assert usual == user_interval(rows)
+    assert usual.high - usual.low < four.high - four.low < twenty.high - twenty.low
+    # Twenty comparisons leave 2.5 of 2,000 draws in a tail: Student's t with the users' spread.
+    half = student.ppf(1 - 0.025 / 20, 89) * (2 / 3 * 1 / 3 / 89) ** 0.5
+    assert (twenty.low, twenty.high) == (pytest.approx(2 / 3 - half), pytest.approx(2 / 3 + half))

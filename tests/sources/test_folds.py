@@ -10,7 +10,16 @@ import pytest
 from plus.resources import shipped
 from plus.sources import llmfao, polis
 from plus.sources.contexts import resample
-from plus.sources.folds import Fold, answers, by_topics, by_users, by_users_and_answers, slice_of, within_users
+from plus.sources.folds import (
+    Fold,
+    agreement,
+    answers,
+    by_topics,
+    by_users,
+    by_users_and_answers,
+    slice_of,
+    within_users,
+)
 from plus.sources.splits import pair_key
 from plus.types import Dropped, Event, Preference, Reaction
 
@@ -108,3 +117,14 @@ def test_pairs_that_training_users_like_about_as_often_are_controversial():
     assert slice_of(fold, Preference("p", "a", "b")) == "new users, controversial"
     assert slice_of(fold, Preference("p", "a", "c")) == "new users"
     assert slice_of(fold, Preference("p", "a", "unknown")) == "new users"
+
+
+def test_a_choice_says_how_popular_its_answers_are_where_that_is_asked_for():
+    def chose(better: str, worse: str) -> Event:
+        return Event(f"{better} {worse}", "choice", Preference("p", better, worse))
+
+    liked = Event("l", "reaction", Reaction("p", "good", True))
+    events = {"a": [chose("good", "bad"), chose("good", "odd"), liked], "b": [chose("bad", "good")], "c": [liked]}
+    assert agreement(events, "ab") == {"good": 1.0}, "reactions alone"
+    # Chosen twice and liked once of four times; "odd" is seen once, and nobody asks user c.
+    assert agreement(events, "ab", choices_of=2) == {"good": 0.75, "bad": 0.5}
