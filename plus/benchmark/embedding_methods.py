@@ -46,11 +46,12 @@ KS = (4, 8)  # events in a text of the tables of named data sets
 SETTINGS = {
     "polis": Settings(max_steps=400, borrow=0.3),
     "llmfao": Settings(max_steps=150, eval_steps=25, reward_learning_rate=3e-4, borrow=0.3),
+    "spi": Settings(borrow=0.3),
     "ukpconvarg1": Settings(max_steps=200, eval_steps=50, borrow=0.3),
 }
 OWN_ROWS = Settings(borrow=0.3)  # the select engine's defaults
 MOST_KNOWN = 3000  # training answers that a new one borrows from: every update compares with all of them
-SEEDS = {"polis": 3, "llmfao": 3, "ukpconvarg1": 1}
+SEEDS = {"polis": 3, "llmfao": 3, "spi": 1, "ukpconvarg1": 1}
 
 
 @dataclass(frozen=True)

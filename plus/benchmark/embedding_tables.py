@@ -28,6 +28,11 @@ DIFFERENCES = (
     *((f"extractive_{k}, read by random_{k}", f"random_{k}") for k in (4, 8)),
     *((f"{name}, shuffled", "bradley_terry") for name in SHUFFLED),
     ("in_context", "majority"),
+    # On SPI: words and lines against ratings as numbers.
+    *((name, "population_mean") for name in ("ratings_low_rank", "ratings_kernel", "in_context", "extractive_8")),
+    *((name, "population_mean") for name in ("oracle_27", "oracle_5", "demographics", "in_context, shuffled")),
+    *((name, "population_mean") for name in ("extractive_8, shuffled", "oracle_27, shuffled")),
+    ("in_context", "ratings_low_rank"),
 )
 
 

@@ -77,7 +77,9 @@ def _tokens(predictions: Sequence[Prediction]) -> float | None:
 
 
 def section(tables: Mapping[str, Any], k: int) -> list[str]:
-    """Render the leading table in Markdown, a row for each group and opponent."""
+    """Render the leading table in Markdown, a row for each group and opponent; nothing without a row."""
+    if not tables:
+        return []
     lines = [f"## plus ({plus_of(k)}) beside what it has to beat", ""]
     columns = ["test", "difference of accuracies", "all", "all, another user's text"]
     columns += ["controversial", "controversial, another user's text", "tokens read"]

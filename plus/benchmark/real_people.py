@@ -12,6 +12,7 @@ from typing import Any
 
 from scipy.stats import binomtest
 
+from plus.benchmark import spi_people
 from plus.datasets import SYNTHETIC
 from plus.errors import SettingError
 from plus.evaluate import markdown
@@ -57,7 +58,7 @@ def ukpconvarg1_folds(data_dir: Path, dropped: Dropped) -> list[Fold]:
     return by_topics("ukpconvarg1", choices, 32)
 
 
-PEOPLE = {"llmfao": llmfao_folds, "polis": polis_folds, "ukpconvarg1": ukpconvarg1_folds}
+PEOPLE = {"llmfao": llmfao_folds, "polis": polis_folds, "spi": spi_people.folds, "ukpconvarg1": ukpconvarg1_folds}
 # Data sets whose answers were shown in pairs; Polis shows one statement at a time.
 SHOWN_IN_PAIRS = {"llmfao": llmfao.first_won, "ukpconvarg1": ukpconvarg1.first_won}
 

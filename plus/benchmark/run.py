@@ -5,9 +5,9 @@ Each cell (method, fold, seed) is computed once and kept; the same call continue
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,8 @@ from plus.types import Dropped
 
 # Models are imported when the options are known to be good: a mistake is told at once, and without torch.
 if TYPE_CHECKING:
-    from plus.benchmark.cells import OnCell
+    from plus.benchmark.cells import Method, OnCell
+    from plus.models.embeddings import Embeddings
     from plus.progress import Show
     from plus.sources.folds import Fold
     from plus.train.select import SelectSettings
@@ -57,7 +58,7 @@ def benchmark(
 ) -> BenchmarkResult:
     """Test every method on users that it has never met, and write report.json and report.md.
 
-    `dataset_name` is a file of rows of your own, llmfao, polis or ukpconvarg1 (real people, with `data_dir`), a
+    `dataset_name` is a file of rows of your own, llmfao, polis, spi or ukpconvarg1 (real people, with `data_dir`), a
     synthetic data set, or with `config`, a YAML file of `plus train`'s options, any. `user_id_column`, `split_by` (one
     kind of test alone: users, topics or same) and `allow_dropped` are for rows of your own. `methods` are all by
     default; `seeds` counts training runs. `quick` and `ablation` are for synthetic users. The folder is `output_dir`,
@@ -98,7 +99,11 @@ def own_options(
 
 @dataclass(frozen=True)
 class _People:
-    """Data of a benchmark on real people. stored: what benchmark.json holds of them; notes: lines of the report."""
+    """Data of a benchmark on real people, and the methods for them.
+
+    stored: what benchmark.json holds of the data; notes: lines of the report; leading: the events of a summary, where
+    the report leads with that table.
+    """
 
     name: str
     folds: Sequence[Fold]
@@ -106,7 +111,8 @@ class _People:
     seeds: int
     stored: Mapping[str, Any]
     notes: Sequence[str]
-    are_own_rows: bool = False
+    methods: Callable[[Embeddings], Mapping[str, Method]]
+    leading: int | None = None
 
 
 def _named_people(dataset_name: str, data_dir: str | Path | None, screen: Screen) -> _People:
@@ -115,14 +121,25 @@ def _named_people(dataset_name: str, data_dir: str | Path | None, screen: Screen
 
     dropped = Dropped()
     folds = real_people.load_folds(dataset_name, data_dir, dropped)
-    name = folds[0].name.split("/new")[0].split("/same")[0]
+    name = folds[0].name.rsplit("/", 2)[0]
     shown = real_people.SHOWN_IN_PAIRS.get(dataset_name)
     habits = [real_people.habit(shown(Path(data_dir)))] if shown and data_dir else []
     with screen.loading("loading torch and the sentence model"):
-        from plus.benchmark.embedding_methods import SEEDS, SETTINGS
+        from plus.benchmark.embedding_methods import SEEDS, SETTINGS, EmbeddingMethods
+        from plus.benchmark.spi_methods import SpiMethods
     notes = [*(f"left out: {line}" for line in dropped.lines()), *habits]
     stored = {"dataset_name": dataset_name}
-    return _People(name, folds, SETTINGS[dataset_name], SEEDS[dataset_name], stored, notes)
+    settings, leading = SETTINGS[dataset_name], None
+    if dataset_name == "spi" and data_dir is not None:
+        leading = settings.events_per_summary
+        subject: Callable[[Embeddings], EmbeddingMethods] = partial(SpiMethods, data_dir, settings=settings)
+    else:
+        subject = partial(EmbeddingMethods, settings=settings)
+
+    def methods(embeddings: Embeddings) -> Mapping[str, Method]:
+        return subject(embeddings).methods()
+
+    return _People(name, folds, settings, SEEDS[dataset_name], stored, notes, methods, leading)
 
 
 def _own_rows(source: str, options: Mapping[str, Any], screen: Screen) -> _People:
@@ -133,10 +150,15 @@ def _own_rows(source: str, options: Mapping[str, Any], screen: Screen) -> _Peopl
     with screen.status("reading rows and making folds"):
         own = own_people.load(source, dropped, **options)
     with screen.loading("loading torch and the sentence model"):
-        from plus.benchmark.embedding_methods import OWN_ROWS
+        from plus.benchmark.embedding_methods import OWN_ROWS, EmbeddingMethods
+    k = OWN_ROWS.events_per_summary
+
+    def methods(embeddings: Embeddings) -> Mapping[str, Method]:
+        return EmbeddingMethods(embeddings, OWN_ROWS, (k,), own_rows=True).methods()
+
     notes = [*own.notes, *(f"left out: {line}" for line in dropped.lines())]
     stored = {"dataset_name": own.name, "rows": own.fingerprint, "split_by": options["split_by"]}
-    return _People(own.name, own.folds, OWN_ROWS, own.seeds, stored, notes, are_own_rows=True)
+    return _People(own.name, own.folds, OWN_ROWS, own.seeds, stored, notes, methods, leading=k)
 
 
 def _real_people(
@@ -152,9 +174,7 @@ def _real_people(
     # 1. The methods. The sentence model is loaded when first asked for: a method that embeds nothing works without.
     model = cache(embeddings.minilm)
     cached = embeddings.Embeddings(lambda lines: model()(lines), folder / "embeddings.safetensors")
-    ks = (people.settings.events_per_summary,) if people.are_own_rows else embedding_methods.KS
-    subject = embedding_methods.EmbeddingMethods(cached, people.settings, ks, people.are_own_rows)
-    everything = subject.methods()
+    everything = people.methods(cached)
     chosen = _chosen(methods, list(everything))
     number = seeds or people.seeds
     stored = embedding_methods.stored(people.settings)
@@ -169,10 +189,10 @@ def _real_people(
     with screen.status("intervals"):
         report: dict[str, Any] = {"dataset": people.name, "folder": str(folder), "notes": notes}
         report |= embedding_tables.tables(found, chosen)
-        if people.are_own_rows:
-            report["leading"] = leading_table.leading(found, ks[-1], list(report["groups"]))
+        if people.leading:
+            report["leading"] = leading_table.leading(found, people.leading, list(report["groups"]))
     write_json(folder / "report.json", report)
-    first = leading_table.section(report["leading"], ks[-1]) if report.get("leading") else []
+    first = leading_table.section(report["leading"], people.leading) if people.leading else []
     (folder / "report.md").write_text(embedding_tables.page(report, first), encoding="utf-8")
     return BenchmarkResult(folder, report)
 

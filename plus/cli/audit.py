@@ -124,7 +124,9 @@ def _table(audit: Audit) -> Table:
 BenchmarkFile = Annotated[str | None, typer.Argument(metavar="FILE", help="Rows of your own: JSONL, CSV or Parquet.")]
 BenchmarkDatasetName = Annotated[
     str | None,
-    typer.Option(help="A file, or llmfao, polis, ukpconvarg1: real people. pets, pets_ood, styles, ...: synthetic."),
+    typer.Option(
+        help="A file, or llmfao, polis, spi, ukpconvarg1: real people. pets, pets_ood, styles, ...: synthetic."
+    ),
 ]
 UserIdColumn = Annotated[str, typer.Option(help="Rows of your own: the column that says whose row it is.")]
 BenchmarkSplitBy = Annotated[

@@ -10,9 +10,11 @@ demographics.csv.gz. The statements are public-domain items of the IPIP, https:/
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from pathlib import Path
 from random import Random
 from statistics import mean, median
@@ -143,8 +145,15 @@ def events(spi: Spi, person: str, places: Sequence[int]) -> list[Event]:
 def choices(spi: Spi, person: str, places: Sequence[int], rng: Random, pairs: int) -> tuple[Preference, ...]:
     """Draw at most `pairs` choices between statements rated at least 2 apart; the higher rated is chosen."""
     ratings, texts = spi.ratings[person], [statement.text for statement in spi.statements]
-    found = [(a, b) for a in places for b in places if ratings[a] >= ratings[b] + APART]
-    drawn = rng.sample(found, min(pairs, len(found)))
+    # A place and those rated far enough below it, in order: all pairs are numbered without writing them down.
+    below = {rating: [b for b in places if ratings[b] <= rating - APART] for rating in range(1, TOP + 1)}
+    ends = list(accumulate(len(below[ratings[a]]) for a in places))
+    total = ends[-1] if ends else 0
+    drawn = []
+    for number in rng.sample(range(total), min(pairs, total)):
+        row = bisect_right(ends, number)
+        lower = below[ratings[places[row]]]
+        drawn.append((places[row], lower[number - ends[row] + len(lower)]))
     return tuple(Preference(PROMPT, texts[a], texts[b]) for a, b in drawn)
 
 

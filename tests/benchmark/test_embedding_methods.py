@@ -83,7 +83,7 @@ def test_a_fold_with_nothing_to_train_on_or_to_predict_says_so(folds):
 
 
 def test_sources_name_what_they_take():
-    with pytest.raises(SettingError, match="llmfao, polis, ukpconvarg1"):
+    with pytest.raises(SettingError, match="llmfao, polis, spi, ukpconvarg1"):
         real_people.load_folds("nonsense", "x", Dropped())
     with pytest.raises(SettingError, match="--data_dir"):
         real_people.load_folds("polis", None, Dropped())
@@ -141,7 +141,7 @@ def test_without_the_sentence_model_what_needs_it_says_so_and_the_rest_is_comput
     [
         (
             ["--dataset_name", "nonsense"],
-            "--dataset_name is 'nonsense'; plus benchmark takes llmfao, polis, ukpconvarg1",
+            "--dataset_name is 'nonsense'; plus benchmark takes llmfao, polis, spi, ukpconvarg1",
         ),
         (["--dataset_name", "polis"], "give their folder with --data_dir"),
         (["--dataset_name", "polis", "--data_dir", "/nowhere"], "there is no folder /nowhere"),

@@ -62,7 +62,9 @@ def test_the_page_says_by_how_much():
 
 def test_every_goal_is_a_difference_that_the_report_has():
     known = {f"{a} - {b}" for a, b in embedding_tables.DIFFERENCES}
-    names = {row["difference"] for data in (TAXES, BOWLING, "llmfao") for row in compare_targets(report(data, {}))}
+    names = {
+        row["difference"] for data in (TAXES, BOWLING, "llmfao", "spi") for row in compare_targets(report(data, {}))
+    }
     assert names <= known
 
 
