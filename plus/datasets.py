@@ -63,12 +63,17 @@ class Written:
 
 
 def load(
-    name: str, data_dir: str | Path | None = None, seed: int = 0, user_split: UserSplit = "hash", **options: Any
+    name: str,
+    data_dir: str | Path | None = None,
+    seed: int = 0,
+    user_split: UserSplit = "hash",
+    user_share: float = 1.0,
+    **options: Any,
 ) -> Population:
     """Load the population of a data set. Raises SourceError for an unknown name or missing files.
 
     `options` are those of `OPTIONS` and belong to rows of one's own: SettingError for a named set. user_split: how
-    new users are split (`Plan`).
+    new users are split (`Plan`). user_share: of the users of rows of one's own, as a sample by a keyed hash.
     """
     known = sorted([*SYNTHETIC, *FROM_FOLDER, *FROM_HUB])
     if name in known and (asked := [key for key, value in options.items() if value != OPTIONS[key]]):
@@ -84,7 +89,7 @@ def load(
         own = {"user_split": user_split} if name in HASHED else {}
         return FROM_FOLDER[name](data_dir, seed=seed, **own)
     if is_source(name):
-        return _own_rows(name, seed, {**OPTIONS, **options}, user_split)
+        return _own_rows(name, seed, {**OPTIONS, **options}, user_split, user_share)
     # Neither: name the closest data set.
     near = get_close_matches(name, known, 1)
     hint = f"; did you mean {near[0]}?" if near else ""
@@ -98,7 +103,16 @@ def from_settings(settings: Mapping[str, Any]) -> Population:
     options = {key: settings[key] for key in OPTIONS if key in settings}
     # The config.json of a run says how users were split; that of an older plus does not, and split them by rank.
     user_split = settings.get("user_split", "rank" if "output_dir" in settings else "hash")
-    return load(settings["dataset_name"], settings["data_dir"], settings.get("seed", 42), user_split, **options)
+    share = settings.get("user_share", 1.0)
+    return load(settings["dataset_name"], settings["data_dir"], settings.get("seed", 42), user_split, share, **options)
+
+
+def count_users(settings: Mapping[str, Any]) -> int:
+    """Count the users of a file or a folder of one's own, without loading it; 0 for a named set or a Hub id."""
+    name = settings["dataset_name"]
+    if name in (*SYNTHETIC, *FROM_FOLDER, *FROM_HUB) or not Path(name).exists():
+        return 0
+    return len(generic.users_of(name, settings["user_id_column"]))
 
 
 def is_source(name: str) -> bool:
@@ -172,9 +186,10 @@ def _rows(source: str, data_dir: str | Path | None, user_id_column: str) -> Iter
         )
 
 
-def _own_rows(name: str, seed: int, options: Mapping[str, Any], user_split: UserSplit) -> Population:
+def _own_rows(name: str, seed: int, options: Mapping[str, Any], user_split: UserSplit, user_share: float) -> Population:
     plan = plan_of(options["split_by"], options["past_events"], seed, user_split)
-    return generic.load(name, seed, options["user_id_column"], options["allow_dropped"], plan, user_split)
+    column, allowed = options["user_id_column"], options["allow_dropped"]
+    return generic.load(name, seed, column, allowed, plan, user_split, user_share)
 
 
 def _known(split_by: str | None) -> SplitBy:

@@ -58,7 +58,12 @@ def read_whole_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def read_summaries(path: Path) -> dict[str, str]:
-    """Read user_id -> summary from JSON lines. Raises SourceError that names the first line without both texts."""
+    """Read user_id -> summary from JSON lines, or from the summaries.jsonl of a run folder.
+
+    Raises SourceError that names the first line without both texts.
+    """
+    if path.is_dir():
+        path = path / "summaries.jsonl"
     found: dict[str, str] = {}
     for number, row in numbered(path):
         user, text = row.get("user_id"), row.get("summary")

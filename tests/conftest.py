@@ -53,6 +53,24 @@ def demo(tmp_path_factory) -> dict:
     return json.loads(said.read_text())
 
 
+@pytest.fixture(scope="session")
+def selected(tmp_path_factory) -> Path:
+    """A run folder of the select engine, trained for 40 updates on the shipped Polis sample."""
+    one = tmp_path_factory.getbasetemp()
+    shared = one.parent if "PYTEST_XDIST_WORKER" in os.environ else one
+    folder = shared / "selected" / "run"
+    with FileLock(f"{folder.parent}.lock"):
+        if not folder.exists():
+            from plus.resources import shipped
+
+            made = folder.with_name("made")
+            words = ["--data_dir", shipped("polis_sample"), "--output_dir", made, "--max_steps", "40", "--seed", "1"]
+            done = plus("train", "polis", *words)
+            assert done.returncode == 0, done.stderr[-3000:]
+            made.rename(folder)
+    return folder
+
+
 @pytest.fixture
 def base():
     """The shipped tiny base as summarizer."""

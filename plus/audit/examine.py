@@ -28,6 +28,7 @@ from plus.evaluate.intervals import Interval, interval, paired_difference, user_
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import groups, scorecard
 from plus.judge.panel import Judge
+from plus.models.extractive import ExtractiveSummarizer
 from plus.types import Example, Population, Scorer, Summarizer
 from plus.worlds import styles
 
@@ -150,6 +151,9 @@ def _faithfulness(
 ) -> Faithfulness | None:
     if isinstance(summarizer, PastedHistory):
         not_run["faithfulness"] = "the past itself was pasted in, which claims nothing"
+        return None
+    if isinstance(summarizer, ExtractiveSummarizer):
+        not_run["faithfulness"] = "the summaries quote the past, which is true and claims nothing beyond it"
         return None
     if population.name not in KNOWN:
         not_run["faithfulness"] = "what is true of real people is not known"

@@ -50,10 +50,16 @@ and with that of a user who chose the opposite: personalization is real only as 
 
 Left out of the data: {dropped}.
 """
+# Of a run without a language model.
+EMBEDDED = """
+`reward_model/known.safetensors` holds the embedding of every training answer, by the SHA-256 of its text: someone who
+has a text can tell whether it was among them.
+"""
 # Options of a run that its card shows.
 SHOWN = (
     *("max_steps", "learning_rate", "reward_learning_rate", "beta", "num_generations"),
     *("per_device_train_batch_size", "pairs_per_user", "seed"),
+    *("engine", "embedding_model", "events_per_summary", "users_per_step"),
 )
 
 
@@ -191,4 +197,8 @@ def write_card(folder: Path, settings: Mapping[str, Any], report: Mapping[str, A
         options="\n".join(options) or "- defaults of PLUSConfig",
         dropped="; ".join(dropped) or "nothing",
     )
-    markdown.write_card(folder, settings["model_name_or_path"], body, TAGS)
+    base = settings["model_name_or_path"] or settings["embedding_model"]
+    if "embedding_model" in settings:
+        markdown.write_card(folder, base, body + EMBEDDED, TAGS, library="plus-preferences")
+    else:
+        markdown.write_card(folder, base, body, TAGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +15,10 @@ from plus.types import Population, Scorer, Summarizer
 
 # Models are imported when the options are known to be good: a mistake is told at once, and without torch.
 if TYPE_CHECKING:
-    from transformers import TrainerCallback
-
     from plus.audit.findings import Audit
     from plus.evaluate.predictions import Prediction
+    from plus.train.run import Trained
+    from plus.train.select import Selected
 
 PASTED_EVENTS = 8  # newest events that are pasted in where there is no summary
 
@@ -130,19 +130,25 @@ def null_run(
     population: Population,
     folder: Path,
     max_steps: int,
-    callbacks: Sequence[TrainerCallback] = (),
+    show: Callable[[int, int, Mapping[str, Any]], None] = lambda step, total, metrics: None,
 ) -> dict[str, list[Prediction]]:
     """Train on targets dealt to other users, where no taste can be learned, and read the test users' (`readings`).
 
-    A sound training ends at chance. The run of `max_steps` updates is left in `folder`, which must be new.
+    A sound training ends at chance. The run of `max_steps` updates, by the engine of `settings`, is left in `folder`,
+    which must be new.
     """
     from plus.evaluate.controls import readings
-    from plus.train.run import train
+    from plus.train import run, select_run
+    from plus.train.run_log import Progress
     from plus.worlds import pets
 
     null = pets.permuted(population, settings.get("seed", 42))
     changed = {**settings, "output_dir": str(folder), "max_steps": max_steps, "resume_from_checkpoint": None}
-    trained = train(changed, null, lambda line: None, callbacks)
+    trained: Selected | Trained
+    if settings.get("engine") == select_run.ENGINE:
+        trained = select_run.train(changed, null, lambda line: None, show)[0]
+    else:
+        trained = run.train(changed, null, lambda line: None, [Progress(show)])
     test = null.split("test")
     histories = {example.history.user_id: example.history for example in test}
     texts = dict(zip(histories, trained.summarizer.summarize(list(histories.values())), strict=True))
@@ -218,9 +224,11 @@ def _subject(
 def _persona_reader(subject: Subject, steps: int, screen: Screen) -> Scorer:
     """Train a reward model on the true personas, with the run's options."""
     from plus.baselines import oracle
-    from plus.train.run import train_baseline
+    from plus.train import run, select_run
 
     settings, personas = {**subject.settings, "max_steps": steps}, oracle.summaries(subject.population)
+    select = settings.get("engine") == select_run.ENGINE
+    train_baseline: Callable[..., Scorer] = select_run.train_baseline if select else run.train_baseline
     with screen.bar("true personas") as show:
         return train_baseline(
             settings, subject.population, personas, lambda step, loss: show(step, steps, {"loss": loss})
@@ -240,7 +248,5 @@ def _examine(subject: Subject, null: Any, max_examples: int | None, screen: Scre
 
 def _null_readings(subject: Subject, steps: int, screen: Screen) -> dict[str, list[Prediction]]:
     """Train a null run of the run's options in a folder that is removed, and read the test users'."""
-    from plus.train.run_log import Progress
-
     with tempfile.TemporaryDirectory() as folder, screen.bar("null run") as show:
-        return null_run(subject.settings, subject.population, Path(folder) / "null", steps, [Progress(show)])
+        return null_run(subject.settings, subject.population, Path(folder) / "null", steps, show)

@@ -18,7 +18,9 @@ Files = Annotated[
 Condition = Annotated[
     str, typer.Option(help="What is read of a user: history (their past reactions), summary, or none.")
 ]
-Summaries = Annotated[Path | None, typer.Option(help="For --condition summary: a summaries.jsonl.")]
+Summaries = Annotated[
+    Path | None, typer.Option(help="For --condition summary: a run folder, or JSONL of user_id and summary.")
+]
 SplitBy = Annotated[str, typer.Option(help="users: test on people never met. time: test on what came after a moment.")]
 PositiveShare = Annotated[
     float,

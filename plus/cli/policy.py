@@ -16,7 +16,7 @@ Goals = Annotated[Path, typer.Option(help="YAML: what to want, how much, and wha
 Model = Annotated[str, typer.Option(help="The policy to begin with: a Hub id or a folder.")]
 OutputDir = Annotated[Path, typer.Option(help="Folder of the run; an interrupted one goes on.")]
 Method = Annotated[str, typer.Option(help="grpo, best_of_n, rejection_sampling or dpo.")]
-Summaries = Annotated[Path | None, typer.Option(help="JSONL with user_id and summary, as a run's summaries.jsonl.")]
+Summaries = Annotated[Path | None, typer.Option(help="A run folder, or JSONL with user_id and summary.")]
 Sft = Annotated[
     Path | None, typer.Option(help="JSONL with prompt, chosen, user_id or summary: answers to imitate first.")
 ]

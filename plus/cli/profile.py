@@ -253,9 +253,9 @@ def _print_why(user: str, found: Attribution, shape: Shape) -> None:
 def _why_row(one: SentenceValue, full: bool) -> dict[str, Any]:
     """A sentence's row: numbers for programs, or text with the three choices that it explains best."""
     if full:
-        events: Any = [{"event": name, "gain": round(gain, 4)} for name, gain in one.events]
+        events: Any = [{"event": name, "gain": gain and round(gain, 4)} for name, gain in one.events]
     else:
-        events = ", ".join(f"{name} ({gain:+.2f})" for name, gain in one.events[:3])
+        events = ", ".join(name if gain is None else f"{name} ({gain:+.2f})" for name, gain in one.events[:3])
     worth = round(one.worth, 4) if full else f"{one.worth:+.3f}"
     return {
         "id": one.id, "worth": worth, "sentence": one.text, "by": one.origin, "since": one.since, "from": events,

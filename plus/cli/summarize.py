@@ -95,7 +95,7 @@ def summarize(
         summaries = recipes.summarize(run, source, output, resume, model, show, SCREEN).summaries
     # 3. Lines were printed as they came; JSON is one object.
     if as_json:
-        print_json(summaries)
+        print_json(dict(summaries))
 
 
 def _print_line(user_id: str, summary: str) -> None:

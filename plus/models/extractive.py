@@ -29,6 +29,7 @@ from plus.models.shorten import EventLines
 from plus.prompts import event_lines, read_event_lines
 from plus.types import Event, UserHistory
 
+KEPT = 100_000  # lines whose rows are remembered
 WINDOW = 1024  # histories that are scored at a time
 CUT = "events of summaries whose long answers were cut to some of their sentences; raise --max_completion_length"
 Lines = Callable[[Event], str]
@@ -104,6 +105,8 @@ class ExtractiveSummarizer:
         return [[self.lines(event) for event in history.events] for history in histories]
 
     def _scores(self, lines: Sequence[Sequence[str]]) -> torch.Tensor:
+        if len(self.sides) > KEPT:
+            self.sides.clear()
         if new := [line for of_user in lines for line in of_user if line not in self.sides]:
             sides = [read_event_lines(line)[0] for line in new]
             ids = self.embeddings.ids(side for pair in sides for side in pair)

@@ -5,6 +5,7 @@ Both model folders, options, metrics and the card are published. Summaries and s
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -103,7 +104,8 @@ def stage(run: str | Path, folder: str | Path) -> list[Path]:
     write_json(folder / "config.json", config)
     card = folder / "README.md"
     if card.exists():
-        card.write_text(card.read_text(encoding="utf-8").replace(f'"{run}"', '"this repository"'), encoding="utf-8")
+        text = re.sub(r'plus\.load\("[^"\n]*"\)', 'plus.load("this repository")', card.read_text(encoding="utf-8"))
+        card.write_text(text, encoding="utf-8")
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
 
 

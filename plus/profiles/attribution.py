@@ -11,6 +11,7 @@ from plus.measures import accuracy, bootstrap, mean, wilson
 from plus.profiles.saving import set_score
 from plus.profiles.store import Store
 from plus.profiles.versions import Version, without
+from plus.prompts import event_lines
 from plus.types import Event, Preference, Scorer
 
 TOLERANCE = 0.05  # nats a choice by which the whole text may fall behind its best sentence
@@ -75,7 +76,8 @@ class SentenceValue:
     """Predictive value of one sentence, in nats a choice.
 
     worth: mean log-likelihood of the whole text minus that without the sentence. alone: that of the sentence by itself
-    minus that of no text. events: (id, gain by the sentence alone) of the choices that it was written from.
+    minus that of no text. events: (id, gain by the sentence alone) of the choices that it was written from, those that
+    it quotes first; None for the gain of a reaction, which is no choice.
     """
 
     id: str
@@ -84,7 +86,7 @@ class SentenceValue:
     alone: float
     origin: str
     since: int
-    events: tuple[tuple[str, float], ...]
+    events: tuple[tuple[str, float | None], ...]
 
 
 @dataclass(frozen=True)
@@ -255,14 +257,16 @@ def _means(scorer: Scorer, texts: Sequence[str], pairs: Sequence[Preference]) ->
     return [mean(values[place * n : (place + 1) * n]) for place in range(len(texts))]
 
 
-def _support(scorer: Scorer, sentence: str, events: Sequence[Event]) -> tuple[tuple[str, float], ...]:
-    """The choices among `events`, those first whose likelihood the sentence alone raises most."""
+def _support(scorer: Scorer, sentence: str, events: Sequence[Event]) -> tuple[tuple[str, float | None], ...]:
+    """The events that the sentence quotes, then the choices among the others, the most likely by the sentence first."""
+    quoted = {event.id for event in events if event_lines(event) == sentence}
     choices = [event for event in events if isinstance(event.content, Preference)]
     pairs = _pairs(choices)
     alone = scorer.log_likelihood([sentence] * len(pairs), pairs)
     empty = scorer.log_likelihood([""] * len(pairs), pairs)
     gains = [(event.id, a - b) for event, a, b in zip(choices, alone, empty, strict=True)]
-    return tuple(sorted(gains, key=lambda gain: -gain[1]))
+    reactions = [(event.id, None) for event in events if event.id in quoted and event not in choices]
+    return (*reactions, *sorted(gains, key=lambda gain: (gain[0] not in quoted, -gain[1])))
 
 
 def _pairs(events: Sequence[Event]) -> list[Preference]:

@@ -24,6 +24,7 @@ _BREAK = re.compile(
     r"|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d\uff09]*"  # full-width marks need no space
 )
 _EVENT = re.compile(rf"\s*(?:{'|'.join((AGREED, DISAGREED, CHOSE, OVER, SAID))})")
+_CHOICE = re.compile(rf"\s*{CHOSE}[^\n\r]*\s+")  # the first line of a choice
 # Abbreviations that end in a full stop without ending a sentence.
 _SHORT = frozenset((
     "e.g.", "i.e.", "etc.", "cf.", "vs.", "approx.", "dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "no.", "fig.", "jr.",
@@ -47,8 +48,8 @@ class Sentence:
 def split(text: str) -> list[Span]:
     """Split a text into (start, end) of each sentence, without the white space around it. Takes linear time.
 
-    A line that quotes an event ("Disagreed: ...") is one sentence, however many it quotes: alone they would say the
-    opposite.
+    A line that quotes an event ("Disagreed: ...") is one sentence, however many it quotes, and so are the two lines of
+    a choice ("Chose: ...", "Over: ..."): alone they would say the opposite.
     """
     spans: list[Span] = []
     start = 0
@@ -56,7 +57,10 @@ def split(text: str) -> list[Span]:
         end = found.end()
         if found.group() == "." and _goes_on(text, start, end - 1):
             continue
-        if not found.group()[0].isspace() and _EVENT.match(text, start):
+        ends_line = found.group()[0].isspace()
+        if not ends_line and _EVENT.match(text, start):
+            continue
+        if ends_line and text.startswith(OVER, end) and _CHOICE.fullmatch(text, start, end):
             continue
         _add(spans, text, start, end)
         start = end

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -149,11 +149,11 @@ class StreamingSummarizer(Protocol):
 
 
 def written(
-    histories: Sequence[UserHistory], engine: StreamingSummarizer, window: int = WINDOW
+    histories: Iterable[UserHistory], engine: StreamingSummarizer, window: int = WINDOW
 ) -> Iterator[tuple[UserHistory, str]]:
-    """Yield each history with its summary as soon as it is written. Memory holds one window of prompts."""
-    for start in range(0, len(histories), window):
-        part = histories[start : start + window]
+    """Yield each history with its summary as soon as it is written. Memory holds one window of histories."""
+    rest = iter(histories)
+    while part := list(islice(rest, window)):
         for position, text in engine.stream(part):
             yield part[position], text
 
@@ -177,27 +177,58 @@ def fingerprint(folder: Path, *settings: object) -> str:
     return state.hexdigest()
 
 
+class StoredSummaries(Mapping[str, str]):
+    """Summaries in a file, each read when it is asked for: memory holds ids and places."""
+
+    def __init__(self, path: Path, places: Mapping[str, int]) -> None:
+        self.path, self.places = path, places
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.places)
+
+    def __getitem__(self, user_id: str) -> str:
+        """Read one user's last line."""
+        with self.path.open("rb") as file:
+            file.seek(self.places[user_id])
+            text: str = json.loads(file.readline())["summary"]
+            return text
+
+
 class SummaryFile:
     """File of {user_id, summary, read} as JSON lines, which grows a line at a time and survives being killed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.summaries: dict[str, str] = {}
         self.read: dict[str, str] = {}
+        self._places: dict[str, int] = {}  # user -> offset of the last line
         if path.exists():
             self._load()
         self._file: IO[bytes] = path.open("ab")
 
+    @property
+    def summaries(self) -> StoredSummaries:
+        """Every user's last summary."""
+        return StoredSummaries(self.path, self._places)
+
+    def of(self, users: Iterable[str]) -> StoredSummaries:
+        """Select the summaries of users, in their order; those without one are left out."""
+        return StoredSummaries(self.path, {user: self._places[user] for user in users if user in self._places})
+
     def unchanged(self, history: UserHistory, maker: str) -> bool:
         """Compare a user's last line with a history and a model: true if it was made from both."""
-        return self.read.get(history.user_id) == digest(history, maker)
+        known = self.read.get(history.user_id)
+        return known is not None and known == digest(history, maker)
 
     def add(self, history: UserHistory, text: str, maker: str) -> None:
         """Append a line, handed to the system at once."""
         row = {"user_id": history.user_id, "summary": text, "read": digest(history, maker)}
+        place = self._file.tell()
         self._file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
-        self._keep(row)
+        self._keep(row, place)
 
     def close(self) -> None:
         """Close the file; no line is held back."""
@@ -210,20 +241,22 @@ class SummaryFile:
             for number, line in enumerate(file, start=1):
                 if not line.endswith(b"\n"):
                     break
-                whole += len(line)
                 try:
-                    self._keep(json.loads(line))
+                    self._keep(json.loads(line), whole)
                 except (ValueError, KeyError, TypeError):
                     raise RunError(
                         f"{self.path} line {number} is no summary that plus wrote ({line[:60]!r}); "
                         "give another --output"
                     ) from None
+                whole += len(line)
         if whole < self.path.stat().st_size:
             with self.path.open("r+b") as file:
                 file.truncate(whole)
 
-    def _keep(self, row: Mapping[str, str]) -> None:
-        self.summaries[row["user_id"]] = row["summary"]
+    def _keep(self, row: Mapping[str, str], place: int) -> None:
+        if not isinstance(row["summary"], str):
+            raise TypeError("a summary is text")
+        self._places[row["user_id"]] = place
         self.read[row["user_id"]] = row.get("read", "")
 
 
@@ -231,4 +264,7 @@ def _content(content: Preference | Reaction | str | tuple[Turn, ...]) -> object:
     """Plain values of an event's content."""
     if isinstance(content, tuple):
         return [asdict(turn) for turn in content]
-    return content if isinstance(content, str) else asdict(content)
+    if isinstance(content, str):
+        return content
+    # As `asdict`, without its deep copies.
+    return {**vars(content), "earlier": [asdict(turn) for turn in content.earlier]}

@@ -42,7 +42,7 @@ def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectRe
     """Train with resolved settings of the select engine, judge on new users, and fill the run folder."""
     with screen.loading("loading torch and the sentence model"):
         from plus import datasets
-        from plus.audit.report import evaluate_models, write_page
+        from plus.audit.report import evaluate_models, write_card, write_page
         from plus.evaluate.figures import plot_curves
         from plus.jsonl import write_json
         from plus.models.run import save_embedding_reward_model
@@ -50,6 +50,7 @@ def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectRe
         from plus.train.select import train_on_texts
     folder, seed = Path(settings["output_dir"]), int(settings["seed"])
     # 1. The data.
+    settings = select_run.sampled(settings, screen.say)
     population = datasets.from_settings(settings)
     if settings["resume_from_checkpoint"]:
         population = data_record.admit(folder, population, screen.say)
@@ -71,6 +72,7 @@ def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectRe
         write_page(folder, report["audit"], evaluation.predictions, folder)
         write_json(folder / "report.json", report)
         plot_curves(folder)
+        write_card(folder, settings, report)
     for what, count in cut.items():
         screen.say(f"cut: {count:,} {what}")
     return SelectResult(folder, settings, report, summaries, found, plain, population)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import closing, nullcontext
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from plus.serve.capture import Outgoing
     from plus.types import UserHistory
 
+SHOWN = 64  # users between two looks of the progress bar
 ALIKE = 0.85  # cosine similarity from which two sentences say the same: close rewordings only (notebooks/LOG.md)
 
 
@@ -75,36 +78,43 @@ def summarize(
 
     # 1. The histories, and the users among them who need a new summary.
     _refuse_existing(output, resume)
-    histories, dropped = _histories(choices, screen)
+    histories, dropped = _readable(choices)
     maker, start = _engine(str(run), model)
     texts: dict[str, str] = {}
     failed: Mapping[str, int] = {}
     cut: Mapping[str, int] = {}
     with closing(SummaryFile(Path(output))) if output is not None else nullcontext() as file:
-        todo = _todo(histories, file, maker, screen)
-        # 2. Each text goes to the file and to the caller as soon as it is written.
-        if todo:
+        changed = _Changed(histories, file, maker)
+        # 2. Each text goes to the file and to the caller as soon as it is written. The model is loaded for the first.
+        todo = iter(changed)
+        if first := next(todo, None):
             with screen.loading("loading the model"):
                 engine = start()
-            with screen.bar("users") as show:
-                for history, text in written(todo, engine):
-                    texts[history.user_id] = text
-                    if file is not None:
+            with screen.bar("users") as show, _rare_collection():
+                for number, (history, text) in enumerate(written(chain([first], todo), engine), start=1):
+                    if file is None:
+                        texts[history.user_id] = text
+                    else:
                         file.add(history, text, maker)
                     if on_summary is not None:
                         on_summary(history.user_id, text)
-                    show(len(texts), len(todo), {})
+                    if number % SHOWN == 0 or number == changed.count:
+                        show(number, len(histories) - changed.unchanged, {})
             failed, cut = getattr(engine, "failed", failed), engine.cut
-        known = texts if file is None else file.summaries
+        known: Mapping[str, str] = texts if file is None else file.of(histories)
+        written_in_all = len(known) if file is None else len(file.summaries)
     # 3. What could not be done, and what there is now.
+    for line in dropped.lines():
+        screen.say(f"left out: {line}")
+    if changed.unchanged:
+        screen.say(f"{changed.unchanged:,} users are unchanged since their summary was written")
     for why, count in failed.items():
         screen.say(f"left out: {count:,} users for whom the endpoint gave {why}; --resume tries them again")
     for what, count in cut.items():
         screen.say(f"cut: {count:,} {what}")
     if output is not None:
-        screen.say(f"{len(known):,} summaries in {output}")
-    summaries = {user: known[user] for user in histories if user in known}
-    return SummarizeResult(summaries, len(histories) - len(todo), failed, cut, dropped)
+        screen.say(f"{written_in_all:,} summaries in {output}")
+    return SummarizeResult(known, changed.unchanged, failed, cut, dropped)
 
 
 def summarize_requests(
@@ -127,7 +137,10 @@ def summarize_requests(
     histories, _ = _histories(choices, screen)
     maker, _ = _engine(url, model)
     with closing(SummaryFile(output)) if output is not None and output.exists() else nullcontext() as file:
-        todo = _todo(histories, file, maker, screen)
+        changed = _Changed(histories, file, maker)
+        todo = list(changed)
+    if changed.unchanged:
+        screen.say(f"{changed.unchanged:,} users are unchanged since their summary was written")
     caught = Caught()
     for _ in EndpointSummarizer(url, model or "", concurrency=1, http_client=caught.client).stream(todo):
         pass  # Every answer is empty.
@@ -249,7 +262,7 @@ def _refuse_existing(output: str | Path | None, resume: bool = False) -> None:
 
 
 def _histories(choices: str | Path | TextIO, screen: Screen) -> tuple[dict[str, UserHistory], Dropped]:
-    from plus.sources.generic import read_histories
+    from plus.sources.histories import read_histories
 
     histories, dropped = read_histories(Path(choices) if isinstance(choices, str) else choices)
     for line in dropped.lines():
@@ -257,14 +270,42 @@ def _histories(choices: str | Path | TextIO, screen: Screen) -> tuple[dict[str, 
     return histories, dropped
 
 
-def _todo(
-    histories: Mapping[str, UserHistory], file: SummaryFile | None, maker: str, screen: Screen
-) -> list[UserHistory]:
-    """Leave out the users who are unchanged in the file."""
-    todo = [history for history in histories.values() if file is None or not file.unchanged(history, maker)]
-    if len(todo) < len(histories):
-        screen.say(f"{len(histories) - len(todo):,} users are unchanged since their summary was written")
-    return todo
+def _readable(choices: str | Path | TextIO) -> tuple[Mapping[str, UserHistory], Dropped]:
+    """Open the histories of a file: one by one where it is JSON lines, so that it may be larger than the memory."""
+    from plus.sources.histories import UserLines, read_histories
+
+    source = Path(choices) if isinstance(choices, str) else choices
+    if isinstance(source, Path) and source.is_file() and source.suffix in (".jsonl", ".ndjson"):
+        lines = UserLines(source)
+        return lines, lines.dropped
+    return read_histories(source)
+
+
+@contextmanager
+def _rare_collection() -> Iterator[None]:
+    """Look for circles of objects rarely: rows hold none, and the looks take a third of the time of reading them."""
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+class _Changed:
+    """Histories whose users need a new summary, read one by one. unchanged, count: users skipped and yielded so far."""
+
+    def __init__(self, histories: Mapping[str, UserHistory], file: SummaryFile | None, maker: str) -> None:
+        self.histories, self.file, self.maker = histories, file, maker
+        self.unchanged = self.count = 0
+
+    def __iter__(self) -> Iterator[UserHistory]:
+        for history in self.histories.values():
+            if self.file is not None and self.file.unchanged(history, self.maker):
+                self.unchanged += 1
+            elif history.events:  # Not one whose lines cannot be used.
+                self.count += 1
+                yield history
 
 
 def _engine(run: str, model: str | None) -> tuple[str, Callable[[], StreamingSummarizer]]:

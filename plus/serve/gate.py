@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate, groupby
 from operator import itemgetter, mul
 from typing import Any, NamedTuple
@@ -39,7 +38,7 @@ class Gate:
 
     def __init__(self, encode: Encode, threshold: float) -> None:
         self.encode, self.threshold = encode, threshold
-        self._unit = lru_cache(_REMEMBERED)(self._encoded)
+        self._known: dict[str, list[float]] = {}  # text -> unit vector
 
     def is_open(self, request: Mapping[str, Any], summary: str) -> bool:
         """Decide whether the request should hold the summary. A request without any text of the user keeps it."""
@@ -48,12 +47,18 @@ class Gate:
 
     def relevance(self, texts: Sequence[str], summary: str) -> float:
         """Measure the relevance of the most relevant text to the summary, in [-1, 1]; -1 without a text."""
-        whole, *sentences = self._unit((summary, *(summary[start:end] for start, end in split(summary))))
-        prompts = [self._unit((text,))[0] for text in texts]
+        whole, *sentences = self._units([summary, *(summary[start:end] for start, end in split(summary))])
+        prompts = self._units(texts)
         return max(((max(_dot(s, p) for s in sentences) + _dot(whole, p)) / 2 for p in prompts), default=-1.0)
 
-    def _encoded(self, texts: tuple[str, ...]) -> list[list[float]]:
-        return [_unit(vector) for vector in self.encode(list(texts))] if texts else []
+    def _units(self, texts: Sequence[str]) -> list[list[float]]:
+        """Look up the unit vectors; new texts are encoded in one batch. Threads may encode a text twice."""
+        known = self._known
+        found = {text: known[text] for text in texts if text in known}
+        if new := [text for text in dict.fromkeys(texts) if text not in found]:
+            found |= zip(new, map(_unit, self.encode(new)), strict=True)
+            self._known = dict(list({**known, **found}.items())[-_REMEMBERED:])
+        return [found[text] for text in texts]
 
 
 def asked(request: Mapping[str, Any]) -> list[str]:

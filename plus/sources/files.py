@@ -78,6 +78,11 @@ def _saved(folder: Path) -> Iterator[Record]:
 
 
 def _folder(folder: Path, dropped: Dropped, on_bytes: OnBytes) -> Iterator[Record]:
+    if (folder / "summarizer").is_dir() and (folder / "config.json").exists():
+        raise SourceError(
+            f"{folder} is a run folder, which holds no choices; give the data it was trained on (its config.json "
+            "names them), or plus audit and plus profile the run"
+        )
     paths = sorted(path for path in folder.rglob("*") if path.name.endswith(FORMATS) and path.is_file())
     if not paths:
         found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:8]) or "nothing"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,11 +17,11 @@ from typing import Any, TextIO
 from plus.errors import SourceError
 from plus.sources.contexts import build, by_user, in_order
 from plus.sources.fields import UnusableError
-from plus.sources.files import Record, records
-from plus.sources.rows import Row, as_row, content_id, read_row
-from plus.sources.splits import Plan, Splits, UserSplit, assign
-from plus.sources.tables import OnBytes, json_row
-from plus.types import Dropped, Event, Population, Preference, Split, UserHistory
+from plus.sources.files import records
+from plus.sources.rows import Row, as_row, content_id, read_row, user_id_of
+from plus.sources.splits import Plan, Splits, UserSplit, assign, in_sample
+from plus.sources.tables import OnBytes
+from plus.types import Dropped, Event, Population, Preference, Split
 
 MAX_DROPPED = 0.05
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
@@ -35,15 +35,16 @@ def load(
     allow_dropped: bool = False,
     plan: Plan | None = None,
     user_split: UserSplit = "hash",
+    user_share: float = 1.0,
 ) -> Population:
-    """Load the population of a file, a folder or a Hub id.
+    """Load the population of a file, a folder or a Hub id, or of a sample of its users (`user_share`).
 
     Without a `plan`, splits that the data states (a `split` column, or files called train, ...)
     are kept, and else users are split. Raises SourceError when nothing is usable, or more than
     5 % of the rows are not and `allow_dropped` is false.
     """
     dropped = Dropped()
-    rows = list(read(source, dropped, user_id_column))
+    rows = list(read(source, dropped, user_id_column, user_share=user_share))
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
@@ -85,11 +86,14 @@ def read(
     dropped: Dropped,
     user_id_column: str = "user_id",
     on_bytes: OnBytes = lambda done, total: None,
+    user_share: float = 1.0,
 ) -> Iterator[Row]:
-    """Yield the usable rows one by one; each other is counted with its reason."""
+    """Yield the usable rows one by one, of a sample of the users; each row that cannot be used is counted."""
     name = Path(source).stem
     for where, record, split in records(source, dropped, on_bytes):
         try:
+            if user_share < 1 and not in_sample(user_id_of(record, user_id_column), user_share):
+                continue
             row = read_row(record, user_id_column, split, name)
         except UnusableError as error:
             dropped.add(str(error), where)
@@ -99,6 +103,7 @@ def read(
             yield row
 
 
+<<<<<<< HEAD
 def read_events(
     source: str | Path, dropped: Dropped, user_id_column: str = "user_id", allow_dropped: bool = False
 ) -> dict[str, list[Event]]:
@@ -106,6 +111,15 @@ def read_events(
     rows = list(read(source, dropped, user_id_column))
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     return by_user((row.user_id, row.event) for row in _identified(rows, dropped).values())
+=======
+def users_of(source: str | Path, user_id_column: str = "user_id") -> set[str]:
+    """Collect the users that the rows name, usable or not: a fast pass that parses no event."""
+    found: set[str] = set()
+    for _, record, _ in records(source, Dropped()):
+        with suppress(UnusableError):
+            found.add(user_id_of(record, user_id_column))
+    return found
+>>>>>>> 8377a36 (Every verb on a run of every engine; summaries of large files a user at a time; training reads a sample of many users)
 
 
 def refuse(
@@ -130,25 +144,6 @@ def refuse(
         f"{source}: {share:.1%} of {kept + left_out:,} rows cannot be used, mostly {found}; mend them, "
         "or go on without them with --allow_dropped"
     )
-
-
-def read_histories(source: Path | TextIO) -> tuple[dict[str, UserHistory], Dropped]:
-    """Read user_id -> history, in order of time where rows have one and of the file where not.
-
-    A row that is no choice, reaction or conversation is counted and named, and the rest is still
-    used. Raises SourceError when nothing is left or the file is missing.
-    """
-    name = source.name if isinstance(source, Path) else "stdin"
-    dropped = Dropped()
-    # A file may have any format, standard input is JSON lines.
-    lines = records(source, dropped) if isinstance(source, Path) else _stdin_records(source, dropped)
-    events = by_user(_events(lines, name, dropped))
-    if not events:
-        raise SourceError(
-            f"{name} holds no usable row ({'; '.join(dropped.lines()) or 'it is empty'}); "
-            "each needs user_id, prompt, chosen, rejected"
-        )
-    return {user: UserHistory(user, tuple(_oldest_first(past))) for user, past in events.items()}, dropped
 
 
 def population_rows(population: Population) -> Iterator[dict[str, Any]]:
@@ -222,26 +217,3 @@ def _identified(rows: Iterable[Row], dropped: Dropped) -> dict[tuple[str, str], 
         if key not in kept or digest < kept[key][0]:
             kept[key] = (digest, replace(row, event=replace(row.event, id=key[1])))
     return {key: row for key, (_, row) in kept.items()}
-
-
-def _events(rows: Iterator[Record], name: str, dropped: Dropped) -> Iterator[tuple[str, Event]]:
-    for where, record, _ in rows:
-        try:
-            row = read_row(record, source=name)
-        except UnusableError as error:
-            dropped.add(str(error), where)
-        else:
-            yield row.user_id, replace(row.event, id=row.event.id or where)
-
-
-def _stdin_records(source: TextIO, dropped: Dropped) -> Iterator[Record]:
-    for number, line in enumerate(source, start=1):
-        where = f"stdin line {number}"
-        if (row := json_row(line.encode("utf-8", "surrogateescape"), where, dropped)) is not None:
-            yield Record(where, row)
-
-
-def _oldest_first(events: list[Event]) -> list[Event]:
-    if any(event.time is None for event in events):
-        return events
-    return sorted(events, key=lambda event: event.time or 0.0)

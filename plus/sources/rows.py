@@ -34,7 +34,7 @@ _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 class Row:
     """A usable row: user, event, session, split, the shape that it came in and how its time was written.
 
-    `event.id` is "" where the row has no id.
+    `event.id` is "" where the row has no id and none was given.
     """
 
     user_id: str
@@ -45,18 +45,35 @@ class Row:
     time_format: str
 
 
-def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str = "", source: str = "") -> Row:
-    """Read one row; `split` and `source` are used where the row names none. Raises UnusableError with the reason."""
+def read_row(
+    row: Mapping[str, Any], user_id_column: str = "user_id", split: str = "", source: str = "", event_id: str = ""
+) -> Row:
+    """Read one row; `split`, `source` and `event_id` are used where the row names none.
+
+    Raises UnusableError with the reason.
+    """
     row = {name: value for name, value in row.items() if value is not None}
-    user_id = _user_id(row, user_id_column)
+    user_id = user_id_of(row, user_id_column)
     # Time and id have several usual names.
     shape, content = read_content(row)
     time, time_format = seconds(next((row[c] for c in ("timestamp", "created_at", "tstamp", "time") if c in row), None))
     kind: EventKind = (
         "choice" if isinstance(content, Preference) else "reaction" if isinstance(content, Reaction) else "message"
     )
-    event = Event(_label(row.get("id")), kind, content, time, _label(row.get("source", source)))
+    event = Event(_label(row.get("id")) or event_id, kind, content, time, _label(row.get("source", source)))
     return Row(user_id, event, _label(row.get("session_id")), split_name(row.get("split", split)), shape, time_format)
+
+
+def user_id_of(row: Mapping[str, Any], column: str = "user_id") -> str:
+    """Read the user's id as text, so 7 and "7" are one user. Raises UnusableError with the reason."""
+    value = row.get(column)
+    if value is None:
+        raise UnusableError(f"rows without a {column!r}")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # As tables write whole numbers once a value is missing somewhere.
+    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
+        raise UnusableError(f"rows whose {column!r} is neither text nor a whole number")
+    return text_of(str(value), column)
 
 
 def read_content(row: Mapping[str, Any]) -> tuple[str, Content]:
@@ -182,22 +199,11 @@ def _truth(value: Any) -> bool:
     return label
 
 
-def _user_id(row: Mapping[str, Any], column: str) -> str:
-    """The user's id as text, so 7 and "7" are one user."""
-    if column not in row:
-        raise UnusableError(f"rows without a {column!r}")
-    value = row[column]
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # As tables write whole numbers once a value is missing somewhere.
-    if isinstance(value, bool) or not isinstance(value, str | int) or not str(value).strip():
-        raise UnusableError(f"rows whose {column!r} is neither text nor a whole number")
-    return text_of(str(value), column)
-
-
 def _label(value: Any) -> str:
     """An id, session or source as text; "" for any other type."""
     if isinstance(value, str | int) and not isinstance(value, bool):
-        return str(value).encode("utf-8", "replace").decode()
+        text = str(value)
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
     return ""
 
 

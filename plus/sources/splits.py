@@ -110,9 +110,21 @@ def hashed_split(user_ids: Iterable[str], seed: int, validation: float = 0.1, te
 USER_SPLITS: Mapping[UserSplit, Callable[..., dict[str, Split]]] = {"hash": hashed_split, "rank": split_users}
 
 
+def in_sample(user: str, share: float) -> bool:
+    """Tell whether a user is in the sample of a share of all users: by another hash than the splits'.
+
+    A sample of the same share of a grown file has the same users, and some of the new ones.
+    """
+    return share >= 1 or _fraction(f"sample/{user}") < share
+
+
 def _place(user: str, seed: int) -> float:
-    """Map an id to a number in [0, 1) that is the same on every machine."""
-    digest = hashlib.sha256(f"users/{seed}/{user}".encode("utf-8", "surrogatepass")).digest()
+    return _fraction(f"users/{seed}/{user}")
+
+
+def _fraction(key: str) -> float:
+    """Map a key to a number in [0, 1) that is the same on every machine."""
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
 
 

@@ -150,7 +150,12 @@ def train_select(
 
 
 def train_on_texts(
-    data: SelectData, embeddings: Embeddings, settings: SelectSettings, write: Write, seed: int = 0
+    data: SelectData,
+    embeddings: Embeddings,
+    settings: SelectSettings,
+    write: Write,
+    seed: int = 0,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> EmbeddingRewardModel:
     """Train a baseline: the same reward model, rows, budget and optimizer, on the texts that `write` gives."""
     torch.manual_seed(seed)
@@ -160,6 +165,7 @@ def train_on_texts(
     def look(step: int, loss: float) -> None:
         if step % settings.eval_steps == 0 and (value := validation_loss(data, reward_model, write)):
             best.look(step, value)
+        on_step(step, loss)
 
     coadaptation = CoAdaptation(reward_model, optimizer, pairs_per_user=settings.pairs_per_user, seed=seed)
     train_reward_model(coadaptation, write, batches(data, settings, seed), settings.max_steps, look)

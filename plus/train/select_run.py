@@ -9,21 +9,23 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from plus.datasets import OPTIONS
+from plus.datasets import OPTIONS, count_users
 from plus.errors import RunError, SettingError, SourceError
 from plus.jsonl import append_jsonl, read_json, write_json, write_jsonl
+from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import MINILM, Embeddings, SentenceModel, sentence_model
 from plus.models.run import save_embedding_reward_model, save_extractive_summarizer
 from plus.train import data_record, run_folder
 from plus.train.option_help import OF_SELECT
-from plus.train.select import SelectData, Selected, SelectSettings, embed, train_select
-from plus.types import Population, Preference, Reaction, Turn
+from plus.train.select import SelectData, Selected, SelectSettings, embed, train_on_texts, train_select
+from plus.types import Population, Preference, Reaction, Turn, UserHistory
 
 ENGINE, LANGUAGE_MODEL = "select", "language model"
 # What a run of this engine takes beside the budget and the rates (`SelectSettings`).
 RUN_OPTIONS: dict[str, Any] = {
     "engine": ENGINE, "model_name_or_path": None, "dataset_name": None, "data_dir": None, "output_dir": None,
-    "seed": 42, "embedding_model": MINILM, "resume_from_checkpoint": None, "user_split": "hash", **OPTIONS,
+    "seed": 42, "embedding_model": MINILM, "resume_from_checkpoint": None, "user_split": "hash",
+    "max_users": 10_000, "user_share": 1.0, **OPTIONS,
 }  # fmt: skip
 # Tokens of a summary: 100 for each of its 8 events, which no statement of the Polis conversations at hand reaches.
 TOKENS = 800
@@ -98,6 +100,25 @@ def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
     return settings
 
 
+def sampled(settings: Mapping[str, Any], say: Callable[[str], None]) -> dict[str, Any]:
+    """Take a sample of the users where there are more than `max_users`: training looks at 12,800 at most.
+
+    The share stands in config.json as `user_share`, so that every later look reads the same users, and the same share
+    of those who come. All of them are summarized by plus summarize.
+    """
+    most, users = int(settings["max_users"]), 0
+    if settings["user_share"] == 1.0 and not settings["resume_from_checkpoint"]:
+        users = count_users(settings)
+    if users <= most:
+        return dict(settings)
+    share = most / users
+    say(
+        f"training reads about {most:,} of {users:,} users, a sample by a keyed hash of their ids (--max_users); "
+        "plus summarize writes all their summaries"
+    )
+    return {**settings, "user_share": share}
+
+
 def train(
     settings: Mapping[str, Any],
     population: Population,
@@ -135,6 +156,23 @@ def train(
     save_extractive_summarizer(folder / "summarizer", found.summarizer, settings["embedding_model"])
     save_embedding_reward_model(folder / "reward_model", found.reward_model, settings["embedding_model"])
     return found, data, embeddings, budget
+
+
+def train_baseline(
+    settings: Mapping[str, Any],
+    population: Population,
+    texts: Mapping[str, str],
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> EmbeddingRewardModel:
+    """Train the run's reward model anew on `texts[user_id]`: same rows, budget and optimizer."""
+    data = SelectData.of(population)
+    embeddings = Embeddings(sentence_model(settings["embedding_model"]))
+
+    def write(histories: Sequence[UserHistory]) -> list[str]:
+        return [texts[history.user_id] for history in histories]
+
+    budget = budget_of(settings, population, data)
+    return train_on_texts(data, embeddings, budget, write, int(settings["seed"]), on_step)
 
 
 def budget_of(settings: Mapping[str, Any], population: Population, data: SelectData) -> SelectSettings:

@@ -116,4 +116,8 @@ def test_a_line_that_quotes_an_event_is_one_sentence_however_many_it_quotes():
     assert words(text) == [
         "Disagreed: Taxes are high. They should fall! No?", "Agreed: Tea. Is good.", "Likes tea.", "Likes cats.",
     ]  # fmt: skip
-    assert words("Chose: One. Two.\nOver: Three. Four.") == ["Chose: One. Two.", "Over: Three. Four."]
+    # Of a choice, the second line alone would be read as a liking.
+    text = "Chose: One. Two.\nOver: Three. Four.\nOver: five.\nChose: Six.\nLikes tea.\nOver: seven."
+    assert words(text) == [
+        "Chose: One. Two.\nOver: Three. Four.", "Over: five.", "Chose: Six.", "Likes tea.", "Over: seven.",
+    ]  # fmt: skip
