@@ -27,7 +27,7 @@ from plus.profiles.store import Store
 from plus.recipes.stores import open_store, store_path
 from plus.resources import shipped
 
-LIKES_ONE, LIKES_OTHER = "Cats are the best company.", "Dogs are the best company."
+PROMPT, LIKES_ONE, LIKES_OTHER = "Tell me about home.", "I saw some cats.", "I saw some dogs."
 
 
 class Tried(NamedTuple):
@@ -75,7 +75,7 @@ def choices(path: Path, *users: str) -> Path:
     for number, user in enumerate(users):
         pair = (LIKES_ONE, LIKES_OTHER)[:: -1 if number else 1]
         rows += [
-            {"user_id": user, "timestamp": n, "prompt": f"Which, {n}?", "chosen": pair[0], "rejected": pair[1]}
+            {"user_id": user, "timestamp": n, "prompt": PROMPT, "chosen": pair[0], "rejected": pair[1]}
             for n in range(3)
         ]  # fmt: skip
     write_jsonl(path, rows)
@@ -84,20 +84,18 @@ def choices(path: Path, *users: str) -> Path:
 
 def test_load_gives_the_same_five_methods(run):
     opened = plus.load(run.folder)
-    past = [{"prompt": "Whom to live with?", "chosen": LIKES_ONE, "rejected": LIKES_OTHER}] * 3
+    past = [{"prompt": PROMPT, "chosen": LIKES_ONE, "rejected": LIKES_OTHER}] * 3
     flipped = [{**row, "chosen": row["rejected"], "rejected": row["chosen"]} for row in past]
     one, other = opened.summarize(past), opened.summarize(flipped)
     assert one and other and one != other
-    assert 0 < opened.prefer(past, "Whom?", LIKES_ONE, LIKES_OTHER) < 1
-    assert opened.prefer(past, "Whom?", LIKES_ONE, LIKES_OTHER) > opened.prefer(
-        flipped, "Whom?", LIKES_ONE, LIKES_OTHER
-    )
-    scores = [opened.score(text, "Whom?", LIKES_ONE) for text in (one, other)]
+    assert 0 < opened.prefer(past, PROMPT, LIKES_ONE, LIKES_OTHER) < 1
+    assert opened.prefer(past, PROMPT, LIKES_ONE, LIKES_OTHER) > opened.prefer(flipped, PROMPT, LIKES_ONE, LIKES_OTHER)
+    scores = [opened.score(text, PROMPT, LIKES_ONE) for text in (one, other)]
     assert scores[0] != scores[1] and all(opened.count_tokens(text) > 0 for text in (one, other))
-    rewards = opened.as_reward_function()(["Whom?"] * 3, [LIKES_ONE] * 3, user_id=[run.one, run.other, "nobody"])
+    rewards = opened.as_reward_function()([PROMPT] * 3, [LIKES_ONE] * 3, user_id=[run.one, run.other, "nobody"])
     assert len(set(rewards)) == 3
-    triples = [(opened.summaries[user], "Whom?", LIKES_ONE) for user in (run.one, run.other)]
-    assert opened.reward_model.rewards([*triples, ("", "Whom?", LIKES_ONE)]) == pytest.approx(rewards, abs=1e-5)
+    triples = [(opened.summaries[user], PROMPT, LIKES_ONE) for user in (run.one, run.other)]
+    assert opened.reward_model.rewards([*triples, ("", PROMPT, LIKES_ONE)]) == pytest.approx(rewards, abs=1e-5)
 
 
 def test_summarize_a_file_again_and_with_new_choices(run, verb, tmp_path):
@@ -109,14 +107,14 @@ def test_summarize_a_file_again_and_with_new_choices(run, verb, tmp_path):
         assert first["ann"] == "\n".join([f"Chose: {LIKES_ONE}\nOver: {LIKES_OTHER}"] * 3)
     assert json.loads(verb("summarize", run.folder, file, "--json")[0]) == first
     assert "2 users are unchanged" in verb("summarize", run.folder, file, "--output", output, "--resume")[1]
-    row = {"user_id": "bob", "timestamp": 9, "prompt": "Whom?", "chosen": LIKES_ONE, "rejected": "Nobody at all."}
+    row = {"user_id": "bob", "timestamp": 9, "prompt": PROMPT, "chosen": LIKES_ONE, "rejected": "I saw some fish."}
     with file.open("a") as more:
         more.write(json.dumps(row) + "\n")
     assert "1 users are unchanged" in verb("summarize", run.folder, file, "--output", output, "--resume")[1]
     again = read_summaries(output)
     assert again["ann"] == first["ann"] and len(output.read_text().splitlines()) == 3
     if run.engine == "select":
-        assert again["bob"].endswith(f"Chose: {LIKES_ONE}\nOver: Nobody at all.")
+        assert again["bob"].endswith(f"Chose: {LIKES_ONE}\nOver: I saw some fish.")
 
 
 def test_update_a_store_under_a_persons_edit(run, verb, tmp_path):
@@ -244,17 +242,17 @@ def test_best_of_n_is_the_answer_that_the_reward_model_prefers(run, monkeypatch)
     import openai
 
     opened = plus.load(run.folder)
-    answers = [LIKES_ONE, LIKES_OTHER, "Fish are the best company."]
+    answers = [LIKES_ONE, LIKES_OTHER, "I saw some fish."]
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with upstream() as server:
         inner = openai.OpenAI(base_url=server.url)
-        made = inner.chat.completions.create(model="m", messages=[{"role": "user", "content": "Whom?"}])
+        made = inner.chat.completions.create(model="m", messages=[{"role": "user", "content": PROMPT}])
         several = made.model_copy(update={"choices": [copied(made.choices[0], text) for text in answers]})
         monkeypatch.setattr(inner.chat.completions, "create", lambda **request: several)
         client = plus.PersonalizedOpenAI(inner, Known(run.summaries), rewards=opened.reward_model.rewards)
-        ask = {"model": "m", "messages": [{"role": "user", "content": "Whom?"}], "n": 3}
+        ask = {"model": "m", "messages": [{"role": "user", "content": PROMPT}], "n": 3}
         best = client.chat.completions.create(user_id=run.one, rank="plus", **ask)
-    scores = {text: opened.score(run.summaries[run.one], "Whom?", text) for text in answers}
+    scores = {text: opened.score(run.summaries[run.one], PROMPT, text) for text in answers}
     assert [choice.message.content for choice in best.choices] == sorted(answers, key=lambda text: -scores[text])
     assert best.choices[0].plus_reward == pytest.approx(max(scores.values()), abs=1e-4)
 
@@ -308,7 +306,7 @@ def test_push_writes_both_models_and_no_text_of_anybody(run, verb, tmp_path):
     verb("push", run.folder, "--output_dir", staged)
     opened, here = plus.load(staged), plus.load(run.folder)
     text = run.summaries[run.one]
-    assert opened.score(text, "Whom?", LIKES_ONE) == pytest.approx(here.score(text, "Whom?", LIKES_ONE), abs=1e-6)
+    assert opened.score(text, PROMPT, LIKES_ONE) == pytest.approx(here.score(text, PROMPT, LIKES_ONE), abs=1e-6)
     everything = b"".join(path.read_bytes() for path in staged.rglob("*") if path.is_file())
     assert text.encode() not in everything and str(run.folder).encode() not in everything
     card = (staged / "README.md").read_text()
@@ -361,9 +359,9 @@ def test_a_run_is_a_goal_of_a_policy(run, tmp_path):
     (tmp_path / "goals.yaml").write_text(f"goals:\n  personal: {{run: {run.folder}}}\n")
     (goal,) = rewards_file.read(tmp_path / "goals.yaml").goals.goals
     texts = [run.summaries[run.one], run.summaries[run.other]]
-    found = goal.reward(prompts=["Whom?"] * 2, completions=[LIKES_ONE] * 2, summary=texts)
+    found = goal.reward(prompts=[PROMPT] * 2, completions=[LIKES_ONE] * 2, summary=texts)
     opened = plus.load(run.folder)
-    assert found == pytest.approx([opened.score(text, "Whom?", LIKES_ONE) for text in texts], abs=1e-4)
+    assert found == pytest.approx([opened.score(text, PROMPT, LIKES_ONE) for text in texts], abs=1e-4)
 
 
 @pytest.mark.slow
