@@ -6,7 +6,7 @@ One text an option, for `PLUSConfig` and for `plus train --help`; no torch is lo
 from __future__ import annotations
 
 # Options that the select engine alone takes.
-OF_SELECT = ("events_per_summary", "embedding_model", "users_per_step", "uniform", "borrow", "share")
+OF_SELECT = ("events_per_summary", "embedding_model", "max_users", "users_per_step", "uniform", "borrow", "share")
 
 HELP: dict[str, str] = {
     "events_per_summary": "Past events that a summary holds. Default: 8.",
