@@ -103,7 +103,6 @@ def read(
             yield row
 
 
-<<<<<<< HEAD
 def read_events(
     source: str | Path, dropped: Dropped, user_id_column: str = "user_id", allow_dropped: bool = False
 ) -> dict[str, list[Event]]:
@@ -111,7 +110,8 @@ def read_events(
     rows = list(read(source, dropped, user_id_column))
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     return by_user((row.user_id, row.event) for row in _identified(rows, dropped).values())
-=======
+
+
 def users_of(source: str | Path, user_id_column: str = "user_id") -> set[str]:
     """Collect the users that the rows name, usable or not: a fast pass that parses no event."""
     found: set[str] = set()
@@ -119,7 +119,6 @@ def users_of(source: str | Path, user_id_column: str = "user_id") -> set[str]:
         with suppress(UnusableError):
             found.add(user_id_of(record, user_id_column))
     return found
->>>>>>> 8377a36 (Every verb on a run of every engine; summaries of large files a user at a time; training reads a sample of many users)
 
 
 def refuse(
