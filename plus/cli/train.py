@@ -88,7 +88,7 @@ Attention = Annotated[
     str | None,
     typer.Option(help="Attention kernel of both models: sdpa, eager, flash_attention_2.", rich_help_panel=LANGUAGE),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved options and stop.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the options, estimate time and memory, and stop.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else.")]
 
 
@@ -133,7 +133,7 @@ def train(
     real people's choices, a minute on a CPU. --preset tiny or --model_name_or_path choose a language model.
 
     Any other option of TRL's GRPOConfig is taken under its name, as --save_steps 20 or --gradient_checkpointing, and so
-    are --lora_r, --lora_alpha, --lora_dropout and --reward_model_init_kwargs. Starts under torchrun too. Continue an
+    are --lora_r, --lora_layers_to_transform (18-29) and the like, and --reward_model_init_kwargs. Starts under torchrun too. Continue an
     interrupted run with --output_dir RUN --resume_from_checkpoint, which needs no other option.
 
     Example: plus train choices.jsonl --output_dir runs/mine
@@ -146,6 +146,7 @@ def train(
     settings = recipes.train_settings(flags | more, config)
     if dry_run:
         print_json(train_settings.printable(settings))
+        recipes.train_forecast(settings, SCREEN)
         return
     SCREEN.say(_engine(settings))
     done = recipes.train_run(settings, SCREEN)

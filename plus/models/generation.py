@@ -1,8 +1,6 @@
-"""Generation and log-probabilities of completions: the set-up that every language model of plus shares.
+"""Generation of completions: the set-up that every language model of plus shares.
 
-`completion_logprobs` is the plain pass, which every faster one (`shared_prefix`) must equal.
-
-Shapes: N rows, T completion tokens, L tokens of prompt and completion, V tokens in the vocabulary.
+Shapes: N rows, T completion tokens, L tokens of prompt and completion.
 """
 
 from __future__ import annotations
@@ -71,41 +69,3 @@ def generate(
 def decode(tokenizer: PreTrainedTokenizerBase, completion_ids_NT: torch.Tensor) -> list[str]:
     """Turn completions into texts, without special tokens and white space at the ends."""
     return [text.strip() for text in tokenizer.batch_decode(completion_ids_NT, skip_special_tokens=True)]
-
-
-def completion_logprobs(
-    model: torch.nn.Module,
-    ids_NL: torch.Tensor,
-    attention_NL: torch.Tensor,
-    length: int,
-    temperature: float = 1.0,
-    entropy: bool = True,
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Compute log pi(token | everything before it) of the last `length` tokens of each row, and the entropy
-    (in nats, without gradient) of the distribution each was drawn from: (N, T) both.
-
-    Prompts may be padded on either side. The vocabulary is projected at those positions only.
-    """
-    # A prompt's padding goes to its left, away from the completion.
-    rank_NL = attention_NL.clone()
-    rank_NL[:, -length:] = 2
-    order_NL = rank_NL.argsort(dim=1, stable=True)
-    ids_NL, attention_NL = ids_NL.gather(1, order_NL), attention_NL.gather(1, order_NL)
-    # Left padding must not shift absolute positions.
-    positions_NL = (attention_NL.cumsum(1) - 1).clamp(min=0)
-    logits_NTV = model(
-        input_ids=ids_NL, attention_mask=attention_NL, position_ids=positions_NL, logits_to_keep=length + 1
-    ).logits[:, :-1]
-    return token_logprobs(logits_NTV, ids_NL[:, -length:], temperature, entropy)
-
-
-def token_logprobs(
-    logits: torch.Tensor, targets: torch.Tensor, temperature: float = 1.0, entropy: bool = True
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Compute log softmax(logits / temperature) at the targets, and the entropy, if asked for, without gradient."""
-    every = (logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature).log_softmax(-1)
-    logprobs = every.gather(-1, targets.unsqueeze(-1)).squeeze(-1)
-    if not entropy:
-        return logprobs, None
-    every = every.detach()
-    return logprobs, -(every.exp() * every).sum(-1)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import copy
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
@@ -19,6 +20,9 @@ from plus.models.text import encode, fit_history
 from plus.prompts import INSTRUCTION, summarizer_messages
 from plus.types import Message, UserHistory
 
+if TYPE_CHECKING:
+    from peft import LoraConfig, PeftModel
+
 
 class LanguageModelSummarizer:
     """Summarizer z ~ pi(. | history) from any causal language model.
@@ -29,7 +33,7 @@ class LanguageModelSummarizer:
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        model: PreTrainedModel | PeftModel,
         tokenizer: PreTrainedTokenizerBase,
         max_prompt_length: int = 4096,
         max_completion_length: int = 256,
@@ -85,7 +89,7 @@ class LanguageModelSummarizer:
         while order:
             size = max(1, budget // (len(prompts[order[-1]]) + self.max_completion_length))
             rows, order = order[-size:], order[:-size]
-            _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature)
+            _, completion_ids_NT = self._generate([prompts[row] for row in rows], self.temperature, trained=False)
             yield from zip(rows, decode(self.tokenizer, completion_ids_NT), strict=True)
 
     def _prompts(self, histories: Sequence[UserHistory]) -> list[list[int]]:
@@ -96,23 +100,32 @@ class LanguageModelSummarizer:
                 (prompts[row],) = encode(self.tokenizer, [self.messages(histories[row])], generate=True)
         return prompts
 
-    def reference(self) -> PreTrainedModel:
-        """Copy the model as it is now, frozen: the KL term is measured against it."""
+    def add_adapters(self, config: LoraConfig) -> None:
+        """Train adapters from here on; everything else is frozen."""
+        from peft import get_peft_model  # Seconds of imports that most never need.
+
+        self.model = self.sharing.model = get_peft_model(self.model, config).eval()
+
+    def reference(self) -> PreTrainedModel | None:
+        """Copy the model as it is now, frozen: the KL term is measured against it. None for a model with adapters:
+        its reference is the model with its adapters off, which takes no memory."""
+        if hasattr(self.model, "disable_adapter"):
+            return None
         frozen = copy.deepcopy(self.model)
         frozen.eval().requires_grad_(False)
         return frozen
 
     def sample(
-        self, histories: Sequence[UserHistory], num_generations: int, reference: PreTrainedModel
+        self, histories: Sequence[UserHistory], num_generations: int, reference: PreTrainedModel | None
     ) -> tuple[list[str], torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Sample G texts per history for `train/loop.py`, N = P*G.
+        """Sample G texts per history for `train/loop.py`, N = P*G; `reference` is what `reference()` gave.
 
         Returns texts_N, logprobs_NT (with gradient), reference_logprobs_NT and mask_NT (1 up to and including
         the end token). Each history is read once, not G times, wherever the model can (`models/shared_prefix`).
         """
         # Texts: the G samples of a history stand side by side.
         prompts = [ids for ids in self._prompts(histories) for _ in range(num_generations)]  # N lists
-        batch, completion_ids_NT = self._generate(prompts, temperature=1.0)
+        batch, completion_ids_NT = self._generate(prompts, temperature=1.0, trained=torch.is_grad_enabled())
         # Mask: up to and including the first end token.
         ends = torch.tensor(end_tokens(self.model, self.tokenizer), device=completion_ids_NT.device)
         ended_NT = torch.isin(completion_ids_NT, ends).long()
@@ -123,14 +136,16 @@ class LanguageModelSummarizer:
         self.sampled = ids_NL, attention_NL
         length = completion_ids_NT.shape[1]
         logprobs_NT, _ = self.sharing.logprobs(self.model, ids_NL, attention_NL, length, entropy=False)
-        with torch.no_grad():
-            reference_NT, _ = self.sharing.logprobs(reference, ids_NL, attention_NL, length, entropy=False)
+        model: Any = self.model
+        with torch.no_grad(), model.disable_adapter() if reference is None else nullcontext():
+            other = model if reference is None else reference
+            reference_NT, _ = self.sharing.logprobs(other, ids_NL, attention_NL, length, entropy=False)
         return decode(self.tokenizer, completion_ids_NT), logprobs_NT, reference_NT, mask_NT
 
     def _generate(
-        self, prompts: Sequence[list[int]], temperature: float
+        self, prompts: Sequence[list[int]], temperature: float, trained: bool
     ) -> tuple[Mapping[str, torch.Tensor], torch.Tensor]:
         """The left-padded prompts (input_ids and attention_mask) and their completions (N, T)."""
-        self.sharing.start(prompts)
+        self.sharing.start(prompts, gradients=trained)
         with self.sharing.generation():
             return generate(self.model, self.tokenizer, prompts, self.max_completion_length, temperature)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from peft import LoraConfig
 
 ALL_LINEAR = "all-linear"
+_LAYER = re.compile(r"\.\d+\.")  # a module of one of the numbered layers
 # Position ids of these begin after the pad token's, so the last ones cannot be used.
 _OFFSET_POSITIONS = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
@@ -86,12 +88,14 @@ def lora_config(
     dropout: float = 0.0,
     target_modules: str | Sequence[str] = ALL_LINEAR,
     fresh: Iterable[str] = (),
+    layers: str | int | Sequence[int] | None = None,
 ) -> LoraConfig:
     """Configure LoRA (arXiv 2106.09685): small adapters are trained, the base never moves.
 
     target_modules: names of linear layers, or "all-linear". fresh: weights that no checkpoint had; their
     layers are trained and saved whole, since an adapter on a random layer could not be loaded again (peft
-    adds the head of a classifier by itself). Raises ModelError when a target matches nothing.
+    adds the head of a classifier by itself). layers: adapt these alone, as "18-29", 29 or a list; below the
+    lowest nothing is differentiated. Raises ModelError when a target or a layer matches nothing.
     """
     from peft import LoraConfig  # Seconds of imports that most never need.
 
@@ -105,14 +109,35 @@ def lora_config(
                 f"--lora_target_modules {target} matches no linear layer of the {model.config.model_type} model; "
                 f"it has {', '.join(kinds)}; all-linear takes every one"
             )
+    adapted = None if layers is None else _layers(layers, model)
+    if adapted is not None and targets == [ALL_LINEAR]:  # peft takes layers beside names only.
+        targets = sorted({name.rsplit(".", 1)[-1] for name in linear if _LAYER.search(name)})
     return LoraConfig(
         task_type=task_type,
         r=r,
         lora_alpha=alpha,
         lora_dropout=dropout,
         target_modules=ALL_LINEAR if targets == [ALL_LINEAR] else targets,
+        layers_to_transform=adapted,
         modules_to_save=sorted({name.rpartition(".")[0] for name in fresh}) or None,
     )
+
+
+def _layers(layers: str | int | Sequence[int], model: PreTrainedModel) -> list[int]:
+    """The layers named by "18-29", "3,5", 29 or a list; each must be one of the model's."""
+    count: int = model.config.get_text_config().num_hidden_layers
+    try:
+        parts = layers.split(",") if isinstance(layers, str) else [layers] if isinstance(layers, int) else layers
+        ends = [[int(end) for end in str(part).split("-")] for part in parts]
+        found = [layer for first, *rest in ends for layer in range(first, (rest or [first])[0] + 1)]
+    except ValueError:
+        found = []
+    if not found or max(found) >= count or min(found) < 0:
+        raise ModelError(
+            f"--lora_layers_to_transform {layers} names no layers of the {model.config.model_type} model, which has "
+            f"0 to {count - 1}; write the upper third, say, as {count * 2 // 3}-{count - 1}"
+        )
+    return sorted(set(found))
 
 
 def _explain(what: str, name_or_path: str | Path, error: Exception) -> str:

@@ -7,7 +7,7 @@ result.report["accuracy"]["plus"], result.summaries["ann"]
 from plus.recipes.selecting import SelectResult
 from plus.recipes.stores import import_profiles, load_run, open_store, store_path
 from plus.recipes.summaries import SummarizeResult, UpdateResult, summarize, summarize_requests, update
-from plus.recipes.training import DemoResult, TrainResult, demo, train, train_run, train_settings
+from plus.recipes.training import DemoResult, TrainResult, demo, train, train_forecast, train_run, train_settings
 
 __all__ = [
     "DemoResult",
@@ -23,6 +23,7 @@ __all__ = [
     "summarize",
     "summarize_requests",
     "train",
+    "train_forecast",
     "train_run",
     "train_settings",
     "update",

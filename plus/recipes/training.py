@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from plus.errors import MissingExtraError
+from plus.errors import MissingExtraError, PlusError
 from plus.progress import SILENT, Screen
 from plus.recipes.selecting import SelectResult, describe, one_user, select_run
 
@@ -102,6 +102,27 @@ def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResu
         report = _judge(population, trained, summaries, plain)
         _write(settings, report)
     return TrainResult(trained.folder, settings, report, summaries, trained, plain)
+
+
+def train_forecast(settings: Mapping[str, Any], screen: Screen = SILENT) -> None:
+    """Say what a run of a language model would take: memory, and seconds of an update, measured on this machine.
+
+    Nothing is fetched for it: of a model that is not here, a line says so.
+    """
+    if settings.get("engine") == "select":
+        return
+    names = [str(settings[key]) for key in ("model_name_or_path", "reward_model_name_or_path")]
+    if away := [name for name in names if name not in ("tiny", "smollm2") and not Path(name).exists()]:
+        screen.say(f"no estimate: {away[0]} is not on this machine")
+        return
+    with screen.loading("loading torch, transformers and trl"):
+        from plus import datasets
+        from plus.train import run as training
+    try:
+        for line in training.forecast(settings, datasets.from_settings(settings)):
+            screen.say(line)
+    except PlusError as error:
+        screen.say(f"no estimate: {error}")
 
 
 def demo(

@@ -17,8 +17,9 @@ from transformers import GenerationConfig
 from transformers.generation.configuration_utils import GenerationMode
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from plus.models.shared_prefix.attention import logits_head
+from plus.models.logprobs import chunked_head
 from plus.models.shared_prefix.check import Sharing
+from plus.train.parts import CHECK, REFERENCE, WRITING, Parts
 
 
 class ReadOnceTrainer(GRPOTrainer):
@@ -33,14 +34,17 @@ class ReadOnceTrainer(GRPOTrainer):
         reason = "its weights are sharded, where this was never measured" if sharded else None
         model: Any = self.model
         self.sharing = Sharing(model, self.args.share_prefix, reason)
+        self.parts = Parts()
 
     def _generate_single_turn(
         self, prompt_ids: list[list[int]], images: Any, multimodal_fields: Any, *args: Any, **kwargs: Any
     ) -> Any:
         """Decide by the first prompts whether this model shares; then generate as TRL does."""
-        self.sharing.start(prompt_ids, torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None)
+        precision = torch.bfloat16 if self.args.bf16 else torch.float16 if self.args.fp16 else None
+        with self.parts.part(CHECK):
+            self.sharing.start(prompt_ids, precision)
         plain = self.use_vllm or images or multimodal_fields or not _one_by_one(self.generation_config)
-        with nullcontext() if plain else self.sharing.generation():
+        with self.parts.part(WRITING), nullcontext() if plain else self.sharing.generation():
             generate: Any = super()._generate_single_turn
             return generate(prompt_ids, images, multimodal_fields, *args, **kwargs)
 
@@ -81,9 +85,10 @@ class ReadOnceTrainer(GRPOTrainer):
                 model, input_ids, attention_mask, logits_to_keep, batch_size, compute_entropy, **kwargs
             )
         # Micro-batches of TRL's size.
-        head = logits_head if on_cpu else fused_head
+        head = chunked_head if on_cpu else fused_head
         size = batch_size or len(input_ids)
-        with self.accelerator.autocast():
+        reading = nullcontext() if torch.is_grad_enabled() else self.parts.part(REFERENCE)
+        with reading, self.accelerator.autocast():
             parts = [
                 self.sharing.logprobs(
                     model, input_ids[row : row + size], attention_mask[row : row + size], logits_to_keep,
@@ -98,7 +103,7 @@ class ReadOnceTrainer(GRPOTrainer):
 def fused_head(
     model: torch.nn.Module, inputs: dict[str, torch.Tensor], targets_PS: torch.Tensor, temperature: float, entropy: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Compute `logits_head` by TRL's fused head, which holds the logits of a few thousand positions at a time;
+    """Compute `chunked_head` by TRL's fused head, which holds the logits of a few thousand positions at a time;
     the temperature was given to it when the trainer was built."""
     positions = targets_PS.shape[1]
     labels_PL = torch.full_like(inputs["input_ids"], -100)

@@ -17,13 +17,13 @@ from plus.models.language_model import LanguageModelSummarizer
 from plus.models.loading import lora_config
 from plus.models.reward_model import RewardModel
 from plus.models.text import encode
-from plus.train import data_record, distributed, run_folder
+from plus.train import data_record, distributed, estimate, run_folder
 from plus.train.loop import shuffled
 from plus.train.reward_only import train_reward_model
 from plus.train.run_folder import RunLog
-from plus.train.run_log import Health, estimate
+from plus.train.run_log import Health
 from plus.train.settings import init_kwargs, model_path, trainer_config
-from plus.train.trainer import PLUSTrainer, coadaptation, dataset, last_checkpoint, users_per_update
+from plus.train.trainer import PLUSConfig, PLUSTrainer, coadaptation, dataset, last_checkpoint, users_per_update
 from plus.types import Population
 
 
@@ -76,7 +76,8 @@ def adapters(
 ) -> LoraConfig:
     """Configure the run's LoRA adapters for one of its models."""
     options = {key: settings[f"lora_{key}"] for key in ("r", "alpha", "dropout", "target_modules")}
-    return lora_config(model, task_type, fresh=fresh, **options)
+    layers = settings.get("lora_layers_to_transform") if task_type == "CAUSAL_LM" else None
+    return lora_config(model, task_type, fresh=fresh, layers=layers, **options)
 
 
 def train(
@@ -106,6 +107,8 @@ def train(
         )
     rows = dataset(training, summarizer)
     peft_config = adapters(settings, summarizer.model, "CAUSAL_LM") if settings["use_peft"] else None
+    lengths = _prompt_lengths(summarizer, rows["prompt"][:200])
+    args, _ = _in_micro_batches(settings, summarizer.model, lengths, say)
     if fresh:  # Only now: what could not be loaded leaves no folder behind.
         run_folder.create(folder, settings)
         data_record.write(folder, data_record.record(population))
@@ -120,20 +123,51 @@ def train(
     )
     for printing in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(printing)  # They print to stdout, which belongs to results.
+    trainer.parts.say = say
     for callback in (RunLog(folder, trainer.coadaptation), Health(say), *callbacks):
         trainer.add_callback(callback)
     assert trainer.model is not None
-    summarizer.model = trainer.model  # type: ignore[assignment]  # with its adapters, where it has any
+    summarizer.model = trainer.model  # with its adapters, where it has any
     if summarizer.tokenizer.chat_template is None:
         say(
             "the summarizer's tokenizer has no chat template: it reads plain paragraphs, which suits a base model; "
             "an instruct model should have one"
         )
-    for line in estimate(summarizer.model, reward_model.model, args, _prompt_lengths(summarizer, rows["prompt"][:200])):
+    for line in estimate.sizes(summarizer.model, reward_model.model, args, lengths):
         say(line)
     # 4. Training, and both models saved.
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     return _finished(trainer, summarizer, reward_model, folder, say)
+
+
+def forecast(settings: Mapping[str, Any], population: Population) -> list[str]:
+    """Estimate what a run will take, without starting it: sizes, seconds of an update, memory, whether it fits."""
+    summarizer, reward_model = placed_models(settings)
+    rows = dataset(population.contexts("train")[:200], summarizer)
+    lengths = _prompt_lengths(summarizer, rows["prompt"])
+    lines: list[str] = []
+    args, parts = _in_micro_batches(settings, summarizer.model, lengths, lines.append)
+    if settings["use_peft"]:
+        summarizer.add_adapters(adapters(settings, summarizer.model, "CAUSAL_LM"))
+    lines += estimate.sizes(summarizer.model, reward_model.model, args, lengths)
+    return lines + estimate.forecast(summarizer.model, reward_model.model, args, lengths, parts)
+
+
+def _in_micro_batches(
+    settings: Mapping[str, Any], model: PreTrainedModel, lengths: Sequence[int], say: Callable[[str], None]
+) -> tuple[PLUSConfig, int]:
+    """The trainer's configuration, an update's gradient cut so that its activations fit on a CPU; and into how many."""
+    args = trainer_config(settings)
+    layers = adapters(settings, model, "CAUSAL_LM").layers_to_transform if settings["use_peft"] else None
+    own = any(settings.get(key) for key in ("steps_per_generation", "generation_batch_size"))
+    kept = estimate.kept_bytes(model, layers)
+    parts = 1 if own else estimate.micro_batches(args, estimate.work(args, lengths), kept)
+    if parts == 1:
+        return args, 1
+    size = args.per_device_train_batch_size // parts
+    say(f"micro-batches {parts} of {size} summaries an update, equal in effect, so that their activations fit")
+    cut = {"per_device_train_batch_size": size, "gradient_accumulation_steps": parts}
+    return trainer_config({**settings, **cut}), parts
 
 
 def _finished(

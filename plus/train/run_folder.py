@@ -18,9 +18,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from plus.errors import RunError
 from plus.jsonl import append_jsonl, read_whole_lines, write_json, write_jsonl
 from plus.train.coadapt import CoAdaptation
+from plus.train.parts import PARTS
 
 # Fields of metrics.jsonl that depend on the machine's speed and never repeat.
-TIMING = ("seconds", "step_time", "tokens_per_second")
+TIMING = ("seconds", "step_time", "tokens_per_second", *(f"seconds_{part}" for part in PARTS))
 
 
 def refuse_if_used(folder: Path) -> None:

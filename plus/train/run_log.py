@@ -1,14 +1,13 @@
-"""Lines for people about a run: its size before it starts, its progress, and warnings when it goes nowhere."""
+"""Lines for people about a run: its progress, and warnings when it goes nowhere."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from plus.train.trainer import PLUSConfig, users_per_update
+from plus.train.trainer import PLUSConfig
 
 # By this update every run that learned in trials had left chance (notebooks/LOG.md).
 PATIENCE = 40
@@ -95,37 +94,3 @@ def complaints(step: int, recent: Sequence[Mapping[str, Any]], summaries: int) -
             "--num_generations"
         )
     return found
-
-
-def estimate(
-    summarizer: torch.nn.Module, reward_model: torch.nn.Module, args: PLUSConfig, prompt_tokens: Sequence[int]
-) -> list[str]:
-    """Estimate a run's size in lines for people: parameters, copies in memory, tokens an update.
-
-    A trained parameter takes its weight, its gradient and Adam's two moments; a frozen one its
-    weight alone. Activations come on top and depend on --per_device_train_batch_size.
-    """
-    # Memory: float32 numbers that stay between updates.
-    total, trained = _count(summarizer)
-    reward_total, reward_trained = _count(reward_model)
-    reference = total if args.beta and total == trained else 0
-    floats = total + 3 * trained + reference + reward_total + 3 * reward_trained
-    # Work: what one update reads and writes.
-    users, generations = users_per_update(args), args.num_generations or 1
-    summaries, longest = args.generation_batch_size or 0, args.max_completion_length or 0
-    context = sum(prompt_tokens) / max(1, len(prompt_tokens))
-    pairs = users * args.pairs_per_user * (2 if args.separate_pairs else 1)
-    frozen = ", frozen reference" if reference else ""
-    return [
-        f"parameters   summarizer {total:,} ({trained:,} trained), "
-        f"reward model {reward_total:,} ({reward_trained:,} trained)",
-        f"in memory    summarizer with gradient and Adam{frozen}, reward model with gradient and Adam: "
-        f"{floats * 4 / 2**20:,.1f} MiB in float32, activations extra",
-        f"an update    {users} users x {generations} summaries, {pairs} distinct pairs; "
-        f"{summaries * context:,.0f} context tokens, up to {summaries * longest:,} summary tokens",
-    ]
-
-
-def _count(model: torch.nn.Module) -> tuple[int, int]:
-    """Parameters of a model, and those that are trained."""
-    return sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -39,6 +39,7 @@ RUN_OPTIONS: dict[str, Any] = {
     "lora_alpha": 32,
     "lora_dropout": 0.0,
     "lora_target_modules": "all-linear",
+    "lora_layers_to_transform": None,  # of the summarizer; peft's name
     **OPTIONS,
     "user_split": "hash",  # how new users are drawn; runs of an older plus, whose config lacks it, have "rank"
 }

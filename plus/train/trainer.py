@@ -30,6 +30,7 @@ from plus.train import distributed
 from plus.train.coadapt import CoAdaptation
 from plus.train.grpo import ReadOnceTrainer
 from plus.train.option_help import HELP
+from plus.train.parts import REWARD, Parts
 from plus.types import Context
 
 
@@ -90,15 +91,18 @@ class PLUSTrainer(ReadOnceTrainer):
         generations = math.ceil(args.max_steps * args.gradient_accumulation_steps / passes)
         rows = in_training_order(train_dataset, generations * users, args.seed)
         self.coadaptation = coadaptation(reward_model, args)
+        parts = Parts()
         super().__init__(
             model=model,
-            reward_funcs=[self.coadaptation],
+            reward_funcs=[parts.timed(REWARD, self.coadaptation)],
             args=args,
             train_dataset=rows,
             eval_dataset=eval_dataset,
             processing_class=processing_class,
             **kwargs,
         )
+        self.parts = parts
+        self.add_callback(parts)
         reward_model.model.to(self.accelerator.device)
         distributed.same_start(reward_model.model)
 

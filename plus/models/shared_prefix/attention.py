@@ -21,7 +21,6 @@ S = G*T, C context tokens (the longest prompt but its last token), L = C + S.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,11 +30,9 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from plus.models.generation import token_logprobs
+from plus.models.logprobs import Head, chunked_head
 
 ATTENTION = "plus_shared_prefix"
-# From logits_NTV and targets_NT to log-probabilities and entropy; see `logits_head`.
-Head = Callable[..., tuple[torch.Tensor, torch.Tensor | None]]
 
 
 def prefix_attention(
@@ -172,15 +169,6 @@ def for_eager(mask_P1SL: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     return torch.zeros_like(mask_P1LL, dtype=dtype).masked_fill(~mask_P1LL, torch.finfo(dtype).min)
 
 
-def logits_head(
-    model: torch.nn.Module, inputs: dict[str, torch.Tensor], targets_PS: torch.Tensor, temperature: float, entropy: bool
-) -> tuple[torch.Tensor, torch.Tensor | None]:
-    """Compute log-probabilities (and entropies, in nats and without gradient) of the targets, the vocabulary
-    projected at the completions' positions only."""
-    logits_PSV = model(**inputs, logits_to_keep=targets_PS.shape[1], use_cache=False).logits
-    return token_logprobs(logits_PSV, targets_PS, temperature, entropy)
-
-
 def shared_logprobs(
     model: torch.nn.Module,
     ids_NL: torch.Tensor,
@@ -188,7 +176,7 @@ def shared_logprobs(
     length: int,
     temperature: float = 1.0,
     entropy: bool = True,
-    head: Head = logits_head,
+    head: Head = chunked_head,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Compute `completion_logprobs` of the last `length` tokens of each row, every distinct prompt read once:
     (N, T) both. The rows may come in any order and number; each needs a prompt of two tokens."""

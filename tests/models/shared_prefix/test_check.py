@@ -11,7 +11,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import DynamicLayer
 from transformers.masking_utils import sdpa_mask
 
-from plus.models.generation import completion_logprobs
+from plus.models.logprobs import completion_logprobs
 from plus.models.shared_prefix import attention as prefix
 from plus.models.shared_prefix import check, decode
 from plus.models.shared_prefix.check import Sharing, fault
@@ -184,3 +184,38 @@ def test_generate_is_put_back():
     with check.replaced_generate(model):
         assert model.generate.keywords == {"custom_generate": decode.shared_decode}
     assert "generate" not in vars(model)
+
+
+def test_the_check_reads_no_more_than_an_update_and_one_plain_row_at_a_time():
+    """32 prompts of 40 tokens with 4 texts each are read once in an update: 1,280 tokens and the texts."""
+    model = decoder(SHARING["llama"])
+    prompts = [torch.randint(3, 60, (100,), generator=torch.Generator().manual_seed(n)).tolist() for n in range(32)]
+    repeated = [prompt for prompt in prompts for _ in range(4)]
+    fed: list[tuple[int, bool]] = []
+    model.get_input_embeddings().register_forward_hook(
+        lambda module, inputs, out: fed.append((inputs[0].numel(), torch.is_grad_enabled()))
+    )
+    assert fault(model, repeated) is None
+    assert sum(count for count, _ in fed) < 32 * 100
+    with_gradient = [count for count, graph in fed if graph]
+    assert max(with_gradient) <= 2 * (100 + 2 * check.WRITTEN_TOKENS), "what a pass with gradients holds"
+
+
+def test_long_prompts_are_cut_so_that_the_check_stays_below_an_update(monkeypatch):
+    """Eight prompts of 600 tokens: an eighth of 4,800 is compared, not 1,024 of each."""
+    prompts = [[3 + (n + i) % 50 for i in range(600)] for n in range(8)]
+    ids, _ = check._rows(prompts, torch.device("cpu"))
+    assert ids.shape == (4, 600)
+    ids, _ = check._rows(prompts[:2], torch.device("cpu"))
+    assert ids.shape == (4, 150)
+    ids, _ = check._rows(prompts[:1], torch.device("cpu"))
+    assert ids.shape == (4, check.FEWEST_TOKENS)
+
+
+def test_writing_alone_compares_no_gradients_and_training_does_later(monkeypatch):
+    seen: list[bool] = []
+    monkeypatch.setattr(check, "fault", lambda model, prompts, precision, gradients: seen.append(gradients))
+    checked = Sharing(decoder(SHARING["llama"]))
+    for gradients in (False, False, True, True, False):
+        checked.start(PROMPTS, gradients=gradients)
+    assert seen == [False, True] and checked.on
