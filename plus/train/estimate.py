@@ -1,4 +1,4 @@
-"""What a run will take, before it starts: parameters, memory, and on a CPU the seconds of an update.
+"""Estimate of a run before it starts: parameters, memory, and on a CPU the seconds of an update.
 
 The seconds come from two seconds of passes through the very models, the memory from what those passes kept. On a CPU
 an update's gradient is taken in micro-batches of whole users, as many as keep the activations within `ROOM`.

@@ -36,7 +36,7 @@ class Parts(TrainerCallback):
             self.now[name] += time.perf_counter() - began
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the same function, whose time counts for this part."""
+        """Wrap a function, whose time then counts for this part."""
 
         @wraps(function, assigned=("__name__",), updated=())
         def counted(*args: Any, **kwargs: Any) -> Any:

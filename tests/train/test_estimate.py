@@ -1,4 +1,4 @@
-"""What a run will take: tokens counted by hand, bytes of a graph, micro-batches that change nothing, memory that is short."""
+"""What a run will take: tokens and bytes counted by hand, micro-batches that change nothing, memory that is short."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_too_little_memory_is_said_before_a_run(tmp_path, monkeypatch, plus_here
 
 def test_a_model_that_is_not_here_has_no_estimate(tmp_path, plus_here):
     command = ["train", "--dataset_name", "pets", "--model_name_or_path", "none/such", "--output_dir", tmp_path / "r"]
-    status, out, err = plus_here(*command, "--dry-run")
+    status, _, err = plus_here(*command, "--dry-run")
     assert status == 0 and "no estimate: none/such is not on this machine" in err
 
 
