@@ -10,7 +10,6 @@ from support.decoders import SHARING, decoder
 from support.trainers import config, population
 
 from plus.models.language_model import LanguageModelSummarizer
-from plus.models.reward_model import RewardModel
 from plus.resources import shipped
 from plus.train import estimate, run_folder
 from plus.train import run as training
@@ -85,7 +84,7 @@ def test_seconds_of_each_part_are_logged_and_said_once(tmp_path, monkeypatch):
     for row in metrics:
         assert {f"seconds_{name}" for name in PARTS} <= row.keys()
         assert all(row[f"seconds_{name}"] > 0 for name in ("writing", "reference", "reward_model", "policy"))
-    assert metrics[0]["seconds_check"] > 0 and metrics[1]["seconds_check"] < 0.01, "the check runs once"
+    assert metrics[0]["seconds_check"] > metrics[1]["seconds_check"], "the check runs once"
     (first,) = [line for line in said if line.startswith("the first update took")]
     assert "writing" in first and "reference" in first and "reward model" in first
     assert {f"seconds_{name}" for name in PARTS} <= set(run_folder.TIMING)
@@ -128,7 +127,15 @@ def test_a_model_that_is_not_here_has_no_estimate(tmp_path, plus_here):
     assert status == 0 and "no estimate: none/such is not on this machine" in err
 
 
-def test_the_speed_of_real_models_is_positive_and_a_gradient_costs_more(tmp_path):
-    reward_model = RewardModel.from_pretrained(shipped("tiny_base"))
-    found = estimate.speed(reward_model.model, seconds=0.2)
-    assert 0 < found.read < found.learned and found.kept > 0
+def test_passes_are_timed_per_token(monkeypatch):
+    """Every pass takes two seconds by this clock: 64 tokens a pass, three texts a step of writing."""
+    monkeypatch.setattr(estimate, "_fastest", lambda run, budget: (run(), 2.0)[1])
+    found = estimate.speed(decoder(SHARING["llama"]), writers=3)
+    assert (found.read, found.learned, found.written) == (2 / 64, 2 / 64, 2 / 3)
+    assert found.kept == estimate.kept_bytes(decoder(SHARING["llama"]))
+
+
+def test_the_fastest_of_several_calls_counts(monkeypatch):
+    times = iter([0.0, 1.0, 4.0, 4.5, 5.0, 7.0, 9.0])
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(times))
+    assert estimate._fastest(lambda: None, budget=5.0) == 2.0, "3 and 2 seconds, after one call that warms up"
