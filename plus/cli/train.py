@@ -131,31 +131,36 @@ def train(
 
     Without a model named, the summarizer selects past events and the reward model reads them over sentence embeddings:
     real people's choices, a minute on a CPU. --preset tiny or --model_name_or_path choose a language model.
-
     Any other option of TRL's GRPOConfig is taken under its name, as --save_steps 20 or --gradient_checkpointing, and so
-    are --lora_r, --lora_layers_to_transform (18-29) and the like, and --reward_model_init_kwargs. Starts under torchrun too. Continue an
-    interrupted run with --output_dir RUN --resume_from_checkpoint, which needs no other option.
+    are --lora_r, --lora_layers_to_transform (18-29) and the like, and --reward_model_init_kwargs. Starts under torchrun
+    too. Continue a run with --output_dir RUN --resume_from_checkpoint, which needs no other option.
 
     Example: plus train choices.jsonl --output_dir runs/mine
     """
     from plus import recipes
-    from plus.train import settings as train_settings
+    from plus.train.settings import parse_flags
 
     flags = {key: value for key, value in ctx.params.items() if key not in ("config", "dry_run", "as_json")}
-    more = train_settings.parse_flags(_leading_file(flags, ctx.args))  # First: it names the data set.
+    more = parse_flags(_leading_file(flags, ctx.args))  # First: it names the data set.
     settings = recipes.train_settings(flags | more, config)
     if dry_run:
-        print_json(train_settings.printable(settings))
-        recipes.train_forecast(settings, SCREEN)
-        return
+        return _show_plan(settings)
     SCREEN.say(_engine(settings))
     done = recipes.train_run(settings, SCREEN)
     if done is not None and as_json:
         print_json(done.report)
     elif done is not None:
-        where = f"summaries, metrics and plot in {done.folder}"
         tables = [accuracy_table(done.report), *([gains_table(done.report)] if "gains" in done.report else [])]
-        results.print(*tables, done.report["verdict"], where, sep="\n")
+        results.print(*tables, done.report["verdict"], f"all of it is in {done.folder}", sep="\n")
+
+
+def _show_plan(settings: Mapping[str, Any]) -> None:
+    """Print the resolved options as JSON, and on stderr what the run would take."""
+    from plus import recipes
+    from plus.train.settings import printable
+
+    print_json(printable(settings))
+    recipes.train_forecast(settings, SCREEN)
 
 
 def _engine(settings: Mapping[str, Any]) -> str:

@@ -159,9 +159,9 @@ def _in_micro_batches(
     """The trainer's configuration, an update's gradient cut so that its activations fit on a CPU; and into how many."""
     args = trainer_config(settings)
     layers = adapters(settings, model, "CAUSAL_LM").layers_to_transform if settings["use_peft"] else None
-    own = any(settings.get(key) for key in ("steps_per_generation", "generation_batch_size"))
-    kept = estimate.kept_bytes(model, layers)
-    parts = 1 if own else estimate.micro_batches(args, estimate.work(args, lengths), kept)
+    if args.device.type != "cpu" or any(settings.get(key) for key in ("steps_per_generation", "generation_batch_size")):
+        return args, 1
+    parts = estimate.micro_batches(args, estimate.work(args, lengths), estimate.kept_bytes(model, layers))
     if parts == 1:
         return args, 1
     size = args.per_device_train_batch_size // parts
