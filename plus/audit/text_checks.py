@@ -79,14 +79,15 @@ class FreshReader:
 
     def __init__(self, texts: Sequence[str], pairs: Sequence[Preference]) -> None:
         """Fit to choices, each with the text about its user. Needs scikit-learn (the `train` extra)."""
+        from scipy.sparse import vstack
         from sklearn.feature_extraction import FeatureHasher
         from sklearn.linear_model import LogisticRegression
 
-        rows = list(zip(texts, pairs, strict=True))[:ROWS]
-        both = [*rows, *((text, pair.swapped()) for text, pair in rows)]  # each order: two balanced classes
         self._hasher = FeatureHasher(2**18, input_type="pair")
         self._model = LogisticRegression(fit_intercept=False, max_iter=200)
-        self._model.fit(self._features(*zip(*both, strict=True)), [1] * len(rows) + [0] * len(rows))
+        # Each choice in both orders, two balanced classes: swapped answers have the opposite features.
+        features = self._features(texts[:ROWS], pairs[:ROWS])
+        self._model.fit(vstack([features, -features]), [1] * features.shape[0] + [0] * features.shape[0])
 
     def log_likelihood(self, texts: Sequence[str], pairs: Sequence[Preference]) -> list[float]:
         """Compute log P(chosen preferred to rejected | text)."""

@@ -113,6 +113,9 @@ class EmbeddingRewardModel:
 
     def _events(self, texts: Sequence[str]) -> list[torch.Tensor]:
         """Embedding rows of what each text's lines speak for and against, (lines, 2); row 0 is nothing."""
+        # New lines are encoded together: a sentence model takes a batch far faster than its texts one by one.
+        new = [text for text in texts if any(line not in self.lines for line in text.split("\n") if line.strip())]
+        self.embeddings.ids([side for text in new for pair in self._sides(text) for side in pair])
         return [torch.tensor(self._rows(text), dtype=torch.long).view(-1, 2) for text in texts]
 
     def _rows(self, text: str) -> list[tuple[int, int]]:
@@ -126,9 +129,11 @@ class EmbeddingRewardModel:
         return self._read(text)
 
     def _read(self, text: str) -> list[tuple[int, int]]:
-        sides = [(line, "") for line in text.split("\n")] if self.label_as_text else read_event_lines(text)
-        rows = self.embeddings.ids(side for pair in sides for side in pair)
+        rows = self.embeddings.ids(side for pair in self._sides(text) for side in pair)
         return list(zip(rows[::2], rows[1::2], strict=True))
+
+    def _sides(self, text: str) -> list[tuple[str, str]]:
+        return [(line, "") for line in text.split("\n")] if self.label_as_text else read_event_lines(text)
 
     def _new(self, answers_B2: torch.Tensor) -> torch.Tensor:
         """(B, 2): true where an answer borrows. In training both answers of a pair do, or neither."""
