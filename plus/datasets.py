@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from plus.errors import SettingError, SourceError
 from plus.sources import arena, generic, llmfao, plus_rows, polis, prism, spi, synthesizeme, ukpconvarg1, ultrafeedback
+from plus.sources.columns import ColumnMap, Renaming
 from plus.sources.rows import as_row
 from plus.sources.splits import Plan, SplitBy, UserSplit
 from plus.sources.tables import FORMATS
@@ -46,7 +47,9 @@ SYNTHETIC: dict[str, Callable[..., Population]] = {
     "styles_unlabelled": styles.load_unlabelled,
 }
 # Options of rows of one's own, with their defaults: how they are read, split and cut.
-OPTIONS: dict[str, Any] = {"user_id_column": "user_id", "allow_dropped": False, "split_by": None, "past_events": None}
+OPTIONS: dict[str, Any] = {
+    "user_id_column": "user_id", "map": None, "allow_dropped": False, "split_by": None, "past_events": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def count_users(settings: Mapping[str, Any]) -> int:
     name = settings["dataset_name"]
     if name in (*SYNTHETIC, *FROM_FOLDER, *FROM_HUB) or not Path(name).exists():
         return 0
-    return len(generic.users_of(name, settings["user_id_column"]))
+    return len(generic.users_of(name, Renaming(settings.get("map"), settings["user_id_column"])))
 
 
 def is_source(name: str) -> bool:
@@ -138,10 +141,24 @@ def bounds(value: Any) -> int | tuple[int, int] | None:
 
 
 def head(
-    source: str, count: int = 5, data_dir: str | Path | None = None, user_id_column: str = "user_id"
+    source: str,
+    count: int = 5,
+    data_dir: str | Path | None = None,
+    user_id_column: str = "user_id",
+    columns: ColumnMap = None,
 ) -> Iterator[dict[str, Any]]:
-    """Yield the first usable rows of a data set in the one row format. Raises SourceError when it has none."""
-    return islice(_rows(source, data_dir, user_id_column), count)
+    """Yield the first usable rows of a data set in the one row format.
+
+    columns: for rows of one's own, which of their columns are which of ours. Raises SourceError when there is no
+    usable row, SettingError where no row has a column that is named.
+    """
+    renaming = Renaming(columns, user_id_column)
+    rows = _rows(source, data_dir, renaming)
+    first = list(islice(rows, count))
+    # A column that the first rows lack may stand in a later one.
+    while renaming.unseen and next(rows, None) is not None:
+        pass
+    yield from first
 
 
 def split(
@@ -154,30 +171,32 @@ def split(
     seed: int = 42,
     user_id_column: str = "user_id",
     allow_dropped: bool = False,
+    columns: ColumnMap = None,
 ) -> Written:
     """Write train, validation, test and events .jsonl of a data set into a new folder, in the one row format.
 
     Splits that the rows state are kept unless `split_by`, `validation` or `test` ask for others; a named
-    set has its own. Raises SourceError when the folder is not empty or too few rows are usable.
+    set has its own. columns: which columns of the rows are which of ours. Raises SourceError when the folder is not
+    empty or too few rows are usable, SettingError where no row has a column that is named.
     """
     if not is_source(source):
-        population = load(source, data_dir, seed)
+        population = load(source, data_dir, seed, map=columns)
         return Written(output_dir, generic.write(generic.population_rows(population), output_dir), population.dropped)
     # Shares other than the defaults ask for a split of their own.
     asked = (validation, test) != (0.1, 0.3) or split_by is not None
     plan = Plan(_known(split_by), validation=validation, test=test, seed=seed)
     dropped = Dropped()
-    rows = generic.split_rows(source, dropped, plan, user_id_column, allow_dropped, keep_stated=not asked)
+    rows = generic.split_rows(source, dropped, plan, user_id_column, allow_dropped, not asked, columns)
     return Written(output_dir, generic.write(rows, output_dir), dropped)
 
 
-def _rows(source: str, data_dir: str | Path | None, user_id_column: str) -> Iterator[dict[str, Any]]:
+def _rows(source: str, data_dir: str | Path | None, renaming: Renaming) -> Iterator[dict[str, Any]]:
     """Usable rows in the one format, as they come; rows left out on the way are counted for the error alone."""
     if not is_source(source):
-        yield from generic.population_rows(load(source, data_dir))
+        yield from generic.population_rows(load(source, data_dir, map=renaming.columns or None))
         return
     dropped, kept = Dropped(), 0
-    for row in generic.read(source, dropped, user_id_column):
+    for row in generic.read(source, dropped, renaming=renaming):
         kept += 1
         yield as_row(row.user_id, row.event, row.split, row.session_id)
     if not kept:
@@ -189,7 +208,7 @@ def _rows(source: str, data_dir: str | Path | None, user_id_column: str) -> Iter
 def _own_rows(name: str, seed: int, options: Mapping[str, Any], user_split: UserSplit, user_share: float) -> Population:
     plan = plan_of(options["split_by"], options["past_events"], seed, user_split)
     column, allowed = options["user_id_column"], options["allow_dropped"]
-    return generic.load(name, seed, column, allowed, plan, user_split, user_share)
+    return generic.load(name, seed, column, allowed, plan, user_split, user_share, options["map"])
 
 
 def _known(split_by: str | None) -> SplitBy:

@@ -14,6 +14,7 @@ from random import Random
 
 from plus.errors import SettingError, SourceError
 from plus.sources import generic
+from plus.sources.columns import ColumnMap
 from plus.sources.contexts import draw_targets, in_order
 from plus.sources.folds import Events, Fold, agreement, answers, by_topics, by_users, by_users_and_answers, within_users
 from plus.sources.folds import prompt_of as prompt
@@ -46,20 +47,22 @@ def load(
     source: str | Path,
     dropped: Dropped,
     user_id_column: str = "user_id",
+    map: ColumnMap = None,
     allow_dropped: bool = False,
     split_by: str | None = None,
 ) -> OwnPeople:
     """Read rows and make the folds that they allow; `split_by` asks for one kind of `KINDS` alone.
 
+    map: which columns of the rows are which of ours.
     Raises SourceError where there is nothing to test, SettingError for an unknown kind.
     """
     if split_by is not None and split_by not in KINDS:
         raise SettingError(f"--split_by is {split_by!r}; plus benchmark takes {', '.join(KINDS)} (default: all)")
     name = Path(source).stem
-    everything = generic.read_events(source, dropped, user_id_column, allow_dropped)
+    everything = generic.read_events(source, dropped, user_id_column, allow_dropped, map)
     events = _sample(_able(source, everything, user_id_column, dropped), dropped)
     # Each kind of fold, or the reason why there is none.
-    notes = [f"{len(events):,} people, {sum(map(len, events.values())):,} events"]
+    notes = [f"{len(events):,} people, {sum(len(past) for past in events.values()):,} events"]
     folds: list[Fold] = []
     for kind, (group, make, reason) in zip(KINDS, _kinds(name, events), strict=True):
         made = [_sliced(fold, events) for fold in make()] if make and split_by in (None, kind) else []

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from plus.benchmark.cells import Method, OnCell
     from plus.models.embeddings import Embeddings
     from plus.progress import Show
+    from plus.sources.columns import ColumnMap
     from plus.sources.folds import Fold
     from plus.train.select import SelectSettings
 
@@ -52,6 +53,7 @@ def benchmark(
     ablation: bool = False,
     config: Path | None = None,
     user_id_column: str = "user_id",
+    map: ColumnMap = None,
     split_by: str | None = None,
     allow_dropped: bool = False,
     screen: Screen = SILENT,
@@ -59,10 +61,10 @@ def benchmark(
     """Test every method on users that it has never met, and write report.json and report.md.
 
     `dataset_name` is a file of rows of your own, llmfao, polis, spi or ukpconvarg1 (real people, with `data_dir`), a
-    synthetic data set, or with `config`, a YAML file of `plus train`'s options, any. `user_id_column`, `split_by` (one
-    kind of test alone: users, topics or same) and `allow_dropped` are for rows of your own. `methods` are all by
-    default; `seeds` counts training runs. `quick` and `ablation` are for synthetic users. The folder is `output_dir`,
-    by default runs/benchmark-NAME; one that was stopped is continued. Raises SettingError and RunError.
+    synthetic data set, or with `config`, a YAML file of `plus train`'s options, any. `user_id_column`, `map`,
+    `split_by` (one kind of test alone: users, topics or same) and `allow_dropped` are for rows of your own. `methods`
+    are all by default; `seeds` counts training runs. `quick` and `ablation` are for synthetic users. The folder is
+    `output_dir`, by default runs/benchmark-NAME; one that was stopped is continued. Raises SettingError and RunError.
     """
     # Options that contradict each other, then one job for each kind of data.
     if config is not None and (quick or ablation):
@@ -78,7 +80,9 @@ def benchmark(
     if quick or ablation:
         option = "quick" if quick else "ablation"
         raise SettingError(f"--{option} is for synthetic users ({', '.join(SYNTHETIC)}); leave it out")
-    with_rows = {"user_id_column": user_id_column, "split_by": split_by, "allow_dropped": allow_dropped}
+    with_rows = {
+        "user_id_column": user_id_column, "map": map, "split_by": split_by, "allow_dropped": allow_dropped,
+    }  # fmt: skip
     if is_source(dataset_name):
         return _real_people(_own_rows(dataset_name, with_rows, screen), output_dir, methods, seeds, screen)
     if asked := [name for name, value in with_rows.items() if value not in ("user_id", None, False)]:

@@ -129,6 +129,10 @@ BenchmarkDatasetName = Annotated[
     ),
 ]
 UserIdColumn = Annotated[str, typer.Option(help="Rows of your own: the column that says whose row it is.")]
+ColumnNames = Annotated[
+    str | None,
+    typer.Option(help="Rows of your own: their columns, as prompt=question,user_id=who (plus data check)."),
+]
 BenchmarkSplitBy = Annotated[
     str | None,
     typer.Option(
@@ -161,6 +165,7 @@ def benchmark(
     dataset_name: BenchmarkDatasetName = None,
     data_dir: BenchmarkDataDir = None,
     user_id_column: UserIdColumn = "user_id",
+    map: ColumnNames = None,
     split_by: BenchmarkSplitBy = None,
     allow_dropped: AllowDropped = False,
     output_dir: BenchmarkOutputDir = None,
@@ -200,7 +205,8 @@ def benchmark(
     named = [name.strip() for name in methods.split(",")] if methods else None
     found = run_benchmark(
         name, data_dir, output_dir=output_dir, methods=named, seeds=seeds, quick=quick, ablation=ablation,
-        config=config, user_id_column=user_id_column, split_by=split_by, allow_dropped=allow_dropped, screen=SCREEN,
+        config=config, user_id_column=user_id_column, map=map, split_by=split_by, allow_dropped=allow_dropped,
+        screen=SCREEN,
     )  # fmt: skip
     if as_json:
         print_json(found.to_json())

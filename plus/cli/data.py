@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Check, look at, split and describe files of choices.")
 SOURCE = "A JSONL, CSV or Parquet file, a folder of them, or a Hub id such as owner/name."
+MAP_HELP = "Columns of your own, as OURS=THEIRS: prompt=question,completion=statement,label=vote,user_id=who."
 Source = Annotated[str, typer.Argument(help=SOURCE)]
 UserColumn = Annotated[str, typer.Option(help="The column that says whose row it is.")]
+ColumnNames = Annotated[str | None, typer.Option("--map", help=MAP_HELP)]
 AllowDropped = Annotated[
     bool, typer.Option("--allow_dropped", help="Go on where more than 5 % of the rows cannot be used.")
 ]
@@ -35,7 +37,11 @@ Share = Annotated[float, typer.Option(help="Share of users, topics or choices.")
 
 
 def check(
-    source: Source, user_id_column: UserColumn = "user_id", allow_dropped: AllowDropped = False, as_json: AsJson = False
+    source: Source,
+    user_id_column: UserColumn = "user_id",
+    columns: ColumnNames = None,
+    allow_dropped: AllowDropped = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what a file holds: its shape, users and times, and every row that cannot be used, counted with its reason.
 
@@ -45,7 +51,7 @@ def check(
     """
     from plus.sources.generic import refuse
 
-    found = _checked(source, user_id_column)
+    found = _checked(source, user_id_column, columns)
     if as_json:
         print_json(found.to_json())
     else:
@@ -58,6 +64,7 @@ def head(
     n: Annotated[int, typer.Option("--rows", "-n", help="How many rows.", min=1)] = 5,
     data_dir: DataDir = None,
     user_id_column: UserColumn = "user_id",
+    columns: ColumnNames = None,
 ) -> None:
     """Print the first usable rows in the one row format, one JSON object a line.
 
@@ -65,7 +72,7 @@ def head(
     """
     from plus import datasets
 
-    for row in datasets.head(source, n, data_dir, user_id_column):
+    for row in datasets.head(source, n, data_dir, user_id_column, columns):
         print(json.dumps(row, ensure_ascii=False))
 
 
@@ -78,6 +85,7 @@ def split(
     test: Share = 0.3,
     seed: Annotated[int, typer.Option(help="Of who goes where.")] = 42,
     user_id_column: UserColumn = "user_id",
+    columns: ColumnNames = None,
     allow_dropped: AllowDropped = False,
     as_json: AsJson = False,
 ) -> None:
@@ -92,7 +100,7 @@ def split(
 
     with notes.status(f"reading {source}"):
         written = datasets.split(
-            source, output_dir, data_dir, split_by, validation, test, seed, user_id_column, allow_dropped
+            source, output_dir, data_dir, split_by, validation, test, seed, user_id_column, allow_dropped, columns
         )
     for line in written.dropped.lines():
         say(f"left out: {line}")
@@ -107,6 +115,7 @@ def card(
     licence: Annotated[str, typer.Option("--license", help="As the Hub spells it, such as cc-by-4.0.")] = "unknown",
     title: Annotated[str, typer.Option(help="Default: the source.")] = "",
     user_id_column: UserColumn = "user_id",
+    columns: ColumnNames = None,
 ) -> None:
     """Print a data set card in Markdown, with the front matter that the Hub reads.
 
@@ -114,14 +123,14 @@ def card(
     """
     from plus.sources.check import card as write
 
-    print(write(_checked(source, user_id_column), licence, title), end="")
+    print(write(_checked(source, user_id_column, columns), licence, title), end="")
 
 
-def _checked(source: str, user_id_column: str) -> Check:
+def _checked(source: str, user_id_column: str, columns: str | None) -> Check:
     from plus.sources.check import check as read
 
     with _bytes_bar(source) as show:
-        return read(source, user_id_column, show)
+        return read(source, user_id_column, show, columns)
 
 
 @contextmanager

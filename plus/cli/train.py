@@ -19,6 +19,12 @@ DatasetName = Annotated[
 ]
 DataDir = Annotated[str | None, typer.Option(help="Folder with the data set's files.")]
 UserIdColumn = Annotated[str | None, typer.Option(help="Rows of your own: the column that says whose row it is.")]
+ColumnNames = Annotated[
+    str | None,
+    typer.Option(
+        help="Rows of your own: their columns, as prompt=question,completion=statement,label=vote,user_id=who."
+    ),
+]
 SplitBy = Annotated[str | None, typer.Option(help="Rows of your own: test on new users, new topics or later choices.")]
 PastEvents = Annotated[
     str | None, typer.Option(help="Rows of your own: events in a context, at most 8 or between 2-8. Default: half.")
@@ -97,6 +103,7 @@ def train(
     dataset_name: DatasetName = None,
     data_dir: DataDir = None,
     user_id_column: UserIdColumn = None,
+    map: ColumnNames = None,
     split_by: SplitBy = None,
     past_events: PastEvents = None,
     allow_dropped: AllowDropped = None,
@@ -146,8 +153,7 @@ def train(
     if dry_run:
         return _show_plan(settings)
     SCREEN.say(_engine(settings))
-    done = recipes.train_run(settings, SCREEN)
-    if done is not None and as_json:
+    if (done := recipes.train_run(settings, SCREEN)) is not None and as_json:
         print_json(done.report)
     elif done is not None:
         tables = [accuracy_table(done.report), *([gains_table(done.report)] if "gains" in done.report else [])]

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from plus.sources.columns import ColumnMap, Renaming
 from plus.sources.generic import read
 from plus.sources.rows import CONVERSATION, Row
 from plus.sources.tables import OnBytes
-from plus.types import Dropped, Preference
+from plus.types import Dropped, Preference, Reaction
 
 _ONES = 2**64 - 1
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -116,14 +117,22 @@ class Check:
             ends, begins = pair.prompt[-1:], pair.chosen[:1]
             apart = ends.isspace() or begins.isspace()
             self.glued += row.shape == "standard preference, explicit prompt" and bool(ends) and not apart
+        elif isinstance(reaction := row.event.content, Reaction):
+            self.characters += len(reaction.completion)
+            self.multi_turn += bool(reaction.earlier)
 
 
-def check(source: str | Path, user_id_column: str = "user_id", on_bytes: OnBytes = lambda done, total: None) -> Check:
+def check(
+    source: str | Path,
+    user_id_column: str = "user_id",
+    on_bytes: OnBytes = lambda done, total: None,
+    columns: ColumnMap = None,
+) -> Check:
     """Read `source` once and count it, in 12 to 48 bytes of memory a user, and as much a row with an id."""
     found = Check(str(source))
     users, ids = Tally(), Tally()
     # Of rows that share a user and an id the first one counts.
-    for row in read(source, found.dropped, user_id_column, on_bytes):
+    for row in read(source, found.dropped, on_bytes=on_bytes, renaming=Renaming(columns, user_id_column)):
         if row.event.id and ids.add((row.user_id, row.event.id)):
             found.dropped.add("rows with an id that the user already has", f"user {row.user_id}, id {row.event.id}")
             continue

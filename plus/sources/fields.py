@@ -15,6 +15,12 @@ _ROLES = {
     **dict.fromkeys(("assistant", "gpt", "model", "bot", "chatbot", "ai", "chatgpt"), "assistant"),
     **dict.fromkeys(("system", "developer"), "system"),
 }
+_LABELS = {
+    **dict.fromkeys(("true", "1", "1.0", "+1", "yes", "agree", "agreed", "like", "liked"), True),
+    **dict.fromkeys(("up", "upvote", "upvoted", "thumbs up", "thumbs_up", "\N{THUMBS UP SIGN}"), True),
+    **dict.fromkeys(("false", "0", "0.0", "-1", "-1.0", "no", "disagree", "disagreed", "dislike", "disliked"), False),
+    **dict.fromkeys(("down", "downvote", "downvoted", "thumbs down", "thumbs_down", "\N{THUMBS DOWN SIGN}"), False),
+}
 # The size of a number tells its unit: as seconds, 1e11 is the year 5138; as milliseconds, it is 1973.
 _UNITS = ((1e11, 1.0, "seconds"), (1e14, 1e3, "milliseconds"), (1e17, 1e6, "microseconds"), (1e20, 1e9, "nanoseconds"))
 _ZONE = re.compile(r"\s*(?:UTC|GMT)$")
@@ -65,6 +71,27 @@ def _turn(message: dict[str, Any], column: str) -> Turn:
             raise UnusableError(f"rows whose {column!r} has a message with parts that are no text")
         content = "\n".join(part["text"] for part in content)
     return Turn(_ROLES[str(role).lower()], text_of(content, column))
+
+
+def label_of(value: Any, column: str = "label") -> bool:
+    """Read whether a user liked an answer: true, 1, yes, agree, like or up, and their opposites. Raises UnusableError.
+
+    0 is an opposite of 1, as -1 is; where both occur 0 is a pass (`is_zero`).
+    """
+    label = _LABELS.get(str(value).strip().lower())
+    if label is None:
+        raise UnusableError(f"rows whose {column} is neither true nor false")
+    return label
+
+
+def is_zero(label: Any) -> bool:
+    """Tell a label that is the number 0, which beside labels of -1 is a pass."""
+    return str(label).strip() in ("0", "0.0")
+
+
+def is_minus_one(label: Any) -> bool:
+    """Tell a label that is the number -1."""
+    return str(label).strip() in ("-1", "-1.0")
 
 
 def seconds(value: Any) -> tuple[float | None, str]:

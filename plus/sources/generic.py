@@ -1,7 +1,7 @@
 """Preferences of one's own: a file, a folder or a Hub id with a user column, read, split and written.
 
-Rows may have any of TRL's shapes (`rows.py`). Written folders hold the one row format, so that
-`trl reward` and `plus train` both train on them.
+Rows may have any of TRL's shapes (`rows.py`), under any column names (`columns.py`). Written folders hold the
+one row format, so that `trl reward` and `plus train` both train on them.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import replace
+from functools import cache, partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
 from plus.errors import SourceError
+from plus.sources.columns import EXAMPLE, ColumnMap, Renaming
 from plus.sources.contexts import build, by_user, in_order
-from plus.sources.fields import UnusableError
+from plus.sources.fields import UnusableError, is_minus_one, is_zero
 from plus.sources.files import records
-from plus.sources.rows import Row, as_row, content_id, read_row, user_id_of
+from plus.sources.rows import NEITHER, REACTION, Row, as_row, content_id, read_row, user_id_of
 from plus.sources.splits import Plan, Splits, UserSplit, assign, in_sample
 from plus.sources.tables import OnBytes
 from plus.types import Dropped, Event, Population, Preference, Split
@@ -36,15 +39,18 @@ def load(
     plan: Plan | None = None,
     user_split: UserSplit = "hash",
     user_share: float = 1.0,
+    columns: ColumnMap = None,
 ) -> Population:
     """Load the population of a file, a folder or a Hub id, or of a sample of its users (`user_share`).
+
+    `columns` says which of its columns are which of ours.
 
     Without a `plan`, splits that the data states (a `split` column, or files called train, ...)
     are kept, and else users are split. Raises SourceError when nothing is usable, or more than
     5 % of the rows are not and `allow_dropped` is false.
     """
     dropped = Dropped()
-    rows = list(read(source, dropped, user_id_column, user_share=user_share))
+    rows = list(read(source, dropped, user_share=user_share, renaming=Renaming(columns, user_id_column)))
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
@@ -64,12 +70,13 @@ def split_rows(
     user_id_column: str = "user_id",
     allow_dropped: bool = False,
     keep_stated: bool = True,
+    columns: ColumnMap = None,
 ) -> Iterator[dict[str, Any]]:
     """Yield the rows of `source` in the one format, each with its split; users in order, oldest first.
 
     `keep_stated` prefers the splits that the data states to the plan's. Raises as `load` does.
     """
-    rows = list(read(source, dropped, user_id_column))
+    rows = list(read(source, dropped, renaming=Renaming(columns, user_id_column)))
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     known = _identified(rows, dropped)
     events = by_user((row.user_id, row.event) for row in known.values())
@@ -87,37 +94,51 @@ def read(
     user_id_column: str = "user_id",
     on_bytes: OnBytes = lambda done, total: None,
     user_share: float = 1.0,
+    renaming: Renaming | None = None,
 ) -> Iterator[Row]:
-    """Yield the usable rows one by one, of a sample of the users; each row that cannot be used is counted."""
-    name = Path(source).stem
+    """Yield the usable rows one by one, of a sample of the users; each row that cannot be used is counted.
+
+    renaming: the columns of the rows, the user's among them. Raises SettingError after the last row where none had a
+    column that it names.
+    """
+    name, renaming = Path(source).stem, renaming or Renaming(user_id_column=user_id_column)
+    passes = cache(partial(_has_minus_one, source, renaming))  # Asked at the first label of 0, if there is one.
     for where, record, split in records(source, dropped, on_bytes):
         try:
-            if user_share < 1 and not in_sample(user_id_of(record, user_id_column), user_share):
+            renamed = renaming.row(record)
+            if user_share < 1 and not in_sample(user_id_of(renamed, renaming.user_id), user_share):
                 continue
-            row = read_row(record, user_id_column, split, name)
+            row = read_row(renamed, renaming.user_id, split, name)
+            if row.shape == REACTION and is_zero(renamed["label"]) and passes():
+                raise UnusableError("rows whose label is 0 where others are -1, so neither for nor against")
         except UnusableError as error:
             dropped.add(str(error), where)
             if not dropped.columns:
                 dropped.columns = tuple(str(name) for name in record)
         else:
             yield row
+    renaming.refuse_unseen(source)
 
 
 def read_events(
-    source: str | Path, dropped: Dropped, user_id_column: str = "user_id", allow_dropped: bool = False
+    source: str | Path,
+    dropped: Dropped,
+    user_id_column: str = "user_id",
+    allow_dropped: bool = False,
+    columns: ColumnMap = None,
 ) -> dict[str, list[Event]]:
     """Read user_id -> all events, in no order; ids are unique within a user. Raises as `load` does."""
-    rows = list(read(source, dropped, user_id_column))
+    rows = list(read(source, dropped, renaming=Renaming(columns, user_id_column)))
     refuse(source, len(rows), dropped, allow_dropped, user_id_column)
     return by_user((row.user_id, row.event) for row in _identified(rows, dropped).values())
 
 
-def users_of(source: str | Path, user_id_column: str = "user_id") -> set[str]:
+def users_of(source: str | Path, renaming: Renaming) -> set[str]:
     """Collect the users that the rows name, usable or not: a fast pass that parses no event."""
     found: set[str] = set()
     for _, record, _ in records(source, Dropped()):
         with suppress(UnusableError):
-            found.add(user_id_of(record, user_id_column))
+            found.add(user_id_of(renaming.row(record), renaming.user_id))
     return found
 
 
@@ -136,7 +157,11 @@ def refuse(
     found = f"{count:,} x {reason} (first: {dropped.first[reason]})"
     if not kept:
         columns = f"; the row's columns are {', '.join(dropped.columns[:12])}" if dropped.columns else ""
-        remedy = "; name the user's column with --user_id_column" if reason == _no_user(user_id_column) else ""
+        remedy = ""
+        if reason == _no_user(user_id_column):
+            remedy = f"; name the user's column with --user_id_column, or every other name with --map, as {EXAMPLE}"
+        elif reason == NEITHER:
+            remedy = f"; say with --map which column is which, as {EXAMPLE} or prompt=question,chosen=a,rejected=b"
         raise SourceError(f"{source} has no usable row of {left_out:,}: {found}{columns}{remedy}")
     share = left_out / (kept + left_out)
     raise SourceError(
@@ -175,11 +200,13 @@ def write(rows: Iterable[Mapping[str, Any]], folder: Path) -> dict[str, int]:
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SourceError(f"{folder} exists and nothing is overwritten; give a new --output_dir")
+    rows = iter(rows)
+    first = list(islice(rows, 1))  # Before the folder: rows that cannot be read leave none.
     folder.mkdir(parents=True, exist_ok=True)
     counts: dict[str, int] = {}
     files: dict[str, TextIO] = {}
     with ExitStack() as stack:
-        for row in rows:
+        for row in chain(first, rows):
             name = row["split"] if "chosen" in row else OTHER
             # A file is opened when its first row comes.
             if name not in files:
@@ -194,6 +221,11 @@ def _stated(known: Mapping[tuple[str, str], Row]) -> Splits | None:
     if len({row.split for row in known.values()} - {None}) < 2:
         return None
     return {key: row.split or "train" for key, row in known.items()}
+
+
+def _has_minus_one(source: str | Path, renaming: Renaming) -> bool:
+    """Tell whether some label of the rows is -1, by reading them once more as far as the first."""
+    return any(is_minus_one(renaming.row(record).get("label")) for _, record, _ in records(source, Dropped()))
 
 
 def _no_user(column: str) -> str:

@@ -17,17 +17,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from plus.sources.fields import UnusableError, seconds, text_of, turns_of
+from plus.sources.fields import UnusableError, label_of, seconds, text_of, turns_of
 from plus.types import Event, EventKind, Message, Preference, Prompt, Reaction, Split, Turn
 
 Content = Preference | Reaction | tuple[Turn, ...]
 REACTION, CONVERSATION = "reactions", "unlabelled conversations"
+NEITHER = "rows with neither {chosen, rejected}, {completion, label} nor {messages}"
 _SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "eval"), "validation"),
     "test": "test",
 }  # fmt: skip
-_TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,14 @@ def read_content(row: Mapping[str, Any]) -> tuple[str, Content]:
         return _preference(row)
     if "completion" in row and "label" in row:
         prompt, earlier = _asked(turns_of(row.get("prompt", ""), "prompt"))
-        return REACTION, Reaction(prompt, _answer(row["completion"], "completion"), _truth(row["label"]), earlier)
+        return REACTION, Reaction(prompt, _answer(row["completion"], "completion"), label_of(row["label"]), earlier)
     if "messages" in row or "conversations" in row:
         column = "messages" if "messages" in row else "conversations"
         turns = turns_of(row[column], column)
         if not any(turn.content.strip() for turn in turns):
             raise UnusableError("rows with an empty conversation")
         return CONVERSATION, turns
-    raise UnusableError("rows with neither {chosen, rejected}, {completion, label} nor {messages}")
+    raise UnusableError(NEITHER)
 
 
 def as_row(user_id: str, event: Event, split: Split | None, session_id: str = "") -> dict[str, Any]:
@@ -190,13 +190,6 @@ def _sound(pair: Preference) -> Preference:
     if pair.chosen == pair.rejected:
         raise UnusableError("rows whose chosen answer equals the rejected one")
     return pair
-
-
-def _truth(value: Any) -> bool:
-    label = _TRUTH.get(str(value).strip().lower())
-    if label is None:
-        raise UnusableError("rows whose label is neither true nor false")
-    return label
 
 
 def _label(value: Any) -> str:
