@@ -42,7 +42,6 @@ MOVED = {
     "plus.models.batching": "plus.models.text",
     "plus.models.decode": "plus.models.shared_prefix.decode",
     "plus.models.event_reader": "plus.models.embedding_reward_model",
-    "plus.models.logprobs": "plus.models.generation",
     "plus.models.lora": "plus.models.loading",
     "plus.models.prefix": "plus.models.shared_prefix.attention",
     "plus.serve.checklist": "plus.judge.checklist",

@@ -36,7 +36,7 @@ class Parts(TrainerCallback):
             self.now[name] += time.perf_counter() - began
 
     def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Wrap a function, whose time then counts for this part."""
+        """Count the time of a function for this part: returns the function that is to be called instead."""
 
         @wraps(function, assigned=("__name__",), updated=())
         def counted(*args: Any, **kwargs: Any) -> Any:
