@@ -14,7 +14,6 @@ from plus.benchmark import real_people
 from plus.benchmark.embedding_methods import SETTINGS, EmbeddingMethods, data_of
 from plus.errors import SettingError, SourceError
 from plus.measures import margin
-from plus.models.embeddings import Embeddings, minilm
 from plus.resources import shipped
 from plus.sources.folds import Fold
 from plus.train import loop, select, select_run
@@ -59,24 +58,35 @@ def test_the_same_seed_gives_the_same_predictions_and_another_seed_others(folds)
     assert EmbeddingMethods(embeddings(), QUICK).read("extractive_4", fold, 1) != first
 
 
+@pytest.fixture
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 FEW = {"max_steps": 4, "eval_steps": 2, "users_per_step": 4, "num_generations": 2, "uniform": 1}
 
 
 @pytest.mark.parametrize(
     ("sample", "budget"), [("polis_sample", FEW), pytest.param("polis_taxes", {}, marks=pytest.mark.slow)]
 )
-def test_plus_train_gives_the_numbers_of_the_benchmarks_cell(sample, budget, tmp_path):
-    """The run of `plus train` on a fold's people, with its own defaults, beside the method of the benchmark."""
+def test_plus_train_gives_the_numbers_of_the_benchmarks_cell(sample, budget, tmp_path, one_thread):
+    """The run of `plus train` on a fold's people, with its own defaults, beside the method of the benchmark.
+
+    On one thread and the same embeddings, since a sum in another order is another selection some updates later.
+    """
     fold = real_people.load_folds("polis", shipped(sample), Dropped())[0]
     examples = fold.population.split("test")
     past, pairs = [example.history for example in examples], [example.target for example in examples]
     given = {"dataset_name": "polis", "data_dir": str(shipped(sample)), "output_dir": str(tmp_path / "run"), "seed": 0}
     people = dataclasses.replace(fold.population, events=fold.events)
-    found, *_ = select_run.train(select_run.resolve(given | budget), people, lambda line: None)
+    found, _, table, _ = select_run.train(select_run.resolve(given | budget), people, lambda line: None)
     found.summarizer.trusted = True  # As in the benchmark's table, which shows the learned selection.
     texts = select.once(found.summarizer.summarize, past)
     run = [margin(value) for value in found.reward_model.log_likelihood(texts, pairs)]
-    settings, table = dataclasses.replace(SETTINGS["polis"], **budget), Embeddings(minilm())
+    settings = dataclasses.replace(SETTINGS["polis"], **budget)
 
     def cell(seed: int) -> list[float]:
         trained = EmbeddingMethods(table, settings, ks=(8,)).trained("extractive_8", fold, seed)
@@ -86,7 +96,7 @@ def test_plus_train_gives_the_numbers_of_the_benchmarks_cell(sample, budget, tmp
     ours, theirs = (sum(value > 0 for value in values) / len(pairs) for values in (run, same))
     assert len(pairs) > 50 and ours == pytest.approx(theirs, abs=0.01)
     gap, of_seeds = (max(abs(a - b) for a, b in zip(one, same, strict=True)) for one in (run, other))
-    assert gap < of_seeds, "another seed is another run"
+    assert gap < 0.01 * of_seeds, "another seed is another run"
 
 
 def test_the_training_never_meets_a_test_user(folds, monkeypatch):
