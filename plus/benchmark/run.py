@@ -11,6 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from plus.benchmark.real_people import PEOPLE
 from plus.datasets import SYNTHETIC, is_source
 from plus.errors import SettingError
 from plus.jsonl import write_json
@@ -83,7 +84,8 @@ def benchmark(
     with_rows = {
         "user_id_column": user_id_column, "map": map, "split_by": split_by, "allow_dropped": allow_dropped,
     }  # fmt: skip
-    if is_source(dataset_name):
+    # A name first, as everywhere: a folder called polis does not hide the data set.
+    if dataset_name not in PEOPLE and is_source(dataset_name):
         return _real_people(_own_rows(dataset_name, with_rows, screen), output_dir, methods, seeds, screen)
     if asked := [name for name, value in with_rows.items() if value not in ("user_id", None, False)]:
         raise SettingError(f"--{asked[0]} is for rows of your own; {dataset_name} has its own rule, so leave it out")

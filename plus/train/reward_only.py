@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -38,6 +39,19 @@ def train_reward_model(
         on_step(number, -mean(v for v, item in zip(values, items, strict=True) if item.loss))
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread: two add numbers up in another order each time, and hundreds of updates later the same seed
+    would give other numbers. Networks this small gain nothing from a second thread."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@one_thread()
 def fit(
     parameters: Iterable[torch.nn.Parameter],
     loss: Callable[[Sequence[Context], int], torch.Tensor],

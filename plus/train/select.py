@@ -28,7 +28,7 @@ from plus.sources.folds import answers
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation, Row
 from plus.train.loop import shuffled
-from plus.train.reward_only import Best, train_reward_model
+from plus.train.reward_only import Best, one_thread, train_reward_model
 from plus.types import Context, Event, Population, Preference, UserHistory
 
 Write = Callable[[Sequence[UserHistory]], Sequence[str]]
@@ -103,6 +103,7 @@ class SelectData:
         return found | {text for row in self.training for event in row.history.events for text in answers(event)}
 
 
+@one_thread()
 def train_select(
     data: SelectData,
     embeddings: Embeddings,
@@ -149,6 +150,7 @@ def train_select(
     return _judged(data, Selected(summarizer, reward_model, best.step or settings.max_steps), settings, seed)
 
 
+@one_thread()
 def train_on_texts(
     data: SelectData,
     embeddings: Embeddings,
