@@ -27,6 +27,7 @@ from plus.profiles.store import Store
 from plus.recipes.stores import open_store, store_path
 from plus.resources import shipped
 
+USERS = 60  # of the demo's 4,048: every verb does the same for each
 PROMPT, LIKES_ONE, LIKES_OTHER = "Tell me about home.", "I saw some cats.", "I saw some dogs."
 
 
@@ -48,7 +49,8 @@ def run(request, tmp_path_factory) -> Tried:
     made = request.getfixturevalue("selected" if request.param == "select" else "demo")
     folder = tmp_path_factory.mktemp(request.param) / "run"
     shutil.copytree(made if request.param == "select" else made["run"], folder)
-    known = read_summaries(folder / "summaries.jsonl")
+    known = dict(list(read_summaries(folder / "summaries.jsonl").items())[-USERS:])
+    write_jsonl(folder / "summaries.jsonl", ({"user_id": user, "summary": text} for user, text in known.items()))
     with open_store(folder) as store:
         judged = [user for user in known if known[user] and store.events(user, held_out=True)]
     other = next(user for user in judged if known[user] != known[judged[0]])
