@@ -93,11 +93,17 @@ def _difference(found: Mapping[str, tuple[list[Prediction], list[Prediction]]]) 
     """Compare two methods over the cells that both have."""
     row = {}
     for where, (ours, theirs) in found.items():
-        shared = {(p.seed, p.user_id, p.example) for p in ours} & {(p.seed, p.user_id, p.example) for p in theirs}
-        a, b = ([p for p in some if (p.seed, p.user_id, p.example) in shared] for some in (ours, theirs))
-        if shared:
+        a, b = shared(ours, theirs)
+        if a:
             row[where] = list(paired_difference(a, b))
     return row
+
+
+def shared(ours: Sequence[Prediction], theirs: Sequence[Prediction]) -> tuple[list[Prediction], list[Prediction]]:
+    """Keep the choices that both predicted."""
+    keys = {(p.seed, p.user_id, p.example) for p in ours} & {(p.seed, p.user_id, p.example) for p in theirs}
+    a, b = ([p for p in some if (p.seed, p.user_id, p.example) in keys] for some in (ours, theirs))
+    return a, b
 
 
 def worker_protocol(predictions: Sequence[Prediction], more_than: int = -1) -> list[float] | None:

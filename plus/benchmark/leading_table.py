@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plus.benchmark.cells import Results
-from plus.benchmark.embedding_tables import by_slice
+from plus.benchmark.embedding_tables import by_slice, shared
 from plus.evaluate import markdown
 from plus.evaluate.intervals import corrected, paired_difference
 from plus.evaluate.predictions import Prediction
@@ -52,7 +52,7 @@ def _group(found: Mapping[str, Slices], k: int, group: str) -> dict[str, Any]:
         for text, suffix in ((OWN, ""), (ANOTHER, SHUFFLED)):
             theirs = other if other == "bradley_terry" else other + suffix
             for where, part in slices.items():
-                both = _shared(found[plus_of(k) + suffix].get(part, ()), found[theirs].get(part, ()))
+                both = shared(found[plus_of(k) + suffix].get(part, ()), found[theirs].get(part, ()))
                 if both[0]:
                     pairs[other, text, where] = both
     level = corrected(len(pairs))
@@ -62,13 +62,6 @@ def _group(found: Mapping[str, Slices], k: int, group: str) -> dict[str, Any]:
     for other, row in rows.items():
         row["tokens"] = [_tokens(found[name].get(group, ())) for name in (plus_of(k), other)]
     return {"comparisons": len(pairs), "level": level, "rows": rows} if rows else {}
-
-
-def _shared(ours: Sequence[Prediction], theirs: Sequence[Prediction]) -> tuple[list[Prediction], list[Prediction]]:
-    """Keep the choices that both predicted."""
-    keys = {(p.seed, p.user_id, p.example) for p in ours} & {(p.seed, p.user_id, p.example) for p in theirs}
-    kept = [[p for p in some if (p.seed, p.user_id, p.example) in keys] for some in (ours, theirs)]
-    return kept[0], kept[1]
 
 
 def _tokens(predictions: Sequence[Prediction]) -> float | None:

@@ -61,7 +61,7 @@ class EmbeddingRewardModel:
         self.embeddings, self.borrow, self.label_as_text = embeddings, borrow, label_as_text
         # The prior reads what a line speaks for and against, which a line embedded as it stands does not tell.
         self.model = _RewardNetwork(embeddings.size, width, hidden, prior=borrow > 0 and not label_as_text)
-        self.lines: dict[str, tuple[int, int]] = {}
+        self.lines: dict[str, list[tuple[int, int]]] = {}
 
     def margins(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Iterator[tuple[list[int], torch.Tensor]]:
         """Yield (rows, margins) in one batch: margin = r(chosen | text) - r(rejected | text)."""
@@ -113,24 +113,19 @@ class EmbeddingRewardModel:
 
     def _events(self, texts: Sequence[str]) -> list[torch.Tensor]:
         """Embedding rows of what each text's lines speak for and against, (lines, 2); row 0 is nothing."""
-        # New lines are encoded together: a sentence model takes a batch far faster than its texts one by one.
-        new = [text for text in texts if any(line not in self.lines for line in text.split("\n") if line.strip())]
-        self.embeddings.ids([side for text in new for pair in self._sides(text) for side in pair])
-        return [torch.tensor(self._rows(text), dtype=torch.long).view(-1, 2) for text in texts]
-
-    def _rows(self, text: str) -> list[tuple[int, int]]:
-        if OVER not in text:  # Then every line stands alone, and most have been met before.
-            lines = [line for line in text.split("\n") if line.strip()]
-            if len(self.lines) > KEPT:
-                self.lines.clear()
-            if new := [line for line in lines if line not in self.lines]:
-                self.lines |= zip(new, (self._read(line)[0] for line in new), strict=True)
-            return [self.lines[line] for line in lines]
-        return self._read(text)
-
-    def _read(self, text: str) -> list[tuple[int, int]]:
-        rows = self.embeddings.ids(side for pair in self._sides(text) for side in pair)
-        return list(zip(rows[::2], rows[1::2], strict=True))
+        if len(self.lines) > KEPT:
+            self.lines.clear()
+        # A text with choices is read as a whole; of others every line stands alone, and most have been met before.
+        parts = [[text] if OVER in text else [line for line in text.split("\n") if line.strip()] for text in texts]
+        new = {part: self._sides(part) for of_text in parts for part in of_text if part not in self.lines}
+        # New ones are encoded together: a sentence model takes a batch far faster than its texts one by one.
+        rows = iter(self.embeddings.ids(side for sides in new.values() for pair in sides for side in pair))
+        read = {part: [(next(rows), next(rows)) for _ in sides] for part, sides in new.items()}
+        self.lines |= {part: of_part for part, of_part in read.items() if OVER not in part}
+        events = (
+            [row for part in of_text for row in (read[part] if part in read else self.lines[part])] for of_text in parts
+        )
+        return [torch.tensor(of_text, dtype=torch.long).view(-1, 2) for of_text in events]
 
     def _sides(self, text: str) -> list[tuple[str, str]]:
         return [(line, "") for line in text.split("\n")] if self.label_as_text else read_event_lines(text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,20 +187,8 @@ def gains(
 
 def controversial(data: SelectData, examples: Sequence[Example]) -> list[bool]:
     """Tell which test choices are between answers that training users approved of about as often."""
-    from plus.sources.folds import APART
-    from plus.types import Preference, Reaction
+    from plus.sources.folds import agreement, is_controversial
 
-    liked: dict[str, list[bool]] = defaultdict(list)
-    events = [event for past in data.events.values() for event in past]
-    for event in events or [event for row in data.training for event in row.history.events]:
-        match event.content:
-            case Reaction(_, completion, label):
-                liked[completion].append(label)
-            case Preference(_, chosen, rejected):
-                liked[chosen].append(True)
-                liked[rejected].append(False)
-    share = {answer: sum(labels) / len(labels) for answer, labels in liked.items()}
-    pairs = [example.target for example in examples]
-    return [
-        p.chosen in share and p.rejected in share and abs(share[p.chosen] - share[p.rejected]) <= APART for p in pairs
-    ]
+    whole = data.events or {str(number): row.history.events for number, row in enumerate(data.training)}
+    shares = agreement(whole, whole, choices_of=1)
+    return [is_controversial(shares, example.target) for example in examples]

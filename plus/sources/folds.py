@@ -37,11 +37,15 @@ class Fold:
 
 def slice_of(fold: Fold, target: Preference) -> str:
     """Name the slice of a target: the fold's group, and ", controversial" where training users liked both answers
-    about as often (shares at most APART apart)."""
-    if target.chosen in fold.agreement and target.rejected in fold.agreement:
-        apart = abs(fold.agreement[target.chosen] - fold.agreement[target.rejected])
-        return fold.group + (CONTROVERSIAL if apart <= APART else "")
-    return fold.group
+    about as often."""
+    return fold.group + (CONTROVERSIAL if is_controversial(fold.agreement, target) else "")
+
+
+def is_controversial(agreement: Mapping[str, float], pair: Preference) -> bool:
+    """Tell whether both answers were liked about as often (shares at most APART apart); False where one is unknown."""
+    if pair.chosen not in agreement or pair.rejected not in agreement:
+        return False
+    return abs(agreement[pair.chosen] - agreement[pair.rejected]) <= APART
 
 
 def by_users(name: str, events: Events, folds: int, seed: int = 0, share: float = 0.6, pairs: int = 60) -> list[Fold]:
