@@ -175,12 +175,16 @@ def _event(name: str, item: Any) -> Event:
 
 
 class Entry(NamedTuple):
-    """Event on its way into the store. `held_out` None holds out a fixed share of the choices."""
+    """Event on its way into the store. `held_out` None holds out a fixed share of the choices.
+
+    origin: the file it was read from. Equal events of one file are several; in another file they are known ones.
+    """
 
     user_id: str
     event: Event
     session_id: str = ""
     held_out: bool | None = None
+    origin: str = ""
 
 
 class Dropped(Counter[str]):

@@ -165,7 +165,7 @@ def entries(files: Mapping[Path, str], counts: LogCounts, user_id: str = "") -> 
             name = recognise(row, name)
             for entry in _read(name, row, state, last, counts):
                 counts.count(entry)
-                yield entry
+                yield entry._replace(origin=str(path))
     for where in last.unused():
         counts.dropped.add(UNKNOWN, where)
     if not counts.events:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from plus.errors import ProfileError
+from plus.profiles import identity
 from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 WAIT = 120.0  # seconds that a writer waits for other writers; a batch takes well under one
@@ -186,6 +187,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA synchronous = FULL")  # What is acknowledged survives a power cut.
     if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
+    identity.register(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()  # Another process may have been faster.

@@ -19,9 +19,12 @@ from typing import Any
 
 from plus.errors import UnknownUserError
 from plus.profiles import runs as run_folders
+from plus.profiles import schema
+from plus.profiles.identity import tombstones
 from plus.profiles.saving import rebuild
 from plus.profiles.scrub import rewrite, search, sweep
 from plus.profiles.store import Store
+from plus.types import Event
 
 
 @dataclass
@@ -88,8 +91,8 @@ def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()
     texts = {session_id}
     with store.transaction() as connection:
         found = connection.execute(
-            "SELECT e.user, u.user_id, e.event_id, e.content FROM events e JOIN users u ON u.number = e.user "
-            "WHERE e.session_id = ? AND e.session_id <> ''",
+            "SELECT e.user, u.user_id, e.event_id, e.kind, e.time, e.content FROM events e "
+            "JOIN users u ON u.number = e.user WHERE e.session_id = ? AND e.session_id <> ''",
             (session_id,),
         ).fetchall()
         if not found and not store.is_forgotten("conversation", session_id):
@@ -97,9 +100,11 @@ def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()
         # 1. Tombstones, and the events.
         _tombstone(connection, "conversation", receipt.subject, receipt.time)
         users: dict[int, tuple[str, list[str]]] = {}
-        for number, user_id, event_id, content in found:
+        for number, user_id, event_id, kind, time_, content in found:
             users.setdefault(number, (user_id, []))[1].append(event_id)
-            _tombstone(connection, "event", store.fingerprint("event", user_id, event_id), receipt.time)
+            event = Event(event_id, kind, schema.decode_content(content), time_)
+            for name in tombstones(event_id, user_id, event):
+                _tombstone(connection, "event", store.fingerprint("event", user_id, name), receipt.time)
             texts |= {event_id, *_texts(content)}
         connection.execute("DELETE FROM events WHERE session_id = ? AND session_id <> ''", (session_id,))
         # 2. What each user's summary says because of them.

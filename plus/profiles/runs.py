@@ -14,7 +14,7 @@ from plus import jsonl
 from plus.errors import ForgottenError, ProfileError
 from plus.profiles.saving import save_model
 from plus.profiles.store import Store
-from plus.types import Entry, Event, Population
+from plus.types import Entry, Event, Population, Preference
 
 WEIGHTS = ("summarizer", "reward_model", "bradley_terry", "untrained", "oracle")
 STORE = "profiles.db"  # name of a run's own store
@@ -82,11 +82,21 @@ def _entries(population: Population) -> Iterator[Entry]:
         for event in history.events:
             yield Entry(user_id, event, "", False)
     numbers: dict[str, int] = {}
+    for user_id, targets in _targets(population).items():
+        # A target is the event it was made of, where the source has whole logs.
+        whole = {event.content: event for event in population.events.get(user_id, ()) if event.kind == "choice"}
+        for target in targets:
+            numbers[user_id] = number = numbers.get(user_id, 0) + 1
+            new = Event(f"{user_id}-target-{number}", "choice", target, None, population.name)
+            yield Entry(user_id, whole.get(target, new), "", True)
+
+
+def _targets(population: Population) -> dict[str, list[Preference]]:
+    """Each user's targets, each once."""
+    found: dict[str, dict[Preference, None]] = {}
     for example in population.examples:
-        user_id = example.history.user_id
-        numbers[user_id] = number = numbers.get(user_id, 0) + 1
-        event = Event(f"{user_id}-target-{number}", "choice", example.target, None, population.name)
-        yield Entry(user_id, event, "", True)
+        found.setdefault(example.history.user_id, {})[example.target] = None
+    return {user_id: list(targets) for user_id, targets in found.items()}
 
 
 # Users out

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import zlib
 from typing import Any
 
 from plus.errors import ProfileError
@@ -86,8 +84,20 @@ CREATE TABLE exports(
 );
 """
 
+# What happened is one event, whatever file or program it came through.
+IDENTITY = """
+ALTER TABLE events ADD COLUMN likeness INTEGER NOT NULL DEFAULT 0;  -- hash of user and content, see identity.py
+UPDATE events SET likeness = likeness(users.user_id, events.kind, events.content)
+FROM users WHERE users.number = events.user;
+CREATE INDEX events_likeness ON events(user, likeness);
+UPDATE events SET held_out = 0 WHERE held_out AND EXISTS (
+    SELECT 1 FROM events other
+    WHERE other.user = events.user AND other.likeness = events.likeness AND NOT other.held_out
+);
+"""
+
 # Step n takes a file of version n to version n + 1.
-MIGRATIONS = (FIRST,)
+MIGRATIONS = (FIRST, IDENTITY)
 VERSION = len(MIGRATIONS)
 
 # One encoder for all events: json.dumps with options builds one a call.
@@ -122,16 +132,6 @@ def decode_content(text: str) -> Preference | Reaction | str | tuple[Turn, ...]:
         return tuple(Turn(role, content) for role, content in value)
     earlier = tuple(Turn(role, content) for role, content in value.pop("earlier", ()))
     return Preference(**value, earlier=earlier) if "chosen" in value else Reaction(**value, earlier=earlier)
-
-
-def event_id(event: Event, encoded: str) -> str:
-    """Return the event's id, or for one without id a hash of its kind, time and encoded content."""
-    return event.id or hashlib.sha256(f"{event.kind} {event.time} {encoded}".encode()).hexdigest()[:16]
-
-
-def is_held_out(name: str, share: float) -> bool:
-    """Decide by an event's id whether it is in the held-out `share`: the same on every machine, in any order."""
-    return zlib.crc32(name.encode()) < share * 2**32
 
 
 def checked(text: str, place: str) -> str:

@@ -25,6 +25,7 @@ from typing import NamedTuple
 from plus.errors import ForgottenError, UnknownUserError
 from plus.profiles import schema, versions
 from plus.profiles.database import Database
+from plus.profiles.identity import EqualEvents, Identity, is_held_out, tombstones
 from plus.profiles.versions import Rules, Version
 from plus.types import Entry, Event, Summary, UserHistory
 
@@ -140,54 +141,76 @@ class Store(Database):
     def add_events(self, entries: Iterable[Entry], share: float = HELD_OUT) -> Added:
         """Add events, `BATCH` a transaction; an event that the user already has changes nothing.
 
-        Of the choices that do not say whether they are held out, `share` are. Raises ProfileError for invalid Unicode.
+        Of the choices that do not say whether they are held out, `share` are; equal choices are on the same side.
+        Raises ProfileError for invalid Unicode.
         """
         entries, total = iter(entries), Added()
-        while chunk := list(islice(entries, BATCH)):
-            with self.transaction() as connection:
-                total += self._add(connection, chunk, share)
+        with EqualEvents() as equal:
+            while chunk := list(islice(entries, BATCH)):
+                with self.transaction() as connection:
+                    total += self._add(connection, chunk, share, equal)
         return total
 
-    def _add(self, connection: sqlite3.Connection, chunk: Sequence[Entry], share: float) -> Added:
+    def _add(self, connection: sqlite3.Connection, chunk: Sequence[Entry], share: float, equal: EqualEvents) -> Added:
         fenced = self.forgotten() > 0  # Without a tombstone none is looked for.
         numbers: dict[str, int] = {}
-        rows, refused = [], 0
-        # 1. Encode each event; leave out the forgotten ones, draw the held-out ones.
-        for user_id, event, session_id, held_out in chunk:
-            content = schema.encode_event(event)
-            name = schema.event_id(event, content)
-            if fenced and self._is_fenced(user_id, name, session_id):
-                refused += 1
-                continue
-            if user_id not in numbers:
-                numbers[user_id] = self.enrol(connection, user_id)
-            if held_out is None:
-                held_out = event.kind == "choice" and schema.is_held_out(name, share)
-            name = schema.checked(name, "an event's id")
-            rows.append((numbers[user_id], name, session_id, event.kind, event.time, event.source, content, held_out))
-        # 2. Insert those that the users do not have yet.
+        added, known, refused = 0, 0, 0
         (before,) = connection.execute(
             "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
         ).fetchone()
-        added = connection.executemany(
-            "INSERT INTO events(user, event_id, session_id, kind, time, source, content, held_out) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            rows,
-        ).rowcount
-        added = max(0, added)  # -1 where there was no row at all
-        # 3. Note each user's newest readable event: it tells whose summary is out of date.
+        # 1. Insert those that are not forgotten and that the users do not have yet.
+        for entry in chunk:
+            identity = equal.identify(entry)
+            if fenced and self._is_fenced(entry, identity):
+                refused += 1
+                continue
+            if entry.user_id not in numbers:
+                numbers[entry.user_id] = self.enrol(connection, entry.user_id)
+            new = self._insert_event(connection, numbers[entry.user_id], entry, identity, share)
+            added, known = added + new, known + (not new)
+        # 2. Note each user's newest readable event: it tells whose summary is out of date.
         connection.execute(
             "UPDATE users SET last_event = new.last FROM (SELECT user, max(number) AS last FROM events "
             "WHERE number > ? AND NOT held_out GROUP BY user) AS new WHERE users.number = new.user",
             (before,),
         )
-        return Added(added, len(rows) - added, refused)
+        return Added(added, known, refused)
 
-    def _is_fenced(self, user_id: str, event_id: str, session_id: str) -> bool:
+    def _insert_event(
+        self, connection: sqlite3.Connection, user: int, entry: Entry, identity: Identity, share: float
+    ) -> bool:
+        """Insert an event; False for one that the user has."""
+        event, held_out, content = entry.event, entry.held_out, schema.encode_event(entry.event)
+        # 1. Compare with the equal events that are there.
+        find = "SELECT event_id, time, kind, held_out FROM events WHERE user = ? AND likeness = ?"
+        equal = connection.execute(find, (user, identity.likeness)).fetchall()
+        if identity.is_known(event, [name for name, time, _, _ in equal if time == event.time]):
+            return False
+        # 2. An equal choice was put on a side before, and a summary may have read it.
+        if event.kind == "choice":
+            side = next((bool(side) for _, _, kind, side in equal if kind == "choice"), None)
+            drawn = is_held_out(identity.likeness, share) if held_out is None else held_out
+            held_out = drawn if side is None else side
+        # 3. Another event may have its id.
+        taken = "SELECT 1 FROM events WHERE user = ? AND event_id = ?"
+        name = schema.checked(identity.name, "an event's id")
+        name = identity.other_name if connection.execute(taken, (user, name)).fetchone() else name
+        what = (event.kind, event.time, event.source, content)
+        connection.execute(
+            "INSERT INTO events(user, event_id, session_id, kind, time, source, content, held_out, likeness) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (user, name, entry.session_id, *what, bool(held_out), identity.likeness),
+        )
+        return True
+
+    def _is_fenced(self, entry: Entry, identity: Identity) -> bool:
+        user_id, session = entry.user_id, entry.session_id
+        names = tombstones(identity.name, user_id, entry.event)
         return (
             self.is_forgotten("user", user_id)
-            or self.is_forgotten("event", user_id, event_id)
-            or (session_id != "" and self.is_forgotten("conversation", session_id))
+            or any(self.is_forgotten("event", user_id, name) for name in names)
+            or (session != "" and self.is_forgotten("conversation", user_id, session))
+            or (session != "" and self.is_forgotten("conversation", session))  # Before it belonged to a user.
         )
 
     def events(self, user_id: str, held_out: bool | None = None) -> list[Event]:

@@ -15,7 +15,7 @@ from plus.errors import ModelError, RunError
 from plus.jsonl import read_json, write_jsonl
 from plus.progress import SILENT, Screen
 from plus.recipes.stores import open_store
-from plus.types import Dropped, Entry
+from plus.types import Dropped
 
 if TYPE_CHECKING:
     from plus.models.embeddings import Encode
@@ -165,15 +165,18 @@ def update(
     ProfileError.
     """
     from plus.profiles.store import Store
+    from plus.sources.histories import entries
 
     _refuse_existing(output)
     with nullcontext(store) if isinstance(store, Store) else open_store(store, True, screen) as opened:
         # 1. New choices.
         added = None
         if choices is not None:
-            histories, _ = _histories(choices, screen)
-            entries = (Entry(user_id, event) for user_id, past in histories.items() for event in past.events)
-            added = opened.add_events(entries, held_out)
+            dropped = Dropped()
+            found = entries(Path(choices) if isinstance(choices, str) else choices, dropped)
+            added = opened.add_events(found, held_out)
+            for line in dropped.lines():
+                screen.say(f"left out: {line}")
             screen.say(f"{added.added:,} new events, {added.known:,} known, {added.refused:,} refused (forgotten)")
         # 2. New summaries.
         result = _updated(opened, Path(run), added, past_events, screen)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -11,9 +13,9 @@ from plus.errors import SourceError
 from plus.sources.contexts import by_user
 from plus.sources.fields import UnusableError
 from plus.sources.files import Record, records
-from plus.sources.rows import read_row, user_id_of
+from plus.sources.rows import Row, content_id, read_row, user_id_of
 from plus.sources.tables import json_row, lines
-from plus.types import Dropped, Event, UserHistory
+from plus.types import Dropped, Entry, Event, UserHistory
 
 
 def read_histories(source: Path | TextIO) -> tuple[dict[str, UserHistory], Dropped]:
@@ -22,14 +24,24 @@ def read_histories(source: Path | TextIO) -> tuple[dict[str, UserHistory], Dropp
     A row that is no choice, reaction or conversation is counted and named, and the rest is still
     used. Raises SourceError when nothing is left or the file is missing.
     """
-    name = source.name if isinstance(source, Path) else "stdin"
     dropped = Dropped()
-    # A file may have any format, standard input is JSON lines.
-    rows = records(source, dropped) if isinstance(source, Path) else _stdin_records(source, dropped)
-    events = by_user(_events(rows, name, dropped))
-    if not events:
-        raise _nothing(name, dropped)
+    events = by_user((entry.user_id, entry.event) for entry in entries(source, dropped))
     return {user: _oldest_first(user, past) for user, past in events.items()}, dropped
+
+
+def entries(source: Path | TextIO, dropped: Dropped) -> Iterator[Entry]:
+    """Read past choices with their sessions, in the order of the file, for a store; what is left out is counted.
+
+    Raises SourceError at the end when there was none, or when the file is missing.
+    """
+    name, found = source.name if isinstance(source, Path) else "stdin", False
+    # A file may have any format, standard input is JSON lines.
+    records_ = records(source, dropped) if isinstance(source, Path) else _stdin_records(source, dropped)
+    for row in _rows(records_, dropped):
+        found = True
+        yield Entry(row.user_id, row.event, row.session_id, None, str(source) if isinstance(source, Path) else name)
+    if not found:
+        raise _nothing(name, dropped)
 
 
 class UserLines(Mapping[str, UserHistory]):
@@ -74,8 +86,7 @@ class UserLines(Mapping[str, UserHistory]):
         """Read one user's history, which is empty where none of the lines can be used."""
         places = self._places[user_id]
         with _opened(self.path) as file:
-            events = _events(self._records(file, places), self.path.name, self.dropped)
-            return _oldest_first(user_id, [event for _, event in events])
+            return _oldest_first(user_id, [row.event for row in _rows(self._records(file, places), self.dropped)])
 
     def _records(self, file: BinaryIO, places: array[int]) -> Iterator[Record]:
         for start, number in zip(places[::2], places[1::2], strict=True):
@@ -95,14 +106,29 @@ def _opened(path: Path) -> BinaryIO:
         raise SourceError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _events(rows: Iterator[Record], name: str, dropped: Dropped) -> Iterator[tuple[str, Event]]:
+def _rows(rows: Iterator[Record], dropped: Dropped) -> Iterator[Row]:
+    """The usable rows: file and line are the source of an event, never its id."""
     for where, record, _ in rows:
         try:
-            row = read_row(record, source=name, event_id=where)
+            row = read_row(record, source=where)
         except UnusableError as error:
             dropped.add(str(error), where)
         else:
-            yield row.user_id, row.event
+            yield row
+
+
+def _numbered(user_id: str, events: Sequence[Event]) -> list[Event]:
+    """Name each event that has no id by its content; equal ones are counted."""
+    equal: Counter[str] = Counter()
+    named = []
+    for event in events:
+        name = event.id
+        if not name:
+            first = content_id(user_id, event)
+            equal[first] += 1
+            name = first if equal[first] == 1 else content_id(user_id, event, equal[first])
+        named.append(replace(event, id=name))
+    return named
 
 
 def _stdin_records(source: TextIO, dropped: Dropped) -> Iterator[Record]:
@@ -112,7 +138,8 @@ def _stdin_records(source: TextIO, dropped: Dropped) -> Iterator[Record]:
             yield Record(where, row)
 
 
-def _oldest_first(user_id: str, events: list[Event]) -> UserHistory:
+def _oldest_first(user_id: str, events: Sequence[Event]) -> UserHistory:
+    events = _numbered(user_id, events)
     if all(event.time is not None for event in events):
         events = sorted(events, key=lambda event: event.time or 0.0)
     return UserHistory(user_id, tuple(events))

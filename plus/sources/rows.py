@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from plus.sources.fields import UnusableError, label_of, seconds, text_of, turns_of
@@ -23,6 +23,7 @@ from plus.types import Event, EventKind, Message, Preference, Prompt, Reaction, 
 Content = Preference | Reaction | tuple[Turn, ...]
 REACTION, CONVERSATION = "reactions", "unlabelled conversations"
 NEITHER = "rows with neither {chosen, rejected}, {completion, label} nor {messages}"
+_sorted = json.JSONEncoder(sort_keys=True).encode
 _SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "eval"), "validation"),
@@ -34,7 +35,7 @@ _SPLITS: dict[str, Split] = {
 class Row:
     """A usable row: user, event, session, split, the shape that it came in and how its time was written.
 
-    `event.id` is "" where the row has no id and none was given.
+    `event.id` is "" where the row has no id.
     """
 
     user_id: str
@@ -45,10 +46,8 @@ class Row:
     time_format: str
 
 
-def read_row(
-    row: Mapping[str, Any], user_id_column: str = "user_id", split: str = "", source: str = "", event_id: str = ""
-) -> Row:
-    """Read one row; `split`, `source` and `event_id` are used where the row names none.
+def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str = "", source: str = "") -> Row:
+    """Read one row; `split` and `source` are used where the row names none.
 
     Raises UnusableError with the reason.
     """
@@ -60,7 +59,7 @@ def read_row(
     kind: EventKind = (
         "choice" if isinstance(content, Preference) else "reaction" if isinstance(content, Reaction) else "message"
     )
-    event = Event(_label(row.get("id")) or event_id, kind, content, time, _label(row.get("source", source)))
+    event = Event(_label(row.get("id")), kind, content, time, _label(row.get("source", source)))
     return Row(user_id, event, _label(row.get("session_id")), split_name(row.get("split", split)), shape, time_format)
 
 
@@ -115,13 +114,22 @@ def split_name(value: Any) -> Split | None:
     return _SPLITS.get(str(value).lower())
 
 
-def content_id(user_id: str, event: Event) -> str:
-    """Hash user, time and content into an id, so that it does not depend on the place of the row."""
-    content = event.content
-    said = (
-        asdict(content) if isinstance(content, Preference | Reaction) else [getattr(t, "content", t) for t in content]
-    )
-    return hashlib.sha256(json.dumps([user_id, event.time, said], sort_keys=True).encode()).hexdigest()[:16]
+def content_id(user_id: str, event: Event, number: int = 1) -> str:
+    """Hash user, time and content into an id of 16 hexadecimal digits, which does not depend on the place of the row.
+
+    number: 2 for the second event of the user that is equal to another one, and so on.
+    """
+    said: Any
+    match event.content:
+        case Preference() | Reaction() as content:
+            # As `asdict`, without its deep copies.
+            said = {**vars(content), "earlier": [vars(turn) for turn in content.earlier]}
+        case str(text):
+            said = [event.kind, text]
+        case turns:
+            said = [turn.content for turn in turns]
+    key = [user_id, None if event.time is None else float(event.time), said]
+    return hashlib.sha256(_sorted([*key, number] if number > 1 else key).encode()).hexdigest()[:16]
 
 
 def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:
