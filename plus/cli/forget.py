@@ -98,6 +98,10 @@ def _print(receipt: dict[str, Any]) -> None:
     lines += [f"trained with it, train again: {folder}" for folder in receipt["retrain"]]
     lines += [f"exported, yours to delete: {path}" for path in receipt["exports"]]
     lines += [f"another store, forget there too with --store: {path}" for path in receipt["other_stores"]]
+    lines += [
+        f"open in {name}: it reads the store anew, and what it read before may be in its memory until it ends"
+        for name in receipt["programs"]
+    ]
     # 2. What the search found.
     searched, found = receipt["searched"], receipt["found"]
     lines.append(

@@ -1,4 +1,8 @@
-"""SQLite file of a profile store: safe opening, nested transactions, errors that name the remedy."""
+"""SQLite file of a profile store: safe opening, nested transactions, errors that name the remedy.
+
+A connection is never older than its file: before each read it looks at the path, and opens anew a store that was
+replaced or, where it cannot be written and SQLite cannot see other writers, changed.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from plus.errors import ProfileError
 from plus.profiles import identity
@@ -17,6 +21,32 @@ from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 WAIT = 120.0  # seconds that a writer waits for other writers; a batch takes well under one
 _MAGIC = b"SQLite format 3\x00"
+_TICK = 1.0  # seconds in which two writes may leave the same time on a file
+_TRIES = 20  # of a read during which a file changed that SQLite cannot watch
+
+
+class FileState(NamedTuple):
+    """State of a store's file: which file it is, whether it has a log, and, without a log, its size and last changes.
+
+    The sizes and times are 0 where SQLite itself sees other writers: in a file that can be written or has a log.
+    """
+
+    device: int
+    inode: int
+    log: bool = False
+    size: int = 0
+    modified: int = 0
+    changed: int = 0
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether SQLite reads the file as one that nobody writes."""
+        return self.size > 0
+
+    @property
+    def is_recent(self) -> bool:
+        """Whether the last change is so new that another one might not show."""
+        return self.is_copy and time.time() - max(self.modified, self.changed) / 1e9 < _TICK
 
 
 class Database:
@@ -24,8 +54,15 @@ class Database:
 
     def __init__(self, path: str | Path, create: bool = True) -> None:
         self.path = Path(path)
-        self.connection, self.writable = connect(self.path, create)
+        self._open(create)
         self._depth = 0
+
+    def _open(self, create: bool) -> None:
+        # The state first: a change between the two is seen before the next read.
+        state = file_state(self.path) if self.path.exists() else None
+        self.connection, self.writable = connect(self.path, create)
+        self.state = state or file_state(self.path)
+        self._log = log_of(self.path)[0]
 
     def __enter__(self) -> Self:
         return self
@@ -37,9 +74,44 @@ class Database:
         """Close the file; the last process to do so leaves one file without a log beside it."""
         self.connection.close()
 
+    def change_counter(self) -> tuple[FileState, int]:
+        """Return a value that differs once another connection has written, or the file was replaced."""
+        self._look()
+        with explained(self.path):
+            (number,) = self.connection.execute("PRAGMA data_version").fetchone()
+        return self.state, number
+
+    def _look(self) -> None:
+        """Open the file anew if the path holds another one, or one that changed unseen by SQLite.
+
+        Raises ProfileError where there is none any more. Inside a transaction nothing is looked for.
+        """
+        if self._depth or self.connection.in_transaction:
+            return
+        try:
+            state = file_state(self.path)
+        except FileNotFoundError:
+            # Nothing of a deleted store stays open or in memory.
+            self.connection.close()
+            self.connection, self.state = sqlite3.connect(":memory:"), FileState(0, 0)
+            raise ProfileError(f"the profile store {self.path} was deleted; put it back, or give --store") from None
+        if state == self.state and not state.is_recent:
+            return
+        # The log of the file before is still here: SQLite would read it into the new one.
+        inode, size = log_of(self.path)
+        if (state.device, state.inode) != (self.state.device, self.state.inode) and size and inode == self._log:
+            name = self.path.name
+            raise ProfileError(
+                f"{self.path} was replaced while its log was in use; end what reads it, remove {name}-wal and "
+                f"{name}-shm, and put the file there again"
+            )
+        self.connection.close()
+        self._open(create=False)
+
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Commit everything done inside, or nothing; one inside another is a part that can fail alone."""
+        self._look()
         depth, self._depth = self._depth, self._depth + 1
         with explained(self.path):
             try:
@@ -58,6 +130,7 @@ class Database:
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """Let several queries see one state of the file."""
+        self._look()
         if self.connection.in_transaction:
             yield
             return
@@ -70,15 +143,64 @@ class Database:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query as they come."""
+        self._look()
+        if self.state.is_copy:
+            yield from self._steady(sql, values)
+            return
         with explained(self.path):
             for row in self.connection.execute(sql, values):  # noqa: UP028 - `yield from` would close the cursor late
                 yield row
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None."""
+        self._look()
+        if self.state.is_copy:
+            return next(iter(self._steady(sql, values)), None)
         with explained(self.path):
             found: tuple[Any, ...] | None = self.connection.execute(sql, values).fetchone()
             return found
+
+    def _steady(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Read until the file was the same before and after: SQLite does not notice its writers."""
+        for _ in range(_TRIES):
+            error: ProfileError | None = None
+            try:
+                with explained(self.path):
+                    found = self.connection.execute(sql, values).fetchall()
+            except ProfileError as failed:  # A page that was half written looks damaged.
+                error = failed
+            if file_state(self.path) == self.state:
+                if error:
+                    raise error
+                return found
+            if self.connection.in_transaction:
+                break
+            self._look()
+        raise ProfileError(f"{self.path} was written while it was read, and cannot be locked here; try again")
+
+
+def file_state(path: Path) -> FileState:
+    """Look at a store's file. Raises FileNotFoundError."""
+    found = path.stat()
+    if is_writable(path):
+        return FileState(found.st_dev, found.st_ino)
+    if log_of(path)[1]:
+        return FileState(found.st_dev, found.st_ino, True)
+    return FileState(found.st_dev, found.st_ino, False, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+
+
+def log_of(path: Path) -> tuple[int, int]:
+    """Return inode and size of the store's log, 0 where there is none."""
+    try:
+        found = path.with_name(f"{path.name}-wal").stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_ino, found.st_size
+
+
+def is_writable(path: Path) -> bool:
+    """Whether this process may write the file, and a log beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 
 def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
@@ -98,7 +220,7 @@ def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+        writable = is_writable(path)
         connection = _open(path, writable)
         try:
             _check(connection, path)
@@ -144,9 +266,8 @@ def _remedy(name: str, path: Path, place: str) -> str | None:
 
 
 def _open(path: Path, writable: bool) -> sqlite3.Connection:
-    # Without a log beside it a file on a read-only disk is complete, and SQLite may be told so.
-    complete = not path.with_name(f"{path.name}-wal").exists()
-    options = "" if writable else "?mode=ro&immutable=1" if complete else "?mode=ro"
+    # SQLite cannot lock a file on a read-only disk that has no log: it is read as a copy, and Database watches it.
+    options = "" if writable else "?mode=ro&immutable=1" if file_state(path).is_copy else "?mode=ro"
     return sqlite3.connect(f"{path.resolve().as_uri()}{options}", uri=True, timeout=WAIT, isolation_level=None)
 
 

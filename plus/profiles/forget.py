@@ -22,7 +22,7 @@ from plus.profiles import runs as run_folders
 from plus.profiles import schema
 from plus.profiles.identity import tombstones
 from plus.profiles.saving import rebuild
-from plus.profiles.scrub import rewrite, search, sweep
+from plus.profiles.scrub import programs_with, rewrite, search, sweep
 from plus.profiles.store import Store
 from plus.types import Event
 
@@ -41,6 +41,7 @@ class Receipt:
     retrain: list[str] = field(default_factory=list)
     exports: list[str] = field(default_factory=list)
     other_stores: list[str] = field(default_factory=list)
+    programs: list[str] = field(default_factory=list)
     rewritten: bool = False
     searched: dict[str, int] = field(default_factory=dict)
     found: list[str] = field(default_factory=list)
@@ -169,6 +170,7 @@ def _finish(store: Store, receipt: Receipt, texts: set[str], folders: Sequence[P
     _clean(store, receipt)
     receipt.rewritten = rewrite(store)
     receipt.found, receipt.searched = search(store, texts, folders)
+    receipt.programs = programs_with(store.path)
     return receipt
 
 

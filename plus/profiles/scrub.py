@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from plus.profiles import database, runs
@@ -113,3 +114,25 @@ def alive(process: int) -> bool:
     except PermissionError:
         pass
     return True
+
+
+def programs_with(path: Path) -> list[str]:
+    """Name the other programs of this machine that have the store open: "name (process N)".
+
+    They read it anew, but what they read before may be in their memory. Empty on systems without /proc; programs of
+    other machines, and those whose files this process may not see, are not found.
+    """
+    target, found = path.stat(), []
+    for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
+        if process.name == str(os.getpid()):
+            continue
+        with suppress(OSError):  # It ended meanwhile, or belongs to somebody else.
+            if any(_is_same(file, target) for file in (process / "fd").iterdir()):
+                found.append(f"{(process / 'comm').read_text().strip()} (process {process.name})")
+    return found
+
+
+def _is_same(file: Path, target: os.stat_result) -> bool:
+    with suppress(OSError):
+        return os.path.samestat(file.stat(), target)
+    return False

@@ -71,7 +71,7 @@ class Store(Database):
 
     def __init__(self, path: str | Path, create: bool = True) -> None:
         super().__init__(path, create)
-        self._salt: bytes | None = None
+        self._salt: tuple[sqlite3.Connection, bytes] | None = None
 
     # Users
 
@@ -111,12 +111,19 @@ class Store(Database):
 
     # Tombstones: written by forget.py
 
+    @property
+    def salt(self) -> bytes:
+        """Return the random salt of this store, which keys the hashes of names."""
+        self._look()
+        # A store that was opened anew may be another one.
+        if self._salt is None or self._salt[0] is not self.connection:
+            found = self.row("SELECT value FROM meta WHERE key = 'salt'")
+            self._salt = (self.connection, found[0] if found else b"")
+        return self._salt[1]
+
     def fingerprint(self, kind: str, *names: str) -> str:
         """Hash names with the store's salt: the form in which a tombstone holds them."""
-        if self._salt is None:
-            found = self.row("SELECT value FROM meta WHERE key = 'salt'")
-            self._salt = found[0] if found else b""
-        return hmac.new(self._salt, "\0".join((kind, *names)).encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.salt, "\0".join((kind, *names)).encode(), hashlib.sha256).hexdigest()
 
     def is_forgotten(self, kind: str, *names: str) -> bool:
         """Look for a tombstone of a user, a conversation or an event."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,16 @@ def test_several_users_of_one_conversation(store, tmp_path):
     receipt = forget_conversation(store, "group-talk")
     assert receipt.removed["events"] == 2
     assert none(hits(tmp_path, "in the group"))
+
+
+def test_the_receipt_names_programs_that_have_the_store_open(store):
+    if not Path("/proc/self/fd").exists():
+        pytest.skip("no /proc")
+    code = "import sys; file = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(store.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None and other.stdout.readline() == b"open\n"
+        named = forget_user(store, "ann-a").programs
+        other.communicate()
+    assert len(named) == 1 and f"(process {other.pid})" in named[0]
+    assert forget_user(store, "bob-b").programs == [], "this program itself is not named, nor one that has ended"
