@@ -22,20 +22,36 @@ Upstream = Annotated[
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on; beyond this machine only with --tokens.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
-Tokens = Annotated[Path | None, typer.Option(help="File of the apps that may use it, a line each: NAME TOKEN.")]
+Tokens = Annotated[
+    Path | None, typer.Option(help="File of the apps that may use it, a line each: NAME TOKEN [USER,...].")
+]
 Placement = Annotated[
-    Literal["system", "developer", "user"], typer.Option(help="The profile's role where the app has no text.")
+    Literal["system", "developer", "user", "last_user"],
+    typer.Option(help="The profile's role where the app has no text; user, last_user: in that turn."),
 ]
 MaxTokens = Annotated[int, typer.Option(help="Of a profile: whole sentences that fit.", min=1)]
 OnUnknown = Annotated[
-    Literal["plain", "error"], typer.Option(help="For users without a summary: forward as it is, or refuse.")
+    Literal["plain", "error"], typer.Option(help="For users without a summary, or nobody: forward as it is, or refuse.")
 ]
+UserHeader = Annotated[
+    list[str] | None,
+    typer.Option(help="Another header that names the user, as X-OpenWebUI-User-Id; may be given again."),
+]
+Routes = Annotated[
+    list[str] | None, typer.Option("--route", help="First word of further paths to hand on, as files; repeatable.")
+]
+Origins = Annotated[
+    list[str] | None, typer.Option("--origin", help="A web page whose scripts may ask, as https://app.example (CORS).")
+]
+Ids = Annotated[bool, typer.Option("--ids/--no-ids", help="Add safety_identifier and prompt_cache_key, as hashes.")]
+Workers = Annotated[int, typer.Option(help="Processes that answer.", min=1)]
+Grace = Annotated[int, typer.Option(help="Seconds for open answers at the end.", min=0)]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the upstream's next byte.", min=0.1)]
 Threshold = Annotated[
     float | None,
     typer.Option(help="Relevance (cosine) below which a prompt goes without the summary; plus gate finds it."),
 ]
-MaxConnections = Annotated[int, typer.Option(help="At once; the next one is told 503.", min=1)]
+MaxConnections = Annotated[int, typer.Option(help="Requests at once; the next one is told 503.", min=1)]
 DryRun = Annotated[
     bool,
     typer.Option(
@@ -56,33 +72,45 @@ def proxy(
     timeout: Timeout = 600.0,
     gate: Threshold = None,
     max_connections: MaxConnections = 500,
+    user_header: UserHeader = None,
+    route: Routes = None,
+    origin: Origins = None,
+    ids: Ids = True,
+    workers: Workers = 1,
+    grace: Grace = 30,
     dry_run: DryRun = False,
     store: StoreFile = None,
 ) -> None:
     """Personalize any program with a base URL: the user is X-Plus-User, or the request's safety_identifier or user.
 
     Sends each request, with the user's summary, to the upstream with your OPENAI_API_KEY. Ends on Ctrl-C when open
-    answers are through.
+    answers are through; SIGHUP reads the tokens anew.
 
     Example: plus proxy --port 8787
     """
     from plus.serve import listen as room
+    from plus.serve.access import ROUTES, Access
     from plus.serve.gate import Gate
-    from plus.serve.requests import Personalizer, salt_of
-    from plus.serve.requests import StoreFile as ThreadedStore
+    from plus.serve.requests import Personalizer
+    from plus.serve.requests import StoreFile as Profiles
 
     # Everything that can be refused is refused before the store or a socket opens.
-    apps, key = room.read_tokens(tokens) if tokens else {}, room.key_of_environment()
-    settings = room.ProxySettings(upstream, key, host, port, apps, timeout, max_connections)
-    with open_store(store) as opened:
-        # The gate works in threads, and SQLite wants a connection for each.
-        profiles = opened if gate is None else ThreadedStore(store_path(store))
-        closed_below = None if gate is None else Gate(sentence_model(), gate)
-        personalizer = Personalizer(profiles, salt_of(key), on_unknown, max_tokens, placement, closed_below)
-        if dry_run:
-            show_outgoing(room.dry_run(personalizer, settings, sys.stdin.buffer.read()))
-        else:
-            room.listen(personalizer, settings, say)
+    access = Access(
+        user_headers=tuple(user_header or ()), routes=ROUTES | set(route or ()), origins=tuple(origin or ()),
+        max_requests=max_connections,
+    )  # fmt: skip
+    settings = room.ProxySettings(
+        upstream, room.key_of_environment(), host, port, tokens, access, timeout, grace, workers
+    ).with_tokens()
+    with open_store(store):
+        pass  # A file that is none is refused; each worker and thread opens its own connection.
+    closed_below = None if gate is None else Gate(sentence_model(), gate)
+    profiles = Profiles(store_path(store))
+    personalizer = Personalizer(profiles, None, on_unknown, max_tokens, placement, closed_below, ids)
+    if dry_run:
+        show_outgoing(room.dry_run(personalizer, settings, sys.stdin.buffer.read()))
+    else:
+        room.listen(personalizer, settings, say)
 
 
 def gate(keep: Keep = 0.95, run: RunFolder = None, store: StoreFile = None, as_json: AsJson = False) -> None:

@@ -40,12 +40,12 @@ class FileState(NamedTuple):
 
     @property
     def is_copy(self) -> bool:
-        """Whether SQLite reads the file as one that nobody writes."""
+        """True where SQLite reads the file as one that no program writes."""
         return self.size > 0
 
     @property
     def is_recent(self) -> bool:
-        """Whether the last change is so new that another one might not show."""
+        """True where the last change is so new that another one might not show."""
         return self.is_copy and time.time() - max(self.modified, self.changed) / 1e9 < _TICK
 
 
@@ -199,7 +199,7 @@ def log_of(path: Path) -> tuple[int, int]:
 
 
 def is_writable(path: Path) -> bool:
-    """Whether this process may write the file, and a log beside it."""
+    """Tell whether this process may write the file, and a log beside it."""
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
 

@@ -11,7 +11,8 @@ from plus.measures import estimate_tokens
 from plus.profiles.text_filters import redact
 from plus.serve.client import PersonalizedOpenAI
 from plus.serve.endpoint import make_client
-from plus.serve.requests import Kind, Profiles
+from plus.serve.protocols import Kind
+from plus.serve.requests import Profiles
 
 if TYPE_CHECKING:
     import httpx2

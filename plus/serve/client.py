@@ -6,22 +6,24 @@
 
 Nothing of the client's signatures is repeated here: its own methods are called with the profile in
 their messages, and their results are handed on, be it an answer, a stream or a raw response.
-`create`, `parse` and `stream` are personal; everything else is the client's own. With `rewards`, a user's
-reward model, `chat.completions.create(user_id=..., n=4, rank="plus")` has the answer it prefers as first choice.
+`create`, `parse`, `stream` and the count of input tokens are personal; everything else is the client's own. With
+`rewards`, a user's reward model, `chat.completions.create(user_id=..., n=4, rank="plus")` has the answer that it
+prefers as first choice.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any, Self
 
 import openai
 
 from plus.errors import PlusError, SettingError
 from plus.serve.gate import text_of
-from plus.serve.requests import Attempt, Kind, Personalizer, Profiles, salt_of
+from plus.serve.protocols import Kind
+from plus.serve.requests import Attempt, Personalizer, Profiles
 from plus.types import Prompt, Turn
 
 # (summary, prompt, answer) rows to rewards, such as plus.load(run).reward_model.rewards.
@@ -31,6 +33,7 @@ RANKS = "plus"  # the one order there is
 _KINDS: dict[tuple[str, ...], Kind] = {
     **{("chat", "completions", verb): "chat" for verb in ("create", "parse", "stream")},
     **{("responses", verb): "responses" for verb in ("create", "parse", "stream")},
+    ("responses", "input_tokens", "count"): "responses",
 }
 # Detours that lead to the same methods.
 _DETOURS = ("with_raw_response", "with_streaming_response", "beta")
@@ -47,6 +50,8 @@ class _Part:
         self._personalizer, self._rewards, self._awaited = personalizer, rewards, awaited
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "_target" not in self.__dict__:  # While it is copied there is no client yet.
+            raise AttributeError(name)
         # Walk down the client's own attributes; only the methods of _KINDS are wrapped.
         found, path = getattr(self._target, name), (*self._path, name)
         plain = tuple(step for step in path if step not in _DETOURS)
@@ -57,6 +62,18 @@ class _Part:
             return found
         return _Part(found, path, self._personalizer, self._rewards, self._awaited)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # What the client has is set there, such as a new key; a subclass may have more.
+        if name.startswith("_") or not hasattr(self._target, name):
+            super().__setattr__(name, value)
+        else:
+            setattr(self._target, name, value)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """The class of what is wrapped, so that isinstance(client, openai.OpenAI) holds."""
+        return type(self._target) if "_target" in self.__dict__ else _Part
+
     def __dir__(self) -> list[str]:
         return dir(self._target)
 
@@ -66,10 +83,13 @@ class _Part:
     def _personal(
         self, method: Callable[..., Any], kind: Kind, path: tuple[str, ...], run: Callable[..., Any]
     ) -> Callable[..., Any]:
+        @wraps(method)
         def call(*positional: Any, user_id: str | None = None, rank: str | None = None, **request: Any) -> Any:
             if rank is not None:
                 refuse_ranking(rank, path, request, user_id, self._rewards)
             if user_id is None or "response_id" in request:  # A response that is taken up again is personal already.
+                if "response_id" not in request:
+                    self._personalizer.unnamed()
                 return method(*positional, **request)
             attempt = self._personalizer.attempt(kind, user_id, request)
             finish = partial(self._ranked, attempt) if rank is not None else None
@@ -88,10 +108,11 @@ class _Part:
 class PersonalizedOpenAI(_Part):
     """Wrapper of an `openai.OpenAI`: its text-making calls take `user_id`.
 
-    Requests about users without a summary are sent as they are, or raise UnknownUserError with `on_unknown="error"`.
-    `prompt_cache_key` and `safety_identifier` are hashes of the user's id keyed with `salt`; None takes the
-    client's own key, or, where that is no secret (shorter than 16 characters), a number of this process.
-    A field or a role (`placement`) that the server refuses is left out from then on, by model.
+    Requests about users without a summary, and about nobody, are sent as they are, or raise UnknownUserError with
+    `on_unknown="error"`. `prompt_cache_key` and `safety_identifier` are hashes of the user's id keyed with `salt`; None
+    takes the store's own, or, for summaries without a store, a number of this process. A field or a role (`placement`)
+    that the server refuses is left out from then on, by model; a request that is refused with the summary alone is sent
+    once more as it was given.
     `gate` (plus.serve.gate.Gate) holds summaries back where the prompt has nothing to do with them.
     `rewards` ranks several answers: plus.load(RUN).reward_model.rewards. `settings` are those of Personalizer.
     """
@@ -107,8 +128,10 @@ class PersonalizedOpenAI(_Part):
         rewards: Rewards | None = None,
         **settings: Any,
     ) -> None:
-        personalizer = Personalizer(profiles, salt or salt_of(client.api_key), **settings)
-        super().__init__(client, (), personalizer, rewards, self._is_async)
+        if isinstance(client, openai.OpenAI if self._is_async else openai.AsyncOpenAI):
+            other = "PersonalizedOpenAI" if self._is_async else "AsyncPersonalizedOpenAI"
+            raise SettingError(f"{type(self).__name__} does not wrap {type(client).__name__}; use {other}")
+        super().__init__(client, (), Personalizer(profiles, salt, **settings), rewards, self._is_async)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -118,8 +141,7 @@ class PersonalizedOpenAI(_Part):
     def with_options(self, **options: Any) -> Self:
         """Call the client's `with_options`; the result is personal too and shares counts and known refusals."""
         other = object.__new__(type(self))
-        target = self._target.with_options(**options)
-        _Part.__init__(other, target, (), self._personalizer, self._rewards, self._awaited)
+        other.__dict__.update(self.__dict__ | {"_target": self._target.with_options(**options)})
         return other
 
     copy = with_options

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 NO_KEY = "no key for the endpoint; set OPENAI_API_KEY (any text where none is needed)"
 REMEDY = "check address, model name and key"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CHARACTERS_PER_TOKEN = 4  # of English; the endpoint's own tokenizer is not at hand
 
 
@@ -34,8 +35,15 @@ def checked_url(url: str) -> str:
     except ValueError:  # a port that is no number
         usable = False
     if not usable:
-        raise EndpointError(f"{url!r} is no http address; give one as https://HOST/v1")
+        shown = url.rpartition("@")[2]  # What stands before it may be a password.
+        raise EndpointError(f"{shown!r} is no http address; give one as https://HOST/v1")
     return url
+
+
+def shown_url(url: str) -> str:
+    """Return an address without the name and password that may stand in it."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def make_client(
@@ -59,6 +67,9 @@ def make_client(
     if not found:
         raise EndpointError(NO_KEY)
     address = base_url if base_url is None else checked_url(base_url)
+    # A proxy of the environment's is never told what goes to this machine itself.
+    if http_client is None and urlsplit(address or os.environ.get("OPENAI_BASE_URL") or "").hostname in LOOPBACK:
+        http_client = openai.DefaultHttpxClient(trust_env=False)
     return openai.OpenAI(api_key=found, base_url=address, http_client=http_client, **options)
 
 

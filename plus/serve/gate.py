@@ -40,6 +40,10 @@ class Gate:
         self.encode, self.threshold = encode, threshold
         self._known: dict[str, list[float]] = {}  # text -> unit vector
 
+    def clear(self) -> None:
+        """Forget all texts."""
+        self._known = {}
+
     def is_open(self, request: Mapping[str, Any], summary: str) -> bool:
         """Decide whether the request should hold the summary. A request without any text of the user keeps it."""
         texts = asked(request)

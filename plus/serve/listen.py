@@ -1,58 +1,107 @@
-"""The proxy as a server: a socket, the apps' tokens, the log; or one request pushed through it for a dry run."""
+"""The proxy as a server: a socket, the apps' tokens, worker processes, the log; or one request pushed through it."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from socket import AF_INET, AF_INET6, create_server, socket
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from plus.errors import EndpointError, SettingError
+from plus.serve.access import Access, read_tokens
 from plus.serve.capture import Caught, Outgoing
-from plus.serve.endpoint import checked_url
-from plus.serve.proxy import LOOPBACK, Proxy
+from plus.serve.endpoint import LOOPBACK, checked_url, shown_url
+from plus.serve.metrics import Metrics
+from plus.serve.proxy import Proxy
 from plus.serve.requests import Personalizer
 
-TOKEN_LENGTH = 16  # characters, at least
 GRACE = 30  # seconds for open answers after Ctrl-C
+HEADER_SECONDS = 10.0  # for the first byte of a request, and from it to the end of the header
+SHORTEST = 2.0  # seconds: a worker that ends sooner would end again
+_log = logging.getLogger("plus.proxy")
 
 
 @dataclass(frozen=True)
 class ProxySettings:
     """Addresses and limits of a proxy.
 
-    upstream: an address that ends in /v1. key: of the upstream. port: 0 takes a free one. apps: SHA-256 of a token ->
-    the app's name. timeout: seconds to wait for the upstream's next byte. max_connections: at once; the next one is
-    told 503.
+    upstream: an address that ends in /v1. key: of the upstream. port: 0 takes a free one. tokens: file of the apps that
+    may use it. timeout: seconds to wait for the upstream's next byte. grace: seconds for open answers at the end.
     """
 
     upstream: str
     key: str = field(repr=False)
     host: str = "127.0.0.1"
     port: int = 8787
-    apps: Mapping[bytes, str] = field(default_factory=dict)
+    tokens: Path | None = None
+    access: Access = field(default_factory=Access)
     timeout: float = 600.0
-    max_connections: int = 500
+    grace: int = GRACE
+    workers: int = 1
 
     def __post_init__(self) -> None:
         """Check what can be checked before a socket opens. Raises SettingError and EndpointError."""
-        if not self.apps and self.host not in LOOPBACK:
+        if self.tokens is None and self.host not in LOOPBACK:
             raise SettingError(f"on {self.host} every machine that reaches it could use your key; give --tokens FILE")
         if not self.key:
             raise EndpointError("no key for the upstream; set OPENAI_API_KEY (any text where none is needed)")
         checked_url(self.upstream)
-        address = urlsplit(self.upstream)
-        if self.port and (address.hostname, address.port) in [(name, self.port) for name in LOOPBACK]:
-            raise SettingError(f"the upstream {self.upstream} is this proxy itself; give --upstream, or another --port")
+        if self.workers > 1 and not hasattr(os, "fork"):
+            raise SettingError("this system has no fork, which --workers needs; leave it out")
+        if self.port and self._is_itself(self.port):
+            raise SettingError(
+                f"the upstream {shown_url(self.upstream)} is this proxy itself; give --upstream, or another --port"
+            )
+
+    def _is_itself(self, port: int) -> bool:
+        """Whether the upstream is an address of this machine at the port where the proxy listens."""
+        parts = urlsplit(self.upstream)
+        if (parts.port or {"http": 80, "https": 443}[parts.scheme]) != port:
+            return False
+        if parts.hostname in LOOPBACK:
+            return True
+        try:
+            found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        except OSError:
+            return False  # Nobody answers there; the first request says so.
+        return any(_is_local(family, str(address[0])) for family, _, _, _, address in found)
+
+    def with_tokens(self) -> ProxySettings:
+        """Read the file of tokens. Raises SettingError."""
+        if self.tokens is None:
+            return self
+        tokens, users = read_tokens(self.tokens)
+        return replace(self, access=replace(self.access, tokens=tokens, users=users))
+
+    def warnings(self) -> list[str]:
+        """Say what is less safe than it could be."""
+        found = []
+        parts = urlsplit(self.upstream)
+        if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+            found.append(f"warning: key and summaries go to {parts.hostname} in clear text; give an https address")
+        if self.tokens is not None and os.name == "posix" and self.tokens.stat().st_mode & 0o077:
+            found.append(f"warning: other users of this machine may read {self.tokens}; chmod 600 {self.tokens}")
+        return found
+
+    def route(self) -> str:
+        """Say where requests go: the upstream, and the environment's proxy before it; without any password."""
+        parts = urlsplit(self.upstream)
+        found = getproxies().get(parts.scheme) or getproxies().get("all")
+        if not found or parts.hostname in LOOPBACK or proxy_bypass(parts.hostname or ""):
+            return shown_url(self.upstream)
+        return f"{shown_url(self.upstream)} through the proxy {shown_url(found)}"
 
 
 def key_of_environment() -> str:
@@ -61,18 +110,128 @@ def key_of_environment() -> str:
 
 
 def listen(personalizer: Personalizer, settings: ProxySettings, say: Callable[[str], None]) -> None:
-    """Serve the proxy until it is interrupted; open answers get 30 seconds. Raises SettingError for a port in use."""
+    """Serve the proxy until it is interrupted; open answers get `grace` seconds. Raises SettingError.
+
+    SIGHUP reads the tokens anew. No connection to the store may be open yet: each worker opens its own.
+    """
+    settings = settings.with_tokens()
     # The socket first: a port in use is one line, and nothing has started.
     with open_socket(settings.host, settings.port) as listener:
-        app = Proxy(personalizer, settings.upstream, settings.key, settings.apps, settings.timeout).app()
         _log_to_stderr()
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, server_header=False, proxy_headers=False, lifespan="on",
-            limit_concurrency=settings.max_connections, timeout_graceful_shutdown=GRACE,
-        )  # fmt: skip
+        for line in settings.warnings():
+            say(line)
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
-        say(f"listening on http://{name}:{listener.getsockname()[1]}/v1, forwarding to {settings.upstream}")
-        uvicorn.Server(config).run(sockets=[listener])
+        say(f"listening on http://{name}:{listener.getsockname()[1]}/v1, forwarding to {settings.route()}")
+        metrics = Metrics(settings.workers)
+        if settings.workers == 1:
+            _serve(personalizer, settings, listener, metrics)
+        else:
+            run_workers(settings.workers, lambda number: _serve(personalizer, settings, listener, metrics.row(number)))
+
+
+def _serve(personalizer: Personalizer, settings: ProxySettings, listener: socket.socket, metrics: Metrics) -> None:
+    """Serve in this process until it is told to end."""
+    upstream = settings.upstream
+    proxy = Proxy(personalizer, upstream, settings.key, settings.access, settings.timeout, metrics=metrics)
+
+    def reload(*_: object) -> None:
+        try:
+            proxy.access = settings.with_tokens().access
+            _log.info("tokens read anew: %d", len(proxy.access.tokens))
+        except (SettingError, OSError) as error:
+            _log.error("tokens not read, the old ones stay: %s", error)
+
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, reload)
+    parent = os.getppid()
+
+    async def check_parent() -> None:
+        server.should_exit = server.should_exit or (settings.workers > 1 and os.getppid() != parent)
+
+    config = uvicorn.Config(
+        proxy.app(), http=TimedProtocol, log_config=None, access_log=False, server_header=False, proxy_headers=False,
+        lifespan="on", timeout_graceful_shutdown=settings.grace, callback_notify=check_parent, timeout_notify=2,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+    server.run(sockets=[listener])
+
+
+def run_workers(count: int, work: Callable[[int], None]) -> None:
+    """Run `work(number)` in `count` forked processes until SIGTERM or SIGINT; one that dies is replaced.
+
+    SIGHUP is passed on. Raises ChildProcessError when a worker ends as soon as it began.
+    """
+    children: dict[int, tuple[int, float]] = {}
+    ending = False
+
+    def tell(number: int, _: object) -> None:
+        nonlocal ending
+        ending = ending or number != signal.SIGHUP
+        for child in list(children):
+            os.kill(child, signal.SIGTERM if number == signal.SIGINT else number)
+
+    for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(name, tell)
+    for number in range(count):
+        children[_fork(number, work)] = (number, time.monotonic())
+    failed = False
+    while children:
+        child, _ = os.wait()
+        number, began = children.pop(child, (0, 0.0))
+        if not ending and time.monotonic() - began < SHORTEST:
+            failed = True
+            tell(signal.SIGTERM, None)
+        elif not ending:
+            children[_fork(number, work)] = (number, time.monotonic())
+    if failed:
+        raise ChildProcessError("a worker ended as soon as it began")
+
+
+def _fork(number: int, work: Callable[[int], None]) -> int:
+    if child := os.fork():
+        return child
+    # A group of its own: Ctrl-C reaches the parent, which tells each worker once.
+    status = 1
+    try:
+        os.setpgid(0, 0)
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(name, signal.SIG_DFL)
+        work(number)
+        status = 0
+    finally:
+        os._exit(status)
+
+
+class TimedProtocol(H11Protocol):
+    """HTTP connection that is closed when a header does not come in time: idle callers hold no sockets."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request from now on."""
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(HEADER_SECONDS, self._late)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; half a header must be whole in time."""
+        super().data_received(data)
+        answering = self.cycle is not None and not self.cycle.response_complete
+        if answering and self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+        elif not answering and self._deadline is None:
+            self._deadline = self.loop.call_later(HEADER_SECONDS, self._late)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait no longer."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        super().connection_lost(exc)
+
+    def _late(self) -> None:
+        self._deadline = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
 
 def dry_run(personalizer: Personalizer, settings: ProxySettings, body: bytes) -> list[Outgoing]:
@@ -81,7 +240,7 @@ def dry_run(personalizer: Personalizer, settings: ProxySettings, body: bytes) ->
     Raises SettingError where the proxy refuses the request.
     """
     caught = Caught()
-    proxy = Proxy(personalizer, settings.upstream, settings.key, {}, settings.timeout, caught.transport)
+    proxy = Proxy(personalizer, settings.upstream, settings.key, Access(), settings.timeout, caught.transport)
 
     async def run() -> httpx2.Response:
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(proxy.app())) as inside:
@@ -94,30 +253,29 @@ def dry_run(personalizer: Personalizer, settings: ProxySettings, body: bytes) ->
     return caught.outgoing
 
 
-def read_tokens(path: Path) -> dict[bytes, str]:
-    """Read SHA-256 of a token -> app from lines NAME TOKEN. Raises SettingError, which shows no token."""
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    for number, words in enumerate(lines, 1):
-        if len(words) != 2 or len(words[1]) < TOKEN_LENGTH:  # The line itself is a secret.
-            raise SettingError(f"entry {number} of {path} is not NAME TOKEN with a token of 16 characters or more")
-    if not lines:
-        raise SettingError(f"{path} holds no token; a line is NAME TOKEN")
-    return {hashlib.sha256(token.encode()).digest(): name for name, token in lines}
-
-
-def open_socket(host: str, port: int) -> socket:
+def open_socket(host: str, port: int) -> socket.socket:
     """Open the socket before anything else starts. Raises SettingError."""
     try:
-        return create_server((host, port), family=AF_INET6 if ":" in host else AF_INET, backlog=2048)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise SettingError(f"cannot listen on {host} port {port}: {error.strerror}; give another --port") from error
+
+
+def _is_local(family: int, address: str) -> bool:
+    """Whether an address is one of this machine's: only those can be bound."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    log = logging.getLogger("plus.proxy")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
+    _log.addHandler(handler)
+    _log.setLevel(logging.INFO)
     # The server's own lines would hold tracebacks; ours say what failed.
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)

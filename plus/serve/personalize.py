@@ -14,11 +14,13 @@ from typing import Any, Literal
 from plus.errors import SettingError, WindowError
 from plus.measures import estimate_tokens
 from plus.profiles.sentences import split
-from plus.prompts import fenced
+from plus.prompts import fenced, unfenced
 from plus.types import Summary
 
-Placement = Literal["system", "developer", "user"]
-PLACEMENTS: tuple[Placement, ...] = ("developer", "system", "user")  # a model that rejects one may take the next
+Placement = Literal["system", "developer", "user", "last_user"]
+# A model that rejects one may take the next.
+PLACEMENTS: tuple[Placement, ...] = ("developer", "system", "user", "last_user")
+USER_PLACEMENTS = ("user", "last_user")
 APP_ROLES = ("system", "developer")
 MAX_TOKENS = 512
 
@@ -41,8 +43,9 @@ def personalize(
     # 1. Without a summary nothing changes; a model without roles gets it before the first user message.
     if not (profile := profile_text(summary, max_tokens)):
         return found
-    if placement == "user":
-        return _before_first_user(found, profile)
+    found = [_cleaned(message) for message in found]
+    if placement in USER_PLACEMENTS:
+        return _before_user(found, profile, last=placement == "last_user")
     # 2. After the app's leading messages, inside the last of them.
     leading = 0
     while leading < len(found) and _role(found[leading]) in APP_ROLES:
@@ -50,12 +53,13 @@ def personalize(
     if not leading:
         return [{"role": placement, "content": profile}, *found]
     last = found[leading - 1]
-    return [*found[: leading - 1], {**last, "content": _joined(last.get("content"), profile)}, *found[leading:]]
+    return [*found[: leading - 1], {**last, "content": joined(last.get("content"), profile)}, *found[leading:]]
 
 
 def instructions(text: str | None, summary: Summary | str, *, max_tokens: int = MAX_TOKENS) -> str | None:
     """Put the profile after the app's text in the `instructions` of the Responses protocol."""
     profile = profile_text(summary, max_tokens)
+    text = unfenced(text) if text and profile else text
     return f"{text}\n\n{profile}" if text and profile else profile or text
 
 
@@ -74,26 +78,58 @@ def profile_text(summary: Summary | str, max_tokens: int = MAX_TOKENS) -> str:
     return fenced(text[: ends[fitting - 1]])
 
 
-def _role(message: Any) -> str | None:
-    return message.get("role") if isinstance(message, Mapping) else None
+def without_profile(content: Any) -> Any:
+    """Remove the profiles that stand in a content, texts or parts; parts that held nothing else go."""
+    if isinstance(content, str):
+        return unfenced(content)
+    if not isinstance(content, list):
+        return content
+    kept = [{**part, "text": unfenced(part["text"])} if _is_text(part) else part for part in content]
+    # A part that was empty before is the app's own.
+    return [part for part, old in zip(kept, content, strict=True) if part == old or part["text"]]
 
 
-def _before_first_user(messages: list[Any], profile: str) -> list[Any]:
-    for place, message in enumerate(messages):
-        if _role(message) == "user":
-            content = _joined(profile, message.get("content"))
-            return [*messages[:place], {**message, "content": content}, *messages[place + 1 :]]
-    return [{"role": "user", "content": profile}, *messages]
-
-
-def _joined(first: Any, second: Any) -> Any:
+def joined(first: Any, second: Any) -> Any:
     """Join two contents: texts as text, else as parts of the kind that is there."""
     if not first or not second:
         return first or second
     if isinstance(first, str) and isinstance(second, str):
         return f"{first}\n\n{second}"
     parts = [*([] if isinstance(first, str) else first), *([] if isinstance(second, str) else second)]
-    # Responses names its parts input_text, Chat Completions text.
-    kind = "input_text" if any(str(part.get("type", "")).startswith("input_") for part in parts) else "text"
+    # Responses names its parts input_text, the others text.
+    kind = "input_text" if any(_kind(part).startswith("input_") for part in parts) else "text"
     text = {"type": kind, "text": first if isinstance(first, str) else second}
     return [text, *parts] if isinstance(first, str) else [*parts, text]
+
+
+def _role(message: Any) -> str | None:
+    return message.get("role") if isinstance(message, Mapping) else None
+
+
+def _kind(part: Any) -> str:
+    return str(part.get("type", "")) if isinstance(part, Mapping) else ""
+
+
+def _is_text(part: Any) -> bool:
+    return isinstance(part, Mapping) and isinstance(part.get("text"), str)
+
+
+def _cleaned(message: Any) -> Any:
+    """Take earlier profiles out of a message; one without any is returned as it is."""
+    if not isinstance(message, Mapping) or not isinstance(given := message.get("content"), str | list):
+        return message
+    content = without_profile(given)
+    return message if content == given else {**message, "content": content}
+
+
+def _before_user(messages: list[Any], profile: str, last: bool) -> list[Any]:
+    places = [place for place, message in enumerate(messages) if _role(message) == "user"]
+    if not places:
+        return (
+            [*messages, {"role": "user", "content": profile}]
+            if last
+            else [{"role": "user", "content": profile}, *messages]
+        )
+    place = places[-1 if last else 0]
+    content = joined(profile, messages[place].get("content"))
+    return [*messages[:place], {**messages[place], "content": content}, *messages[place + 1 :]]

@@ -1,8 +1,4 @@
-"""Requests about users: a request and a user id in, the request about that user out. The client and the proxy share it.
-
-A request is a dictionary of the Chat Completions or the Responses protocol. Everything in it that is not
-about the profile passes through, and what the app says itself (`prompt_cache_key`, ...) stands.
-"""
+"""Requests about users: a request and a user id in, the request about that user out, for the client and the proxy."""
 
 from __future__ import annotations
 
@@ -22,21 +18,19 @@ from plus.errors import SettingError, UnknownUserError, WindowError
 from plus.measures import estimate_tokens
 from plus.profiles.store import Store
 from plus.serve.gate import Gate
-from plus.serve.personalize import (
-    APP_ROLES,
-    MAX_TOKENS,
-    PLACEMENTS,
-    Placement,
-    instructions,
-    personalize,
-    profile_text,
+from plus.serve.personalize import MAX_TOKENS, Placement, profile_text
+from plus.serve.protocols import (
+    FIELDS,
+    REFUSED,
+    Kind,
+    Outcome,
+    Profile,
+    added_fields,
+    next_placement,
+    personal_request,
+    refused_parts,
 )
 from plus.types import Summary
-
-Kind = Literal["chat", "responses"]
-FIELDS = ("safety_identifier", "prompt_cache_key")  # added here, and not known to every server
-# plain: nothing was added. personalized: the profile is in it. gated: the ids alone. too_long: no sentence fits.
-Outcome = Literal["plain", "personalized", "gated", "too_long"]
 
 
 class Profiles(Protocol):
@@ -54,69 +48,34 @@ class StoreFile:
         self.path = path
         self._local = threading.local()
 
-    def summary(self, user_id: str) -> Summary | None:
-        """Return the summary that is shown, as Store.summary."""
-        store = getattr(self._local, "store", None)
+    @property
+    def store(self) -> Store:
+        """Return this thread's connection."""
+        store: Store | None = getattr(self._local, "store", None)
         if store is None:
             store = self._local.store = Store(self.path, create=False)
-        found: Summary | None = store.summary(user_id)
-        return found
+        return store
 
+    @property
+    def salt(self) -> bytes:
+        """Return the store's random salt."""
+        return self.store.salt
 
-@dataclass(frozen=True)
-class Profile:
-    """A user's summary on its way into a request.
+    def summary(self, user_id: str) -> Summary | None:
+        """Return the summary that is shown, as Store.summary."""
+        return self.store.summary(user_id)
 
-    ids: field of FIELDS -> the hash that stands for the user upstream. gated: the prompt is unrelated to the summary,
-    which stays out.
-    """
-
-    summary: Summary
-    ids: Mapping[str, str]
-    placement: Placement = "system"
-    max_tokens: int = MAX_TOKENS
-    gated: bool = False
-
-
-def personal_request(
-    kind: Kind, request: Mapping[str, Any], profile: Profile | None, refused: frozenset[str] = frozenset()
-) -> tuple[Mapping[str, Any], Outcome]:
-    """Put a profile into a request. Returns (request to send, outcome); the one that was given is not changed.
-
-    `refused` holds the fields and roles that the server does not take: those fields are left out, and the profile takes
-    the next placement of PLACEMENTS.
-    """
-    if profile is None:
-        return request, "plain"
-    ids = {field: value for field, value in profile.ids.items() if field not in refused}
-    if profile.gated:
-        return {**ids, **request}, "gated"
-    try:
-        parts = _chat(request, profile, refused) if kind == "chat" else _responses(request, profile, refused)
-    except WindowError:
-        return request, "too_long"
-    # The app's own fields win over the ids, the profile's messages over the app's, which they contain.
-    return {**ids, **request, **parts}, "personalized"
-
-
-def refused_parts(
-    status: int | None, said: str, request: Mapping[str, Any], sent: Mapping[str, Any], role: Placement
-) -> frozenset[str]:
-    """Read from a refusal (status, message) which added fields, or which role of the profile, the server does not take.
-
-    Empty where the refusal is about something else, such as a field of the app's own.
-    """
-    if status not in (400, 422):
-        return frozenset()
-    fields = {field for field in FIELDS if field in said and field in sent and field not in request}
-    if not fields and role in APP_ROLES and "role" in said.lower() and role in said.lower():
-        return frozenset({role})
-    return frozenset(fields)
+    def change_counter(self) -> object:
+        """Return a value that differs once another connection has written, in this thread."""
+        return self.store.change_counter()
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A request as it is sent, with what it takes to send it again without what its server refuses."""
+    """A request as it is sent, with what it takes to send it again without what its server refuses.
+
+    takes_ids: the server was seen to take the added fields of this model.
+    """
 
     kind: Kind
     request: Mapping[str, Any]
@@ -124,6 +83,7 @@ class Attempt:
     refused: frozenset[str]
     sent: Mapping[str, Any]
     outcome: Outcome
+    takes_ids: bool = False
 
     @property
     def changed(self) -> bool:
@@ -136,13 +96,19 @@ class Attempt:
         return str(self.request.get("model", ""))
 
     def after_refusal(self, status: int | None, said: str) -> Attempt | None:
-        """Return the next attempt, without what the refusal is about; None where it is about nothing added here."""
-        if self.profile is None or not self.changed:
+        """Return the next attempt: without what the refusal names, else without the ids, else as the app wrote it.
+
+        None where the request was the app's own.
+        """
+        if self.profile is None or not self.changed or status not in REFUSED:
             return None
         role = next_placement(self.profile.placement, self.refused)
         found = refused_parts(status, said, self.request, self.sent, role)
+        # Some servers refuse unknown fields and do not say which.
+        if not found and not self.takes_ids:
+            found = added_fields(self.request, self.sent)
         if not found:
-            return None
+            return replace(self, refused=frozenset(), sent=self.request, outcome="resent")
         refused = self.refused | found
         sent, outcome = personal_request(self.kind, self.request, self.profile, refused)
         return replace(self, refused=refused, sent=sent, outcome=outcome)
@@ -151,55 +117,94 @@ class Attempt:
 class Personalizer:
     """Puts users' profiles into requests, counts outcomes, and remembers what servers refuse.
 
-    `counts`: "personalized"; "unknown" (sent as they were); "too_long" (not even one sentence fits `max_tokens`: sent
-    as they were); "gated" (the `gate` found the prompt unrelated: sent without the summary) with "tokens_saved"; and
-    the client's "unranked" (several answers that the reward model could not read).
+    `counts`: "personalized"; "unknown" (sent as they were); "unnamed" (about nobody); "too_long" (not even one
+    sentence fits `max_tokens`: sent as they were); "gated" (the `gate` found the prompt unrelated: sent without the
+    summary) with "tokens_saved"; "resent" (refused with the summary, taken as the app wrote them); and the client's
+    "unranked" (several answers that the reward model could not read).
 
-    `salt` keys the hashes that stand for a user upstream; the raw id never leaves.
+    `salt` keys the hashes that stand for a user upstream, the raw id never leaves; None takes the store's own, or for
+    summaries without a store a number of this process. `ids` false adds neither field of FIELDS.
     """
 
     def __init__(
         self,
         profiles: Profiles,
-        salt: bytes,
+        salt: bytes | None = None,
         on_unknown: Literal["plain", "error"] = "plain",
         max_tokens: int = MAX_TOKENS,
         placement: Placement = "system",
         gate: Gate | None = None,
+        ids: bool = True,
     ) -> None:
         if on_unknown not in ("plain", "error"):
             raise SettingError(f"there is no on_unknown {on_unknown!r}; give plain or error")
-        self.profiles, self.salt, self.on_unknown = profiles, salt, on_unknown
+        self.profiles, self.on_unknown, self.ids = profiles, on_unknown, ids
         self.max_tokens, self.placement, self.gate = max_tokens, placement, gate
         self.counts: Counter[str] = Counter()
         self.refused: dict[str, frozenset[str]] = {}  # model -> fields and roles that its server does not take
+        self._salt, self._random = salt, secrets.token_bytes(16)
+        self._takes_ids: set[str] = set()  # models whose server was seen to take FIELDS
+        self._seen: dict[int, object] = {}  # thread -> the store's change counter when it last looked
 
     def attempt(self, kind: Kind, user_id: str | None, request: Mapping[str, Any]) -> Attempt:
         """Make the request about this user, and count its outcome. Raises UnknownUserError if so set."""
-        key = "messages" if kind == "chat" else "input"
-        if not isinstance(given := request.get(key), str | list | None):
+        key = "input" if kind == "responses" else "messages"
+        given = request.get(key)
+        if not isinstance(given, str | list | Mapping | None) and hasattr(given, "__iter__"):
             request = {**request, key: list(given)}  # It may be read twice.
+        if user_id is None:
+            self.unnamed()
         profile = self._profile(user_id, request) if user_id is not None else None
-        refused = self.refused.get(str(request.get("model", "")), frozenset())
+        model = str(request.get("model", ""))
+        refused = self.refused.get(model, frozenset())
         sent, outcome = personal_request(kind, request, profile, refused)
         self._count(outcome, profile)
-        return Attempt(kind, request, profile, refused, sent, outcome)
+        return Attempt(kind, request, profile, refused, sent, outcome, model in self._takes_ids)
+
+    def unnamed(self) -> None:
+        """Count a request that names no user. Raises UnknownUserError if so set."""
+        self.counts["unnamed"] += 1
+        if self.on_unknown == "error":
+            raise UnknownUserError("the request names no user; give a user_id, or use on_unknown='plain'")
 
     def accepted(self, attempt: Attempt) -> None:
         """Remember what the attempt left out, for later requests to its model; refusals alone teach nothing."""
+        if attempt.outcome == "resent":
+            self.counts["resent"] += 1
+            self.counts["gated" if attempt.profile and attempt.profile.gated else "personalized"] -= 1
+            return
         if attempt.refused:
             self.refused[attempt.model] = attempt.refused
+        if added_fields(attempt.request, attempt.sent):
+            self._takes_ids.add(attempt.model)
 
     def hashed(self, purpose: str, user_id: str) -> str:
         """Hash a user id for the upstream: HMAC-SHA256, 32 hexadecimal digits."""
-        message = f"{purpose}\0{user_id}".encode()
+        message = f"{purpose}\0{user_id}".encode("utf-8", "surrogatepass")
         return hmac.new(self.salt, message, hashlib.sha256).hexdigest()[:32]
+
+    @property
+    def salt(self) -> bytes:
+        """Return the key of the hashes."""
+        own: bytes = getattr(self.profiles, "salt", self._random)
+        return self._salt or own
+
+    def look(self) -> None:
+        """Let the gate forget its texts when the store was written: one of them may have been forgotten."""
+        if self.gate is None or (counter := getattr(self.profiles, "change_counter", None)) is None:
+            return
+        # Each thread has a connection with a counter of its own.
+        thread, found = threading.get_ident(), counter()
+        if self._seen.setdefault(thread, found) != found:
+            self.gate.clear()
+            self._seen[thread] = found
 
     def _profile(self, user_id: str, request: Mapping[str, Any]) -> Profile | None:
         summary = self._summary(user_id)
         if summary is None:
             return None
-        ids = {field: self.hashed(field, user_id) for field in FIELDS}
+        ids = {field: self.hashed(field, user_id) for field in FIELDS} if self.ids else {}
+        self.look()
         gated = bool(self.gate and not self.gate.is_open(request, summary.text))
         return Profile(summary, ids, self.placement, self.max_tokens, gated)
 
@@ -223,35 +228,6 @@ class Personalizer:
             self.counts["gated"] += 1
             with suppress(WindowError):  # A profile that never fits saves nothing.
                 self.counts["tokens_saved"] += estimate_tokens(profile_text(profile.summary, profile.max_tokens))
-
-
-def next_placement(wanted: Placement, refused: frozenset[str]) -> Placement:
-    """Return the first placement from `wanted` on that the server was not seen to refuse."""
-    later = PLACEMENTS[PLACEMENTS.index(wanted) :]
-    return next(role for role in later if role not in refused)
-
-
-def _chat(request: Mapping[str, Any], profile: Profile, refused: frozenset[str]) -> dict[str, Any]:
-    return {"messages": _placed(request.get("messages") or [], profile, refused)}
-
-
-def _responses(request: Mapping[str, Any], profile: Profile, refused: frozenset[str]) -> dict[str, Any]:
-    given, app = request.get("input"), request.get("instructions")
-    first = given[0] if isinstance(given, list) and given else None
-    if isinstance(first, Mapping) and first.get("role") in APP_ROLES:  # The app's text stands in the input.
-        return {"input": _placed(given or [], profile, refused)}
-    text = app if isinstance(app, str) else None  # The SDK's own marks for "not given" are no text.
-    return {"instructions": instructions(text, profile.summary, max_tokens=profile.max_tokens)}
-
-
-def _placed(messages: list[Any], profile: Profile, refused: frozenset[str]) -> list[Any]:
-    role = next_placement(profile.placement, refused)
-    return personalize(messages, profile.summary, max_tokens=profile.max_tokens, placement=role)
-
-
-def salt_of(key: str) -> bytes:
-    """Make the salt of users' hashes from the upstream's key; a key under 16 characters gives a random one."""
-    return key.encode() if len(key) >= 16 else secrets.token_bytes(16)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -50,6 +50,11 @@ def proxying(folder: Path, url: str, *arguments: str):
             process.wait(40)
 
 
+def where(address: str) -> tuple[str, int]:
+    host, port = address.removeprefix("http://").removesuffix("/v1").split(":")
+    return host, int(port)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("proxy")
@@ -137,11 +142,16 @@ def test_an_upstream_without_responses_says_so_and_chat_completions_go_on(client
     assert client.chat.completions.create(model="m-chat-only", messages=ASK, user="ann").choices
 
 
-def test_unknown_users_are_forwarded_byte_for_byte(running, server):
-    raw = b'{ "model":"m","messages" : [{"role":"user","content":"\\ud800 \\u00e9"}], "user":"nobody","x":1.0 }'
+def test_requests_that_name_nobody_are_forwarded_byte_for_byte_and_unknown_ids_as_hashes(running, server):
+    raw = b'{ "model":"m","messages" : [{"role":"user","content":"\\ud800 \\u00e9"}], "x":1.0 }'
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     assert httpx2.post(f"{running[1]}/chat/completions", content=raw, headers=headers).status_code == 200
     assert server.raw == [raw]
+    named = raw.replace(b', "x"', b', "user":"nobody", "metadata":{"user_id":"nobody","plan":"free"}, "x"')
+    assert httpx2.post(f"{running[1]}/chat/completions", content=named, headers=headers).status_code == 200
+    sent = server.asked[1]
+    assert b"nobody" not in server.raw[1] and sent["metadata"] == {"user_id": sent["user"], "plan": "free"}
+    assert len(sent.pop("user")) == 32 and sent.pop("metadata") and sent == json.loads(raw)
 
 
 def test_tokens_paths_and_requests_that_are_none_are_refused(running, server):
@@ -322,19 +332,29 @@ def test_an_app_that_goes_away_lets_the_upstream_go(running, server, client):
 
 
 def test_too_many_at_once_are_told_so_and_a_stop_lets_open_answers_end(folder):
-    with upstream() as server, proxying(folder, server.url, "--max_connections", "4") as (process, address, _):
-        host, port = address.removeprefix("http://").removesuffix("/v1").split(":")
-        crowd = [socket.create_connection((host, int(port))) for _ in range(4)]
-        crowd[-1].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        assert b" 503 " in crowd[-1].recv(1000)
-        for wire in crowd:
-            wire.close()
+    with upstream() as server, proxying(folder, server.url, "--max_connections", "2") as (process, address, _):
+        idle = [socket.create_connection(where(address)) for _ in range(10)]
         client = openai.OpenAI(api_key="any", base_url=address, max_retries=0)
-        pieces = client.chat.completions.create(model="m-drip", messages=ASK, user="ann", stream=True)
-        first = next(iter(pieces))
+        call = {"model": "m-drip", "messages": ASK, "user": "ann", "stream": True}
+        first, second = (client.chat.completions.create(**call) for _ in range(2))
+        with pytest.raises(openai.InternalServerError, match="as many requests as it may") as caught:
+            client.chat.completions.create(**call)
+        assert caught.value.status_code == 503 and caught.value.response.headers["retry-after"] == "1"
+        assert httpx2.get(address.removesuffix("/v1") + "/healthz").status_code == 200, (
+            "it counts requests to the model"
+        )
+        second.close()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                assert client.models.list().data
+                break
+            except openai.InternalServerError:
+                time.sleep(0.05)
+        for wire in idle:
+            wire.close()
         process.send_signal(signal.SIGTERM)
-        text = "".join(p.choices[0].delta.content or "" for p in [first, *pieces])
-        assert text == "Tea is fine."
+        assert "".join(p.choices[0].delta.content or "" for p in first) == "Tea is fine."
         client.close()
         assert process.wait(20) in (0, -signal.SIGTERM, 143)
 

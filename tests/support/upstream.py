@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -80,6 +81,10 @@ def events(body: dict) -> list[dict]:
 def refusal(body: dict) -> tuple[int, str]:
     """(status, message), status 200 for none: models by name refuse a field, a role, or everything."""
     model, roles = body["model"], [message.get("role") for message in body.get("messages", [])]
+    if "window" in model and len(json.dumps(body)) > 250:
+        return 400, "the request exceeds the available context size, try increasing it"
+    if "mute" in model and {"safety_identifier", "prompt_cache_key"} & body.keys():
+        return 400, "Bad Request"
     if "no-ids" in model and "safety_identifier" in body:
         return 400, "Unrecognized request argument supplied: safety_identifier"
     if "strict" in model and (extra := [name for name in ("safety_identifier", "prompt_cache_key") if name in body]):
@@ -115,7 +120,9 @@ def upstream() -> Iterator[Upstream]:
 
         def do_POST(self):
             raw = self.rfile.read(int(self.headers["Content-Length"]))
-            body = json.loads(raw)
+            is_json = self.headers.get("Content-Type", "").startswith("application/json")
+            body = json.loads(raw) if is_json else {}
+            body.setdefault("model", "m")
             with lock:
                 server.asked.append(body)
                 server.headers.append({name.lower(): value for name, value in self.headers.items()})
@@ -123,6 +130,10 @@ def upstream() -> Iterator[Upstream]:
                 server.raw.append(raw)
                 first = body["model"] not in limited
                 limited.add(body["model"])
+            if "wait" in body["model"] and self.is_left():
+                return None
+            if not any(self.path.partition("?")[0].endswith(end) for end in ("/chat/completions", "/responses")):
+                return self.other(body)
             if "slow" in body["model"]:
                 time.sleep(0.5)
             if "limited" in body["model"] and first:
@@ -132,12 +143,31 @@ def upstream() -> Iterator[Upstream]:
                 status, message = 404, "Not Found"
             if status != 200:
                 return self.reply(status, {"error": {"message": message, "type": "x", "param": None, "code": None}})
-            chat = self.path.endswith("/chat/completions")
+            chat = self.path.partition("?")[0].endswith("/chat/completions")
             if body.get("stream"):
                 return self.stream(body, chunks(body) if chat else events(body), chat)
             if "malformed" in body["model"]:
                 return self.send(200, b'{"id": "x", "choices": [', "application/json")
             self.reply(200, completion(body) if chat else response(body))
+
+        def is_left(self) -> bool:
+            """Wait for at most five seconds; true where the caller left meanwhile."""
+            self.connection.settimeout(5)
+            try:
+                left = not self.connection.recv(1, socket.MSG_PEEK)
+            except TimeoutError:
+                return False
+            except OSError:
+                left = True
+            with lock:
+                server.unfinished += left
+            self.close_connection = True
+            return left
+
+        def other(self, body):
+            """Any other route: what it was, and headers that pass and that do not."""
+            headers = {"X-Request-Id": "r7", "X-Own": "kept", "Set-Cookie": "no=1", "Openai-Processing-Ms": "12"}
+            self.reply(200, {"path": self.path, "object": "list", "data": []}, headers)
 
         def stream(self, body, items, chat):
             self.send_response(200)
