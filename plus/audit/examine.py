@@ -28,7 +28,9 @@ from plus.evaluate.intervals import Interval, interval, paired_difference, user_
 from plus.evaluate.predictions import Prediction
 from plus.evaluate.scorecard import groups, scorecard
 from plus.judge.panel import Judge
+from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.extractive import ExtractiveSummarizer
+from plus.prompts import event_lines, render_event
 from plus.types import Example, Population, Scorer, Summarizer
 from plus.worlds import styles
 
@@ -57,7 +59,9 @@ def examine(
     _refuse(population, summaries, examples)
     # Predictions with the user's own text and with each control's.
     found = readings(scorer, examples, summaries)
-    pasted, raw = read_raw_history(scorer, examples)
+    # A reward model over embeddings reads lines that say what they speak for and against, not a transcript.
+    line = event_lines if isinstance(scorer, EmbeddingRewardModel) else render_event
+    pasted, raw = read_raw_history(scorer, examples, line=line)
     own = [replace(p, group=group) for p, group in zip(found["own"], groups(population, examples), strict=True)]
     # Checks that need more than the texts; each that cannot run leaves its reason in `not_run`.
     not_run: dict[str, str] = {}

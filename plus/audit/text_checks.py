@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
+from zlib import crc32
 
 from plus.evaluate.controls import other_users
 from plus.evaluate.intervals import Interval, paired_difference, user_interval
@@ -24,6 +26,7 @@ from plus.worlds import pets, pets_ood, styles
 _WORD = re.compile(r"\w+")
 WORDS = 64  # of a text that the fresh reader looks at, so that long texts stay cheap
 ROWS = 4000  # choices that it is fitted to
+FEATURES, FACTOR = 2**18, 40_503  # columns that pairs of words are hashed into, and the factor that mixes them
 
 Traits = set[tuple[str, str]]
 # Synthetic data set -> (what a text claims, what a context reveals, what of it ought to be named).
@@ -80,10 +83,8 @@ class FreshReader:
     def __init__(self, texts: Sequence[str], pairs: Sequence[Preference]) -> None:
         """Fit to choices, each with the text about its user. Needs scikit-learn (the `train` extra)."""
         from scipy.sparse import vstack
-        from sklearn.feature_extraction import FeatureHasher
         from sklearn.linear_model import LogisticRegression
 
-        self._hasher = FeatureHasher(2**18, input_type="pair")
         self._model = LogisticRegression(fit_intercept=False, max_iter=200)
         # Each choice in both orders, two balanced classes: swapped answers have the opposite features.
         features = self._features(texts[:ROWS], pairs[:ROWS])
@@ -97,7 +98,22 @@ class FreshReader:
         return found
 
     def _features(self, texts: Sequence[str], pairs: Sequence[Preference]) -> Any:
-        return self._hasher.transform(_word_pairs(text, pair) for text, pair in zip(texts, pairs, strict=True))
+        """Hash each choice's word pairs into a sparse row (B, FEATURES).
+
+        A word of the text, or none, with a word that one answer alone has: +1 if the chosen one, -1 if not.
+        """
+        import numpy as np
+        from scipy.sparse import csr_matrix
+
+        about, sides = cache(_hashes), cache(_sides)  # Users have many choices, and answers many readers.
+        columns, values, ends = [], [], [0]
+        for text, pair in zip(texts, pairs, strict=True):
+            words_T, (words_A, sign_A) = about(text), sides(pair)
+            pairs_TA = (np.append(words_T, 0)[:, None] * FACTOR + words_A) % FEATURES
+            columns.append(pairs_TA.ravel())
+            values.append(np.broadcast_to(sign_A, pairs_TA.shape).ravel())
+            ends.append(ends[-1] + pairs_TA.size)
+        return csr_matrix((np.concatenate(values), np.concatenate(columns), ends), shape=(len(texts), FEATURES))
 
 
 def faithfulness(
@@ -121,12 +137,18 @@ def faithfulness(
     return Faithfulness(right / claimed if claimed else 0.0, named / needed if needed else 0.0, claimed, needed)
 
 
-def _word_pairs(text: str, pair: Preference) -> list[tuple[str, float]]:
-    """Pair each word of the text with each word that one answer alone has: +1 if the chosen one, -1 if not."""
-    about, chosen, rejected = (_words(t) for t in (text, pair.chosen, pair.rejected))
-    sides = [(word, 1.0) for word in chosen - rejected] + [(word, -1.0) for word in rejected - chosen]
-    return [(f"{of_text}|{word}", side) for of_text in ("", *about) for word, side in sides]
+def _sides(pair: Preference) -> tuple[Any, Any]:
+    """Hash the words that one answer alone has (A,), with +1 for the chosen answer's and -1 for the other's (A,)."""
+    import numpy as np
+
+    chosen, rejected = _hashes(pair.chosen), _hashes(pair.rejected)
+    alone, other = np.setdiff1d(chosen, rejected), np.setdiff1d(rejected, chosen)
+    return np.concatenate([alone, other]), np.repeat([1.0, -1.0], [len(alone), len(other)])
 
 
-def _words(text: str) -> set[str]:
-    return set(_WORD.findall(text.lower())[:WORDS])
+def _hashes(text: str) -> Any:
+    """Hash the distinct words of a text's beginning to numbers below 2^32, (T,)."""
+    import numpy as np
+
+    words = set(_WORD.findall(text.lower())[:WORDS])
+    return np.array(sorted(crc32(word.encode("utf-8", "surrogatepass")) for word in words), dtype=np.int64)

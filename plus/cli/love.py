@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from plus.cli.data import ColumnNames
 from plus.cli.show import SCREEN, print_json, results
 from plus.cli.stores import AsJson
 
@@ -51,6 +52,7 @@ def love(
     max_steps: MaxSteps = None,
     learning_rate: LearningRate = None,
     user_id_column: UserIdColumn = "user_id",
+    map: ColumnNames = None,
     output_dir: OutputDir = None,
     seed: Seed = 0,
     as_json: AsJson = False,
@@ -65,7 +67,7 @@ def love(
         from plus.love import report
     result = report.love(
         files, condition, summaries, split_by, positive_share, model_name_or_path, guards, max_per_user, max_steps,
-        learning_rate, user_id_column, output_dir, seed, SCREEN,
+        learning_rate, user_id_column, output_dir, seed, SCREEN, map,
     )  # fmt: skip
     if as_json:
         print_json(result.to_json())

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 
 from plus.errors import WindowError
 from plus.evaluate.intervals import Interval, user_interval
@@ -44,20 +45,20 @@ def readings(
 
 
 class PastedHistory:
-    """`Summarizer` that pastes the newest events as they are."""
+    """`Summarizer` that pastes the newest events as they are, each in the words of `line`."""
 
-    def __init__(self, events: int) -> None:
-        self.events = events
+    def __init__(self, events: int, line: Callable[[Event], str] = render_event) -> None:
+        self.events, self.line = events, line
 
     def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
-        """Render the newest `events` events of each history, as the summarizer reads them."""
-        return ["\n".join(render_event(event) for event in history.events[-self.events :]) for history in histories]
+        """Render the newest `events` events of each history; by default as a language model reads them."""
+        return ["\n".join(self.line(event) for event in history.events[-self.events :]) for history in histories]
 
 
 def read_raw_history(
-    scorer: Scorer, examples: Sequence[Example], seed: int = 0
+    scorer: Scorer, examples: Sequence[Example], seed: int = 0, line: Callable[[Event], str] = render_event
 ) -> tuple[PastedHistory, list[Prediction]]:
-    """Predict every choice from the user's pasted history.
+    """Predict every choice from the user's pasted history, each event in the words of `line`.
 
     The number of newest events is halved until all histories fit the scorer's window. Returns the
     summarizer that pasted them and the predictions: none where not even the newest event fits.
@@ -65,7 +66,7 @@ def read_raw_history(
     # All events first, then half as many, until the longest history fits.
     events = max((len(example.history.events) for example in examples), default=1) or 1
     while True:
-        pasted = PastedHistory(events)
+        pasted = PastedHistory(events, line)
         texts = pasted.summarize([example.history for example in examples])
         try:
             return pasted, predict("raw_history", seed, scorer, texts, examples)
@@ -118,10 +119,11 @@ def label_flip(
     Flipped histories are summarized anew; the first `FLIPPED` right choices are used. Histories
     without a label are left out, since nothing can be flipped.
     """
-    rows = [(e, p) for e, p in zip(examples, before, strict=True) if p.margin > 0 and flipped(e.history) != e.history]
+    turn = cache(flipped)  # Once for all choices of a user, so that it is summarized once too.
+    rows = [(e, p) for e, p in zip(examples, before, strict=True) if p.margin > 0 and turn(e.history) != e.history]
     rows = rows[:FLIPPED]
     # The same choices, from pasts with every label turned.
-    others = [replace(example, history=flipped(example.history)) for example, _ in rows]
+    others = [replace(example, history=turn(example.history)) for example, _ in rows]
     texts = texts_of(summarizer, others)
     return turned([p for _, p in rows], predict("flipped", 0, scorer, texts, others))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from plus.measures import margin
@@ -61,5 +61,4 @@ def predict(
 
 def to_rows(predictions: Iterable[Prediction]) -> list[dict[str, Any]]:
     """Turn predictions into plain rows, as they are written to predictions.jsonl; tokens where they were counted."""
-    rows = (asdict(prediction) for prediction in predictions)
-    return [row if row["tokens"] is not None else {k: v for k, v in row.items() if k != "tokens"} for row in rows]
+    return [{k: v for k, v in vars(one).items() if k != "tokens" or v is not None} for one in predictions]

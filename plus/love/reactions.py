@@ -17,6 +17,7 @@ from pathlib import Path
 
 from plus.errors import SourceError
 from plus.sources import generic, polis
+from plus.sources.columns import ColumnMap, Renaming
 from plus.sources.rows import content_id
 from plus.types import Dropped, Event, Reaction, Turn
 
@@ -37,16 +38,17 @@ def load(
     corrected: Dropped,
     user_id_column: str = "user_id",
     now: float | None = None,
+    columns: ColumnMap = None,
 ) -> Events:
     """Read each user's reactions, oldest first.
 
-    Rows that are left out are counted in `dropped`, rows that are put right in `corrected`. Raises SourceError
-    when nothing is left.
+    Rows that are left out are counted in `dropped`, rows that are put right in `corrected`. columns: which columns of
+    the rows are which of ours. Raises SourceError when nothing is left, SettingError where no row has a column named.
     """
     # All sources together: a user's reactions may come from several.
     found: Events = defaultdict(list)
     for source in sources:
-        for user, event in _read(Path(source), source, dropped, user_id_column):
+        for user, event in _read(Path(source), source, dropped, Renaming(columns, user_id_column)):
             found[user].append(event)
     if not found:
         left_out = f" ({dropped.lines()[0]})" if dropped else ""
@@ -134,14 +136,14 @@ def _last_wins(user: str, past: Sequence[Event], dropped: Dropped) -> list[Event
     return kept
 
 
-def _read(path: Path, source: str | Path, dropped: Dropped, user_id_column: str) -> Iterable[tuple[str, Event]]:
+def _read(path: Path, source: str | Path, dropped: Dropped, renaming: Renaming) -> Iterable[tuple[str, Event]]:
     """Yield (user_id, reaction) of one source, whose kind is told by its content."""
     if path.is_dir() and any((path / name).exists() for name in ("votes.csv", "participants-votes.csv")):
         yield from ((user, event) for user, past in polis.votes_of(path, dropped).items() for event in past)
     elif path.is_file() and _begins(path, b"SQLite format 3"):
         yield from _stored(path, dropped)
     else:
-        for row in generic.read(source, dropped, user_id_column):
+        for row in generic.read(source, dropped, renaming=renaming):
             if isinstance(row.event.content, Reaction):
                 name = row.event.id or content_id(row.user_id, row.event)
                 yield row.user_id, replace(row.event, id=name)

@@ -39,6 +39,7 @@ from plus.love.regressions import Influence, influence
 from plus.love.run import LOVE, OnStep, Rows, fit, score_splits
 from plus.love.splits import Split, split_by_time, split_by_user
 from plus.progress import SILENT, Screen, Show
+from plus.sources.columns import ColumnMap
 from plus.train.run_folder import refuse_if_used
 from plus.types import Dropped, Reaction
 
@@ -145,6 +146,7 @@ def love(
     output_dir: str | Path | None = None,
     seed: int = 0,
     screen: Screen = SILENT,
+    map: ColumnMap = None,
 ) -> LoveResult:
     """Read reactions, train P[Love], evaluate it on held-out users, and save a model of all users.
 
@@ -152,6 +154,7 @@ def love(
     condition: text about a user: history, summary (from `summaries`, JSON lines), or none.
     split_by: users (test on users never met) or time (test on the latest reactions).
     output_dir: folder of the model trained on all users, with report.json; without it none is trained.
+    map: which columns of the rows are which of ours, as "completion=answer,label=vote".
     Raises SettingError, SourceError, EvidenceError, RunError.
     """
     # 1. The reactions, and the splits that test them.
@@ -160,7 +163,7 @@ def love(
     Upsampling.of(0.5, positive_share)
     dropped, corrected = Dropped(), Dropped()
     with screen.status("reading"):
-        known = reactions.load(files, dropped, corrected, user_id_column)
+        known = reactions.load(files, dropped, corrected, user_id_column, columns=map)
         events, suspects = guard(known, replace(Guards(), max_per_user=max_per_user) if guards else OFF, dropped, seed)
     _say_counts(dropped, corrected, screen)
     splits = (split_by_time if split_by == "time" else split_by_user)(events, seed=seed)

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from plus.errors import MissingExtraError, PlusError
+from plus.errors import ModelError, PlusError
 from plus.progress import SILENT, Screen
 from plus.recipes.selecting import SelectResult, describe, one_user, select_run
 
@@ -234,7 +234,7 @@ def _real_people(folder: Path, seed: int, screen: Screen) -> dict[str, Any]:
     given = {"dataset_name": "polis", "data_dir": str(shipped("polis_taxes")), "output_dir": str(folder / "polis")}
     try:
         done = select_run(select_engine.resolve({**given, "seed": seed, "max_steps": REAL_STEPS}), screen)
-    except MissingExtraError as error:
+    except ModelError as error:  # The extra is missing, or the sentence model itself.
         return {"not_run": str(error)}
     kept = {key: done.report[key] for key in ("dataset", "accuracy", "controls", "test", "verdict", "gains")}
     return kept | {"steps": REAL_STEPS, "voter": one_user(done)}

@@ -17,7 +17,7 @@ from plus.evaluate.controls import Stated, readings
 from plus.evaluate.predictions import Prediction
 from plus.judge.panel import Judge
 from plus.serve.endpoint import Endpoint
-from plus.types import Example, Population, Preference, UserHistory
+from plus.types import Context, Event, Example, Population, Preference, Reaction, UserHistory
 from plus.worlds import pets, styles
 
 CODES = dict(zip(pets.ANIMALS, ("zorb", "quix", "flen", "mims", "vorp", "snar", "brill", "tove"), strict=True))
@@ -202,3 +202,25 @@ def test_all_ties_are_said_and_the_rest_is_computed(users):
     assert found["verdict"].startswith("no sign of personalization")
     assert any("every choice is undecided" in note for note in found["measures"]["notes"])
     assert found["persona_swap"]["targets"] == 0
+
+
+def test_a_reward_model_over_embeddings_reads_what_a_pasted_dislike_speaks_against():
+    """Pasted as a transcript ("Disliked: ..."), a dislike was read as one more statement that its user is for."""
+    from support.words import embeddings
+
+    from plus.models.embedding_reward_model import EmbeddingRewardModel
+
+    class Listening(EmbeddingRewardModel):
+        def log_likelihood(self, texts, pairs):
+            heard.update(texts)
+            return super().log_likelihood(texts, pairs)
+
+    heard: set[str] = set()
+    pair = Preference("q", "more parks", "more roads")
+    rows = tuple(
+        Context(UserHistory(name, (Event("1", "reaction", Reaction("q", f"{name} pays", False)),)), (target,), "test")
+        for name, target in (("ann", pair), ("ben", pair.swapped()))
+    )
+    population = Population("town", rows, {row.history.user_id: row.history for row in rows})
+    examine(population, Listening(embeddings(), [pair.chosen, pair.rejected]), dict.fromkeys(("ann", "ben"), ""))
+    assert heard == {"", "Disagreed: ann pays", "Disagreed: ben pays"}

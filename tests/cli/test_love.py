@@ -72,6 +72,22 @@ def test_one_json_object_with_every_measure_flooders_named_and_the_model_kept(pl
     assert plus_here("love", path, *FAST, "--output_dir", tmp_path / "love")[0] == 2  # never overwritten
 
 
+def test_columns_of_ones_own_are_mapped_to_the_same_report(plus_here, words, file, tmp_path):
+    theirs = {"user_id": "who", "prompt": "question", "completion": "answer", "label": "vote"}
+    made = [json.loads(line) for line in file.read_text().splitlines()]
+    own = tmp_path / "own.jsonl"
+    write(own, [{theirs.get(name, name): value for name, value in row.items()} for row in made])
+    columns = ",".join(f"{ours}={name}" for ours, name in theirs.items())
+    reports = []
+    for path, options in ((file, ()), (own, ("--map", columns))):
+        status, out, err = plus_here("love", path, *FAST, "--json", *options)
+        assert status == 0, err
+        reports.append(json.loads(out))
+    assert reports[0] == reports[1] and reports[0]["reactions"] == 240
+    status, _, err = plus_here("love", own, *FAST, "--map", columns.replace("=vote", "=vot"))
+    assert status == 2 and "no row of" in err and "did you mean vote?" in " ".join(err.split())
+
+
 def test_the_door_of_the_package_gives_the_report_of_the_command_line(plus_here, words, file, tmp_path):
     said = []
     result = plus.love([file], max_steps=2, output_dir=tmp_path / "love", screen=plus.Screen(say=said.append))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from support.controls import accuracies
@@ -129,6 +130,19 @@ def test_a_past_without_labels_is_left_out():
     found = label_flip(newest, Chosen(), examples, before)
     assert (found.mean, found.targets) == (1.0, 2)
     assert texts_of(newest, [examples[0], examples[0], examples[2]]) == ["a", "a", "a"]
+
+
+def test_a_flipped_past_is_summarized_once_for_all_choices_of_its_user():
+    class Counting(Stated):
+        def summarize(self, histories):
+            asked.extend(history.user_id for history in histories)
+            return super().summarize(histories)
+
+    asked: list[str] = []
+    examples = [Example(replace(PAST, user_id=name), Preference("q", "a", "b"), "test") for name in "aab"]
+    before = [Prediction("own", 0, e.history.user_id, str(n), 2.0) for n, e in enumerate(examples)]
+    found = label_flip(Counting(lambda history: ""), Deaf(), examples, before)
+    assert asked == ["a", "b"] and found.targets == 3
 
 
 class Knows:

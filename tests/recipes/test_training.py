@@ -45,3 +45,12 @@ def test_what_cannot_be_run_raises_and_leaves_nothing(tmp_path):
     with pytest.raises(SettingError, match="unknown option --max_step; did you mean --max_steps"):
         plus.train(dataset_name="pets", preset="tiny", max_step=3, output_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_the_demo_goes_on_without_real_people_where_no_sentence_model_can_be_had(tmp_path, monkeypatch):
+    from plus.recipes import training
+    from plus.train import select_run
+
+    monkeypatch.setitem(select_run.RUN_OPTIONS, "embedding_model", str(tmp_path / "nowhere"))
+    given = training._real_people(tmp_path / "run", 0, plus.Screen(say=lambda line: None))
+    assert list(given) == ["not_run"] and "embed-offline" in given["not_run"]
