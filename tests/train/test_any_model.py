@@ -166,8 +166,10 @@ def test_gradient_checkpointing_gives_the_same_gradients_and_no_dropout(models, 
     """Also where dropout is on by default (GPT-2, BERT): the second pass must equal the first."""
 
     def gradients(checkpointing: bool) -> tuple[int, dict[str, torch.Tensor]]:
+        base = saved(models, family)  # Made at its first use, which draws random numbers: before the seed.
         torch.manual_seed(0)
-        reward_model = RewardModel.from_pretrained(saved(models, family), max_length=128)
+        reward_model = RewardModel.from_pretrained(base, max_length=128)
+        reward_model.model.double()  # A gradient of float32 depends on the order in which a token's parts are added.
         if checkpointing:
             reward_model.gradient_checkpointing_enable()
         passes: list[int] = []
@@ -180,7 +182,7 @@ def test_gradient_checkpointing_gives_the_same_gradients_and_no_dropout(models, 
     (once, plain), (twice, checkpointed) = gradients(False), gradients(True)
     assert (once, twice) == (1, 2), "the layer must run again in backward"
     for name, gradient in plain.items():
-        torch.testing.assert_close(checkpointed[name], gradient, rtol=1e-5, atol=1e-7, msg=name)
+        torch.testing.assert_close(checkpointed[name], gradient, rtol=1e-9, atol=1e-12, msg=name)
 
 
 def test_what_cannot_work_says_so_and_what_would(tmp_path, models):
