@@ -178,6 +178,7 @@ class Entry(NamedTuple):
     """Event on its way into the store. `held_out` None holds out a fixed share of the choices.
 
     origin: the file it was read from. Equal events of one file are several; in another file they are known ones.
+    revises: an event of the same id that says something else is replaced, as in a later export of the same log.
     """
 
     user_id: str
@@ -185,6 +186,7 @@ class Entry(NamedTuple):
     session_id: str = ""
     held_out: bool | None = None
     origin: str = ""
+    revises: bool = False
 
 
 class Dropped(Counter[str]):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from plus.cli.data import ColumnNames
 from plus.cli.dry_run import DryRun, catcher, show_outgoing
 from plus.cli.show import SCREEN, print_json, results, say
 from plus.cli.stores import AsJson, StoreFile, open_store
@@ -196,19 +197,34 @@ def ingest(
     files: Annotated[list[Path], typer.Argument(help="Logs: files, or folders of them. Their format is recognised.")],
     store: StoreFile = None,
     user_id: Annotated[str, typer.Option(help="Whose the rows are that do not say it.")] = "",
+    user_id_column: Annotated[
+        str,
+        typer.Option(help="The column that says whose a row is, with dots for what lies inside: metadata.customer."),
+    ] = "",
+    columns: ColumnNames = None,
+    thumb: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A score of this name is the user's thumb, beside user-feedback, thumbs, rating and the like."
+        ),
+    ] = None,
     dropped_to: Annotated[Path | None, typer.Option(help="Write each thing left out there, as JSONL.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Read logs into the store: what people said, chose and thumbed. The same file twice adds nothing.
 
-    Knows OpenAI's chat and preference rows, ShareGPT, ChatGPT's conversations.json, Langfuse, Open WebUI, WildChat,
-    WildFeedback and plus's own rows. Interrupted, it is completed by the same command again.
+    Knows the account exports of ChatGPT and claude.ai (folder, .zip or conversations.json), Open WebUI, LibreChat,
+    Langfuse, logged calls of OpenAI's APIs and its chat, Responses and preference rows, Claude Code, Codex, Dify,
+    ShareGPT, WildChat, WildFeedback, PRISM, Arena, UltraFeedback, OASST, plus's own rows, and with --map any table.
+    Interrupted, it is completed by the same command again.
 
     Example: plus ingest conversations.json --user_id ann --store profiles.db
     """
     from plus.feedback import ingest as job
 
-    report = job.ingest(files, lambda: open_store(store, create=True), user_id, dropped_to, SCREEN)
+    report = job.ingest(
+        files, lambda: open_store(store, create=True), user_id, dropped_to, SCREEN, user_id_column, columns, thumb or ()
+    )
     if as_json:
         print_json(report.to_json())
     else:
@@ -219,13 +235,16 @@ def ingest(
 
 
 def _print_ingest(report: IngestReport) -> None:
+    from plus.sources.check import listed
+
     logs, added = report.logs, report.added
     kinds = ", ".join(f"{count:,} x {kind}" for kind, count in logs.kinds.items())
     lines = [
         f"{', '.join(logs.formats)}: {logs.events:,} events of {len(logs.users):,} users ({kinds})",
-        f"{added.added:,} new, {added.known:,} known, {added.refused:,} refused (forgotten)",
+        f"{added.added:,} new, {added.changed:,} changed, {added.known:,} known, {added.refused:,} refused (forgotten)",
         *(f"left out: {line}" for line in logs.dropped.lines()),
         *(f"mended: {line}" for line in logs.repaired.lines()),
+        *([f"not read: {listed(logs.unread)}"] if logs.unread else []),
     ]
     for line in lines:
         results.print(line, markup=False, soft_wrap=True)

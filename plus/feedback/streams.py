@@ -9,10 +9,13 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from codecs import getincrementaldecoder
+import zipfile
+import zlib
+from codecs import EncodedFile, getincrementaldecoder
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from plus.errors import SourceError
 from plus.sources.files import records
@@ -20,6 +23,7 @@ from plus.sources.tables import json_row, lines
 from plus.types import Dropped
 
 MAX_ITEM = 16 * 2**20  # characters: a larger item of a list is dropped, and never whole in memory
+Bytes = BinaryIO | gzip.GzipFile
 _CHUNK = 2**18
 _START = 2**16  # bytes of a line that are read to recognise the layout
 _BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
@@ -27,24 +31,57 @@ _NEAR_END = 16  # characters: a fault this close to what has been read so far ma
 _decode = json.JSONDecoder().raw_decode
 
 
-def rows(path: Path, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (location, row) for each object in a file; a location reads "file line 7".
+def rows(
+    path: Path, dropped: Dropped, member: str = "", name: str = "", repaired: Dropped | None = None
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (location, row) for each object in a file, or in the `member` of an archive.
 
-    Things that are no object are counted in `dropped`. Raises SourceError for a file that cannot be read.
+    A location reads "file line 7", with `name` for the file. Things that are no object, and the end that a cut file
+    lacks, are counted in `dropped`; a file in UTF-16 is read and counted in `repaired`. Raises SourceError for a file
+    that cannot be read at all.
     """
+    name = name or path.name
     if path.name.endswith((".csv", ".parquet")):
-        yield from ((record.where, record.row) for record in records(path, dropped))
+        yield from ((record.where.replace(path.name, name, 1), record.row) for record in records(path, dropped))
         return
+    where = f"{name} line 1"
     try:
-        with path.open("rb") as raw, gzip.open(raw) if path.suffix == ".gz" else raw as file:
+        with ExitStack() as stack:
+            file = _opened(path, member, stack)
+            if encoding := _encoding(file):
+                if repaired is not None:
+                    repaired.add("files in UTF-16, which are read as such", where)
+                file = cast(BinaryIO, EncodedFile(file, "utf-8", encoding, "replace"))
             by_line = _is_by_line(file)
             file.seek(0)
-            yield from (_by_line if by_line else _items)(file, path.name, dropped)
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise SourceError(f"{path} is cut short or no gzip file; copy it again") from error
+            for where, row in (_by_line if by_line else _items)(file, name, dropped):
+                yield where, row
+    except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        dropped.add("files that are cut short or damaged from there on", where)
+        if where == f"{name} line 1":
+            raise SourceError(f"{path} is cut short or no archive; copy it again") from error
 
 
-def _is_by_line(file: BinaryIO | gzip.GzipFile) -> bool:
+def _opened(path: Path, member: str, stack: ExitStack) -> Bytes:
+    if member:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+        return cast(BinaryIO, stack.enter_context(archive.open(member)))
+    raw = stack.enter_context(path.open("rb"))
+    return stack.enter_context(gzip.open(raw)) if path.suffix == ".gz" else raw
+
+
+def _encoding(file: Bytes) -> str:
+    """Recognise UTF-16 by its mark, or by the zeros in what begins like JSON; "" for anything else."""
+    start = file.read(4)
+    file.seek(0)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    if len(start) == 4 and start[0:1] in (b"{", b"[") and start[1] == start[3] == 0:
+        return "utf-16-le"
+    return "utf-16-be" if len(start) == 4 and start[0] == start[2] == 0 and start[1:2] in (b"{", b"[") else ""
+
+
+def _is_by_line(file: Bytes) -> bool:
     """Tell whether each line is a row of its own, by the first two lines that are not blank."""
     found: list[bytes] = []
     while len(found) < 2 and (line := file.readline(_START)):
@@ -57,17 +94,17 @@ def _is_by_line(file: BinaryIO | gzip.GzipFile) -> bool:
     return whole or found[-1].startswith(b"{")
 
 
-def _by_line(file: BinaryIO | gzip.GzipFile, name: str, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
-    for number, line in lines(file):
+def _by_line(file: Bytes, name: str, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
+    for number, line in lines(file, MAX_ITEM):
         where = f"{name} line {number}"
-        if (row := json_row(line, where, dropped)) is not None:
+        if (row := json_row(line, where, dropped, MAX_ITEM)) is not None:
             yield where, row
 
 
 class _Window:
     """Part of a file that is being read: `text`, of which `at` is the current position, in line `line` of the file."""
 
-    def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
+    def __init__(self, file: Bytes) -> None:
         self.file, self.text, self.at, self.line, self.ended = file, "", 0, 1, False
         # Bytes that are no UTF-8 become surrogates, so that only their own row is lost.
         self.decoder = getincrementaldecoder("utf-8")("surrogateescape")
@@ -88,7 +125,7 @@ class _Window:
         return True
 
 
-def _items(file: BinaryIO | gzip.GzipFile, name: str, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
+def _items(file: Bytes, name: str, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:
     window, next_item = _Window(file), re.compile(r"\}\s*,?\s*(?=\{)")
     number = 0
     while _to_item(window):

@@ -17,15 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from plus.feedback.conversation import Origin, entries, last_question
-from plus.feedback.log_row import (
-    LogMessage,
-    ParseState,
-    id_text,
-    parse_message,
-    parse_messages,
-    stated_time,
-    stated_user,
-)
+from plus.feedback.log_row import LogMessage, ParseState, id_text, stated_time, stated_user
+from plus.feedback.messages import parse_message, parse_messages
 from plus.sources.fields import UnusableError, text_of
 from plus.types import Entry, Event, Preference
 
@@ -44,7 +37,7 @@ def is_mine(row: Mapping[str, Any]) -> bool:
 
 def read(row: Mapping[str, Any], state: ParseState) -> Iterator[Entry]:
     """Read the events of one row. Raises UnusableError."""
-    user_id = state.user(row.get("hashed_ip"), *stated_user(row))
+    user_id = state.user(row.get("hashed_ip"), *stated_user(row), row=row)
     time, session = state.time(stated_time(row)), id_text(row.get("conversation_hash") or row.get("conversation_id"))
     if "chosen" not in row:
         yield from _labelled(_talk(row), Origin(user_id, "wildfeedback", session), time, state)

@@ -35,14 +35,18 @@ BATCH = 2000  # events a transaction: other writers wait for one
 
 @dataclass(frozen=True)
 class Added:
-    """Counts of events that were added: new, already in the store, refused since they were forgotten."""
+    """Counts of events that were added: new, already in the store, refused since forgotten, changed in a later log."""
 
     added: int = 0
     known: int = 0
     refused: int = 0
+    changed: int = 0
 
     def __add__(self, other: Added) -> Added:
-        return Added(self.added + other.added, self.known + other.known, self.refused + other.refused)
+        return Added(
+            self.added + other.added, self.known + other.known, self.refused + other.refused,
+            self.changed + other.changed,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,13 @@ class SummaryInput:
     history: UserHistory
     upto: int
     current: Version | None
+
+
+class Known(NamedTuple):
+    """Talk of a log that holds an exchange already: its key, and how many exchanges it has."""
+
+    talk: str
+    length: int
 
 
 class UserRow(NamedTuple):
@@ -148,8 +159,9 @@ class Store(Database):
     def add_events(self, entries: Iterable[Entry], share: float = HELD_OUT) -> Added:
         """Add events, `BATCH` a transaction; an event that the user already has changes nothing.
 
-        Of the choices that do not say whether they are held out, `share` are; equal choices are on the same side.
-        Raises ProfileError for invalid Unicode.
+        One that `revises` is put in the place of an event with its id that says something else. Of the choices that do
+        not say whether they are held out, `share` are; equal choices are on the same side. Raises ProfileError for
+        invalid Unicode.
         """
         entries, total = iter(entries), Added()
         with EqualEvents() as equal:
@@ -161,7 +173,7 @@ class Store(Database):
     def _add(self, connection: sqlite3.Connection, chunk: Sequence[Entry], share: float, equal: EqualEvents) -> Added:
         fenced = self.forgotten() > 0  # Without a tombstone none is looked for.
         numbers: dict[str, int] = {}
-        added, known, refused = 0, 0, 0
+        total = Added()
         (before,) = connection.execute(
             "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events'"
         ).fetchone()
@@ -169,46 +181,52 @@ class Store(Database):
         for entry in chunk:
             identity = equal.identify(entry)
             if fenced and self._is_fenced(entry, identity):
-                refused += 1
+                total += Added(refused=1)
                 continue
             if entry.user_id not in numbers:
                 numbers[entry.user_id] = self.enrol(connection, entry.user_id)
-            new = self._insert_event(connection, numbers[entry.user_id], entry, identity, share)
-            added, known = added + new, known + (not new)
+            total += self._insert_event(connection, numbers[entry.user_id], entry, identity, share)
         # 2. Note each user's newest readable event: it tells whose summary is out of date.
         connection.execute(
             "UPDATE users SET last_event = new.last FROM (SELECT user, max(number) AS last FROM events "
             "WHERE number > ? AND NOT held_out GROUP BY user) AS new WHERE users.number = new.user",
             (before,),
         )
-        return Added(added, known, refused)
+        return total
 
     def _insert_event(
         self, connection: sqlite3.Connection, user: int, entry: Entry, identity: Identity, share: float
-    ) -> bool:
-        """Insert an event; False for one that the user has."""
+    ) -> Added:
+        """Insert an event that the user does not have; returns what became of it."""
         event, held_out, content = entry.event, entry.held_out, schema.encode_event(entry.event)
         # 1. Compare with the equal events that are there.
         find = "SELECT event_id, time, kind, held_out FROM events WHERE user = ? AND likeness = ?"
         equal = connection.execute(find, (user, identity.likeness)).fetchall()
         if identity.is_known(event, [name for name, time, _, _ in equal if time == event.time]):
-            return False
+            return Added(known=1)
         # 2. An equal choice was put on a side before, and a summary may have read it.
         if event.kind == "choice":
             side = next((bool(side) for _, _, kind, side in equal if kind == "choice"), None)
             drawn = is_held_out(identity.likeness, share) if held_out is None else held_out
             held_out = drawn if side is None else side
-        # 3. Another event may have its id.
-        taken = "SELECT 1 FROM events WHERE user = ? AND event_id = ?"
+        # 3. Its id may be that of what it revises, or of another event.
         name = schema.checked(identity.name, "an event's id")
-        name = identity.other_name if connection.execute(taken, (user, name)).fetchone() else name
+        taken = "SELECT kind, content FROM events WHERE user = ? AND event_id = ?"
+        old = connection.execute(taken, (user, name)).fetchone()
+        if old is not None and entry.revises:
+            # A question that lost its answer, as in a log that was cut, says nothing new.
+            if event.kind == "message" and old[1].startswith(content[:-1] + ","):
+                return Added(known=1)
+            connection.execute("DELETE FROM events WHERE user = ? AND event_id = ?", (user, name))
+        elif old is not None:
+            name = identity.other_name
         what = (event.kind, event.time, event.source, content)
         connection.execute(
             "INSERT INTO events(user, event_id, session_id, kind, time, source, content, held_out, likeness) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (user, name, entry.session_id, *what, bool(held_out), identity.likeness),
         )
-        return True
+        return Added(changed=1) if old is not None and entry.revises else Added(added=1)
 
     def _is_fenced(self, entry: Entry, identity: Identity) -> bool:
         user_id, session = entry.user_id, entry.session_id
@@ -232,6 +250,20 @@ class Store(Database):
             for event_id, kind, content, time, source in found
         ]
         return events if any(e.time is None for e in events) else sorted(events, key=lambda e: e.time or 0.0)
+
+    def find_exchange(self, user_id: str, name: str) -> list[Known]:
+        """Find the talks of a user that hold an exchange, by the name that all of its kind share; the newest first."""
+        query = (
+            "SELECT e.event_id FROM events e JOIN users u ON u.number = e.user "
+            "WHERE u.user_id = ? AND e.event_id >= ? AND e.event_id < ? ORDER BY e.number DESC LIMIT 50"
+        )
+        length = "SELECT count(*) FROM events WHERE session_id = ? AND kind = 'message'"
+        found = []
+        for (event_id,) in self.rows(query, (user_id, f"said-{name}-", f"said-{name}.")):
+            talk = event_id.rpartition("-")[2]
+            (count,) = self.row(length, (f"talk-{talk}",)) or (0,)
+            found.append(Known(talk, count))
+        return found
 
     def read(self, user_id: str) -> SummaryInput:
         """Return a user's readable history, with all that is needed to save a summary of it."""

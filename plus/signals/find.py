@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from plus.errors import ModelError, SettingError, SourceError
-from plus.feedback.log_row import ParseState, parse_message
+from plus.feedback.log_row import ParseState
+from plus.feedback.messages import parse_message
 from plus.feedback.streams import rows
 from plus.judge.reply_cache import Replies, endpoint_writers
 from plus.progress import SILENT, Screen

@@ -9,13 +9,15 @@ Source: https://huggingface.co/datasets/lmsys/chatbot_arena_conversations
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from plus.errors import SourceError
 from plus.sources.contexts import build
 from plus.sources.fields import UnusableError
 from plus.sources.files import records
-from plus.sources.rows import read_row
+from plus.sources.rows import Row, read_row
 from plus.sources.splits import Plan
 from plus.types import Dropped, Event, Population
 
@@ -27,20 +29,8 @@ def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float
     dropped = Dropped()
     events: dict[str, list[Event]] = {}
     for where, row, _ in records(data_dir or HUB_ID, dropped):
-        # A tie chooses nothing.
-        winner = row.get("winner")
-        if winner not in ("model_a", "model_b"):
-            dropped.add("rows that are ties or have no winner", where)
-            continue
-        # The winner's conversation comes first.
-        sides = ("conversation_a", "conversation_b") if winner == "model_a" else ("conversation_b", "conversation_a")
-        chosen, rejected = (row.get(side) for side in sides)
-        # Anything but one decided exchange is counted and left out.
         try:
-            if any(isinstance(side, list) and len(side) > 2 for side in (chosen, rejected)):
-                raise UnusableError("conversations of more than one exchange")
-            read = read_row({"id": row.get("question_id"), "user_id": row.get("judge"), "chosen": chosen,
-                             "rejected": rejected, "tstamp": row.get("tstamp"), "source": "arena"})  # fmt: skip
+            read = choice(row)
         except UnusableError as error:
             dropped.add(str(error), where)
         else:
@@ -51,3 +41,18 @@ def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float
             "each row needs judge, winner, conversation_a, conversation_b"
         )
     return build("arena", events, Plan(context_share=context_share, seed=seed), dropped)
+
+
+def choice(row: Mapping[str, Any]) -> Row:
+    """Read one decided conversation of one exchange. Raises UnusableError for any other."""
+    # A tie chooses nothing.
+    winner = row.get("winner")
+    if winner not in ("model_a", "model_b"):
+        raise UnusableError("rows that are ties or have no winner")
+    # The winner's conversation comes first.
+    sides = ("conversation_a", "conversation_b") if winner == "model_a" else ("conversation_b", "conversation_a")
+    chosen, rejected = (row.get(side) for side in sides)
+    if any(isinstance(side, list) and len(side) > 2 for side in (chosen, rejected)):
+        raise UnusableError("conversations of more than one exchange")
+    return read_row({"id": row.get("question_id"), "user_id": row.get("judge"), "chosen": chosen,
+                     "rejected": rejected, "tstamp": row.get("tstamp"), "source": "arena"})  # fmt: skip

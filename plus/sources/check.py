@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from plus.sources.tables import OnBytes
 from plus.types import Dropped, Preference, Reaction
 
 _ONES = 2**64 - 1
+_MOST_ODD = 100_000  # ids with capitals, blanks and the like that are remembered
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _COLUMNS = {
     "prompt, chosen, rejected": "TRL's preference columns, each a list of messages",
@@ -38,6 +40,8 @@ class Check:
     splits: Counter[str] = field(default_factory=Counter)
     dropped: Dropped = field(default_factory=Dropped)
     events: list[int] = field(default_factory=list)  # per user, ascending
+    unread: Counter[str] = field(default_factory=Counter)  # rows by the columns that are not read
+    repeats: int = 0
     kept: int = 0
     glued: int = 0
     multi_turn: int = 0
@@ -76,12 +80,18 @@ class Check:
             "events_per_user": self.per_user,
             "multi_turn": self.multi_turn,
             "mean_answer_characters": self.mean_characters,
+            "unread": dict(self.unread),
+            "repeats": self.repeats,
             "notes": self.notes(),
         }
 
     def notes(self) -> list[str]:
         """List findings that matter before training, in words."""
         found = []
+        if self.unread:
+            found.append(f"columns that are not read: {listed(self.unread)}; --map says which of them is which")
+        if self.repeats:
+            found.append(f"{self.repeats:,} rows say what an earlier row of the same user says")
         if self.glued:
             found.append(
                 f"{self.glued:,} prompts and answers have no space between them: trl reward joins standard texts "
@@ -128,18 +138,28 @@ def check(
     on_bytes: OnBytes = lambda done, total: None,
     columns: ColumnMap = None,
 ) -> Check:
-    """Read `source` once and count it, in 12 to 48 bytes of memory a user, and as much a row with an id."""
+    """Read `source` once and count it, in 12 to 48 bytes of memory a user, and 24 to 96 a row."""
     found = Check(str(source))
-    users, ids = Tally(), Tally()
+    users, ids, said = Tally(), Tally(), Tally()
+    rows = read(
+        source, found.dropped, on_bytes=on_bytes, renaming=Renaming(columns, user_id_column), unread=found.unread
+    )
     # Of rows that share a user and an id the first one counts.
-    for row in read(source, found.dropped, on_bytes=on_bytes, renaming=Renaming(columns, user_id_column)):
+    for row in rows:
         if row.event.id and ids.add((row.user_id, row.event.id)):
             found.dropped.add("rows with an id that the user already has", f"user {row.user_id}, id {row.event.id}")
             continue
         users.add(row.user_id)
+        found.repeats += said.add((row.user_id, row.event.content)) > 0
         found.add(row)
     found.events = users.counts()
     return found
+
+
+def listed(columns: Counter[str], most: int = 12) -> str:
+    """List the commonest columns with their rows."""
+    shown = ", ".join(f"{name} ({count:,} rows)" for name, count in columns.most_common(most))
+    return shown + (f" and {len(columns) - most:,} more" if len(columns) > most else "")
 
 
 def card(found: Check, licence: str = "unknown", title: str = "") -> str:
@@ -195,17 +215,22 @@ class Tally:
         self._counts[slot] = before + 1
         return before
 
+    def __contains__(self, key: object) -> bool:
+        """Tell whether `key` was counted."""
+        return self._counts[self._slot((hash(key) & _ONES) or _ONES, claim=False)] > 0
+
     def counts(self) -> list[int]:
         """List the count of each distinct key, in ascending order."""
         return sorted(count for count in self._counts if count)
 
-    def _slot(self, hashed: int) -> int:
-        """The slot that holds `hashed`, or the first free one after its own. 0 marks a free one."""
+    def _slot(self, hashed: int, claim: bool = True) -> int:
+        """The slot that holds `hashed`, or the first free one after its own, to `claim`. 0 marks a free one."""
         mask = len(self._keys) - 1
         slot = hashed & mask
         while self._keys[slot] not in (0, hashed):
             slot = (slot + 1) & mask
-        self._keys[slot] = hashed
+        if claim:
+            self._keys[slot] = hashed
         return slot
 
     def _grow(self) -> None:
@@ -217,3 +242,24 @@ class Tally:
         for hashed, count in zip(keys, counts, strict=True):
             if count:
                 self._counts[self._slot(hashed)] = count
+
+
+class LookAlikes:
+    """Ids that look alike to people: composed and decomposed letters, blanks, capitals and leading zeros apart."""
+
+    def __init__(self) -> None:
+        self._odd: dict[str, str] = {}  # how an id looks -> the first id that looks so and is written otherwise
+
+    def find(self, key: str, seen: Tally) -> str:
+        """Return the id among those `seen` that a new one looks like, or ""."""
+        if key.isascii() and key.islower() and key == key.strip():
+            return self._odd.get(key, "")
+        look = unicodedata.normalize("NFKC", key).strip().casefold()
+        look = look.lstrip("0") or "0" if look.isdigit() else look
+        if look == key:
+            return self._odd.get(key, "")
+        if (other := self._odd.get(look)) is not None:
+            return other
+        if len(self._odd) < _MOST_ODD:
+            self._odd[look] = key
+        return look if look in seen else ""

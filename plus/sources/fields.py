@@ -23,6 +23,10 @@ _LABELS = {
 }
 # The size of a number tells its unit: as seconds, 1e11 is the year 5138; as milliseconds, it is 1973.
 _UNITS = ((1e11, 1.0, "seconds"), (1e14, 1e3, "milliseconds"), (1e17, 1e6, "microseconds"), (1e20, 1e9, "nanoseconds"))
+# Marks of the speakers in dialogues that are written as text.
+_BEGINS = re.compile(r"\s*(?:Human|User): ?")
+_MARK = re.compile(r"(?:\A|\n)\s*(Human|User|Assistant|AI): ?")
+_ANSWERS = re.compile(r"\s*(?:Assistant|AI): ?")
 _ZONE = re.compile(r"\s*(?:UTC|GMT)$")
 
 
@@ -31,18 +35,42 @@ class UnusableError(ValueError):
 
 
 def turns_of(value: Any, column: str) -> tuple[Turn, ...]:
-    """Read turns from {role, content} or ShareGPT's {from, value} messages, from one message or from text.
+    """Read turns from {role, content} or ShareGPT's {from, value} messages, from one message, a dialogue or a text.
 
     Only the content is read: an assistant's stored reasoning is no part of what the user saw.
     Raises UnusableError.
     """
     if isinstance(value, str):
-        return (Turn("user", text_of(value, column)),)
+        return dialogue(text_of(value, column)) or (Turn("user", value),)
     if isinstance(value, dict):
         return (_turn(value, column),)
     if not isinstance(value, list | tuple) or not all(isinstance(item, dict) for item in value):
         raise UnusableError(f"rows whose {column!r} is neither text nor a list of messages")
     return tuple(_turn(message, column) for message in value)
+
+
+def dialogue(text: str) -> tuple[Turn, ...]:
+    """Cut a dialogue that is written as text ("Human: ...", "Assistant: ...") into turns; () for any other text.
+
+    As in HH-RLHF it begins with the human, and a mark without words after it at the end is no turn.
+    """
+    if not _BEGINS.match(text):
+        return ()
+    pieces = _MARK.split(text)[1:]
+    pairs = list(zip(pieces[::2], pieces[1::2], strict=True))
+    if pairs[0][0] == "User" and len(pairs) == 1:
+        return ()  # A lone "User:" may begin any text.
+    said = [Turn("user" if name in ("Human", "User") else "assistant", words.strip()) for name, words in pairs]
+    return tuple(said if said[-1].content else said[:-1])
+
+
+def answer_of(text: str, prompt: str) -> str:
+    """Cut an answer out of a text that repeats its prompt before it, or begins with the answerer's mark."""
+    rest = text.strip()
+    repeats = bool(prompt.strip()) and rest.startswith(prompt.strip()) and rest != prompt.strip()
+    rest = rest[len(prompt.strip()) :].lstrip() if repeats else text
+    found = _ANSWERS.match(rest)
+    return rest[found.end() :] if found and (repeats or _BEGINS.match(prompt)) else rest
 
 
 def text_of(value: Any, column: str) -> str:

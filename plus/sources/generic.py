@@ -21,7 +21,7 @@ from plus.sources.columns import EXAMPLE, ColumnMap, Renaming
 from plus.sources.contexts import build, by_user, in_order
 from plus.sources.fields import UnusableError, is_minus_one, is_zero
 from plus.sources.files import records
-from plus.sources.rows import NEITHER, REACTION, Row, as_row, content_id, read_row, user_id_of
+from plus.sources.rows import NEITHER, REACTION, READ, Row, as_row, content_id, read_row, user_id_of
 from plus.sources.splits import Plan, Splits, UserSplit, assign, in_sample
 from plus.sources.tables import OnBytes
 from plus.types import Dropped, Event, Population, Preference, Split
@@ -95,11 +95,12 @@ def read(
     on_bytes: OnBytes = lambda done, total: None,
     user_share: float = 1.0,
     renaming: Renaming | None = None,
+    unread: Counter[str] | None = None,
 ) -> Iterator[Row]:
     """Yield the usable rows one by one, of a sample of the users; each row that cannot be used is counted.
 
-    renaming: the columns of the rows, the user's among them. Raises SettingError after the last row where none had a
-    column that it names.
+    renaming: the columns of the rows, the user's among them. unread: counts the usable rows by the columns that hold
+        something and are not read. Raises SettingError after the last row where none had a column that is renamed.
     """
     name, renaming = Path(source).stem, renaming or Renaming(user_id_column=user_id_column)
     passes = cache(partial(_has_minus_one, source, renaming))  # Asked at the first label of 0, if there is one.
@@ -116,8 +117,18 @@ def read(
             if not dropped.columns:
                 dropped.columns = tuple(str(name) for name in record)
         else:
+            if unread is not None:
+                unread.update(unread_columns(renamed, renaming.user_id))
             yield row
     renaming.refuse_unseen(source)
+
+
+def unread_columns(row: Mapping[str, Any], user_id_column: str = "user_id") -> list[str]:
+    """List the columns of a row that hold something and that no shape reads."""
+    empty: tuple[Any, ...] = (None, "", [], {})
+    return [
+        str(name) for name, value in row.items() if name not in READ and name != user_id_column and value not in empty
+    ]
 
 
 def read_events(

@@ -10,7 +10,7 @@ Source: https://huggingface.co/datasets/HannahRoseKirk/prism-alignment
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def load(data_dir: str | Path | None = None, seed: int = 0, context_share: float
     events = by_user(
         (talk.user_id, event)
         for name, talk in _conversations(data_dir, dropped).items()
-        for event in _events(name, talk, dropped)
+        for event in events_of(name, talk, dropped)
     )
     if not events:
         raise SourceError(
@@ -73,19 +73,24 @@ def _from_trees(rows: Iterable[Record], dropped: Dropped) -> dict[str, Conversat
     found: dict[str, Conversation] = {}
     for where, row, _ in rows:
         try:
-            # One row is a conversation; its turns hold a prompt or a rated answer.
-            time, _ = seconds(row.get("generated_datetime"))
-            talk = Conversation(str(row["user_id"]), time=time, feedback=str(row.get("open_feedback") or "").strip())
-            for turn in row["conversation_history"]:
-                exchange = talk.exchanges[int(turn["turn"])]
-                if turn["role"] == "user":
-                    exchange.prompt = str(turn["content"])
-                else:
-                    exchange.answers.append(_answer(turn, "content"))
-            found[str(row["conversation_id"])] = talk
+            found[str(row["conversation_id"])] = conversation(row)
         except (KeyError, TypeError, ValueError) as error:
             dropped.add("conversations that are not in PRISM's format", f"{where}: {error}")
     return found
+
+
+def conversation(row: Mapping[str, Any]) -> Conversation:
+    """Read one row of conversations.jsonl. Raises KeyError, TypeError or ValueError."""
+    time, _ = seconds(row.get("generated_datetime"))
+    talk = Conversation(str(row["user_id"]), time=time, feedback=str(row.get("open_feedback") or "").strip())
+    # A turn holds a prompt or a rated answer.
+    for turn in row["conversation_history"]:
+        exchange = talk.exchanges[int(turn["turn"])]
+        if turn["role"] == "user":
+            exchange.prompt = str(turn["content"])
+        else:
+            exchange.answers.append(_answer(turn, "content"))
+    return talk
 
 
 def _from_utterances(rows: Iterable[Record], dropped: Dropped) -> dict[str, Conversation]:
@@ -108,8 +113,8 @@ def _answer(row: dict[str, Any], column: str) -> tuple[str, float, bool]:
     return row[column], float(row["score"]), bool(row["if_chosen"])
 
 
-def _events(name: str, talk: Conversation, dropped: Dropped) -> Iterator[Event]:
-    """The choices of one conversation in order, then the feedback; PRISM dates conversations only,
+def events_of(name: str, talk: Conversation, dropped: Dropped) -> Iterator[Event]:
+    """Yield the choices of one conversation in order, then the feedback; PRISM dates conversations only,
     so each turn is put a millisecond after the one before."""
     earlier: tuple[Turn, ...] = ()
     time = talk.time

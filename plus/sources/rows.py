@@ -2,8 +2,9 @@
 
 Reading takes TRL's columns in every shape that TRL takes. Preferences: `prompt`, `chosen`,
 `rejected` (explicit) or `chosen`, `rejected` that both hold the prompt (implicit), as text (standard)
-or as messages (conversational). Reactions: `prompt`, `completion`, `label`. Unlabelled conversations:
-`messages`, or ShareGPT's `conversations`. Formats: https://huggingface.co/docs/trl/dataset_formats
+or as messages (conversational); texts of dialogues ("Human: ...") become turns. Reactions: `prompt`,
+`completion`, `label`, or `messages` and `label`. Unlabelled conversations: `messages`, or ShareGPT's
+`conversations`. Formats: https://huggingface.co/docs/trl/dataset_formats
 
 Writing has one format: the same columns as messages, plus `id`, `user_id`, `session_id`,
 `timestamp`, `source` and `split`. `trl reward` trains on the choices as they are.
@@ -17,13 +18,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from plus.sources.fields import UnusableError, label_of, seconds, text_of, turns_of
+from plus.sources.fields import UnusableError, answer_of, dialogue, label_of, seconds, text_of, turns_of
 from plus.types import Event, EventKind, Message, Preference, Prompt, Reaction, Split, Turn
 
 Content = Preference | Reaction | tuple[Turn, ...]
 REACTION, CONVERSATION = "reactions", "unlabelled conversations"
 NEITHER = "rows with neither {chosen, rejected}, {completion, label} nor {messages}"
 _sorted = json.JSONEncoder(sort_keys=True).encode
+TIMES = ("timestamp", "created_at", "tstamp", "time")  # usual names of the time
+READ = frozenset((
+    "user_id", "prompt", "chosen", "rejected", "completion", "label", "messages", "conversations", "session_id", "id",
+    "source", "split", *TIMES,
+))  # columns that some shape reads  # fmt: skip
 _SPLITS: dict[str, Split] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validation", "valid", "val", "dev", "eval"), "validation"),
@@ -55,7 +61,7 @@ def read_row(row: Mapping[str, Any], user_id_column: str = "user_id", split: str
     user_id = user_id_of(row, user_id_column)
     # Time and id have several usual names.
     shape, content = read_content(row)
-    time, time_format = seconds(next((row[c] for c in ("timestamp", "created_at", "tstamp", "time") if c in row), None))
+    time, time_format = seconds(next((row[c] for c in TIMES if c in row), None))
     kind: EventKind = (
         "choice" if isinstance(content, Preference) else "reaction" if isinstance(content, Reaction) else "message"
     )
@@ -81,13 +87,20 @@ def read_content(row: Mapping[str, Any]) -> tuple[str, Content]:
     if "chosen" in row and "rejected" in row:
         return _preference(row)
     if "completion" in row and "label" in row:
-        prompt, earlier = _asked(turns_of(row.get("prompt", ""), "prompt"))
-        return REACTION, Reaction(prompt, _answer(row["completion"], "completion"), label_of(row["label"]), earlier)
+        asked = row.get("prompt", "")
+        prompt, earlier = _asked(turns_of(asked, "prompt"))
+        completion = _answer(row["completion"], "completion")
+        completion = answer_of(completion, asked) if isinstance(asked, str) else completion
+        return REACTION, Reaction(prompt, completion, label_of(row["label"]), earlier)
     if "messages" in row or "conversations" in row:
         column = "messages" if "messages" in row else "conversations"
         turns = turns_of(row[column], column)
         if not any(turn.content.strip() for turn in turns):
             raise UnusableError("rows with an empty conversation")
+        # The label of a conversation is one of its last answer.
+        if "label" in row and turns[-1].role == "assistant":
+            prompt, earlier = _asked(turns[:-1])
+            return REACTION, Reaction(prompt, turns[-1].content, label_of(row["label"]), earlier)
         return CONVERSATION, turns
     raise UnusableError(NEITHER)
 
@@ -137,6 +150,9 @@ def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:
     # Texts, which hold the prompt where it has no column.
     if isinstance(chosen, str) and isinstance(rejected, str):
         if prompt is None:
+            one, two = dialogue(text_of(chosen, "chosen")), dialogue(text_of(rejected, "rejected"))
+            if one and two:
+                return "dialogues as text, implicit prompt", _implicit(one, two)
             pair = Preference(*_common_prefix(text_of(chosen, "chosen"), text_of(rejected, "rejected")))
             return "standard preference, implicit prompt", _sound(pair)
         kind = "standard" if isinstance(prompt, str) else "conversational"
@@ -148,7 +164,11 @@ def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:
         kind = "conversational"
     # The prompt has a column: each side is one answer.
     asked, earlier = _asked(turns_of("" if prompt is None else prompt, "prompt"))
-    pair = Preference(asked, _answer(chosen, "chosen"), _answer(rejected, "rejected"), earlier)
+    answers = _answer(chosen, "chosen"), _answer(rejected, "rejected")
+    # Both answers of some rows repeat the prompt.
+    if isinstance(prompt, str) and all(answer_of(answer, prompt) != answer for answer in answers):
+        answers = answer_of(answers[0], prompt), answer_of(answers[1], prompt)
+    pair = Preference(asked, *answers, earlier)
     return f"{kind} preference, explicit prompt", _sound(pair)
 
 

@@ -20,6 +20,7 @@ from plus.errors import SourceError
 from plus.jsonl import numbered
 from plus.types import Dropped
 
+_REST = 2**20  # bytes of an overlong line that are read at a time, to be thrown away
 MAX_LINE = 64 * 2**20  # bytes: a longer line is no row, and would fill the memory.
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".jsonl.gz")
 _NO_UTF8 = re.compile("[\udc80-\udcff]")  # surrogateescape's sign for a byte that is no UTF-8
@@ -83,13 +84,13 @@ def _found(path: Path) -> Path:
     return path
 
 
-def json_row(line: bytes, where: str, dropped: Dropped) -> dict[str, Any] | None:
+def json_row(line: bytes, where: str, dropped: Dropped, longest: int = MAX_LINE) -> dict[str, Any] | None:
     """Parse the object of one line; None, counted unless blank, for a line without one."""
     if not line.strip():
         return None
     # `lines` cut it here, so it is no whole line.
-    if len(line) >= MAX_LINE:
-        dropped.add(f"lines of {MAX_LINE // 2**20} MB or more", where)
+    if len(line) >= longest:
+        dropped.add(f"lines of {longest // 2**20} MB or more", where)
         return None
     try:
         row = json.loads(line.decode("utf-8-sig" if line.startswith(b"\xef\xbb\xbf") else "utf-8"))
@@ -104,15 +105,15 @@ def json_row(line: bytes, where: str, dropped: Dropped) -> dict[str, Any] | None
     return None
 
 
-def lines(file: BinaryIO | gzip.GzipFile) -> Iterator[tuple[int, bytes]]:
+def lines(file: BinaryIO | gzip.GzipFile, longest: int = MAX_LINE) -> Iterator[tuple[int, bytes]]:
     """Yield (number, line); an overlong line is cut, so that it is dropped and not kept in memory."""
     number = 0
-    while line := file.readline(MAX_LINE):
+    while line := file.readline(longest):
         number += 1
         # The rest of an overlong line is read and thrown away.
-        rest = line
-        while len(rest) == MAX_LINE and not rest.endswith(b"\n"):
-            rest = file.readline(MAX_LINE)
+        if len(line) >= longest and not line.endswith(b"\n"):
+            while (rest := file.readline(_REST)) and not rest.endswith(b"\n"):
+                pass
         yield number, line
 
 

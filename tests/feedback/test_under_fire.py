@@ -12,10 +12,11 @@ import pytest
 from support.logs import LOGS, langfuse_observation, langfuse_score, write
 
 from plus.errors import PlusError, SourceError
-from plus.feedback import formats
-from plus.feedback.ingest import DropLog, LogCounts, entries, find_logs
-from plus.feedback.log_row import LastReactions, ParseState
-from plus.feedback.streams import rows
+from plus.feedback import formats, streams
+from plus.feedback.ingest import DropLog, LogCounts, entries
+from plus.feedback.log_files import Reading, find_logs, log_rows
+from plus.feedback.log_row import ParseState
+from plus.feedback.reactions import LastReactions
 from plus.profiles.store import Store
 from plus.sources.fields import UnusableError
 from plus.types import Dropped
@@ -87,13 +88,20 @@ def mutated(rng: random.Random, path) -> str:
     return f"{name}, {kind}"
 
 
+def count_lines(path) -> int:
+    """Lines that are not blank, as a reader of bytes sees them."""
+    data = path.read_bytes()
+    return sum(bool(line.strip()) for line in data.split(b"\n"))
+
+
 def survive(path, store: Store, what: str) -> None:
     """Read a damaged file into a store and check the accounts."""
     places: list[tuple[str, str]] = []
     read = LogCounts(dropped=DropLog(lambda reason, where: places.append((reason, where))))
     before, refused = time.process_time(), ""
     try:
-        store.add_events(entries(find_logs([path]), read, "me"))
+        reading = Reading("me")
+        store.add_events(entries(find_logs([path], read.dropped, reading), read, reading, store.find_exchange))
     except SourceError as error:
         refused = str(error)
     spent = time.process_time() - before
@@ -106,15 +114,25 @@ def survive(path, store: Store, what: str) -> None:
     # Every row of the file gives an event or is on the list with its line; none is lost between.
     listed = {where for _, where in places}
     last, format_name = LastReactions(Dropped()), ""
-    for where, row in rows(path, Dropped()):
+    (log,) = find_logs([path], Dropped(), reading)
+    for where, row in log_rows(log, reading, Dropped()):
         format_name = formats.recognise(row, format_name)
-        state = ParseState(where, "me")
+        state, kind = ParseState(where, "me"), formats.FORMATS.get(format_name)
         try:
-            found = format_name and list(formats.FORMATS[format_name].read(row, state, last))
+            found = list(kind.read(row, state, last)) if kind is not None and kind.read is not None else []
         except UnusableError:
             found = []
-        apart = format_name and formats.FORMATS[format_name].detached
+        apart = kind is not None and kind.detached is not None
         assert found or apart or where in listed, (what, where)
+    # Every line is a row or dropped, and every row gives events or is left out with a reason.
+    of_lines = Dropped()
+    lines = sum(1 for _ in streams.rows(path, of_lines))
+    assert read.rows == read.used + read.left_out, (what, read)
+    assert sum(read.dropped.values()) >= read.left_out, what
+    with path.open("rb") as file:
+        by_line = "encoding" not in what and streams._is_by_line(file)
+    if by_line:
+        assert lines + sum(of_lines.values()) == count_lines(path), what
 
 
 def rounds(tmp_path, count: int, seed: int) -> None:
@@ -156,6 +174,6 @@ def test_a_row_that_is_lost_without_a_count_would_be_noticed(tmp_path, monkeypat
     write(tmp_path / "log.jsonl", [*LOGS["openai_chat"][0], {"user": "x"}])
     with Store(tmp_path / "s.db") as store:
         survive(tmp_path / "log.jsonl", store, "sound")
-        monkeypatch.setattr("plus.feedback.log_row.ParseState.drop", lambda self, reason: None)
+        monkeypatch.setattr("plus.feedback.log_row.ParseState.drop", lambda self, reason, name=None: None)
         with pytest.raises(AssertionError, match=r"log.jsonl line 3"):
             survive(tmp_path / "log.jsonl", store, "lost")

@@ -20,7 +20,10 @@ def chatgpt(name: str = "c1", edited: bool = True, **changes: Any) -> dict:
 
     nodes: dict[str, dict] = {}
     hidden = {"metadata": {"is_visually_hidden_from_conversation": True}}
-    picture = {"content_type": "multimodal_text", "parts": [{"content_type": "image_asset_pointer"}, "What is this?"]}
+    picture = {
+        "content_type": "multimodal_text",
+        "parts": [{"content_type": "image_asset_pointer"}, "Which animal is this?"],
+    }
     rows = [
         ("root", None, ["sys"], "", ""),
         ("sys", "root", ["q1"], "system", "", hidden),
@@ -29,7 +32,7 @@ def chatgpt(name: str = "c1", edited: bool = True, **changes: Any) -> dict:
         ("think", "q1", ["tool"], "assistant", "", {"content": {"content_type": "thoughts", "thoughts": []}}),
         ("tool", "think", ["a1"], "tool", "cats.csv"),
         ("a1", "tool", ["q2-left", "q2"] if edited else ["q2"], "assistant", "A cat."),
-        ("q2-left", "a1", ["a2-left"], "user", "Why?"),
+        ("q2-left", "a1", ["a2-left"], "user", "Which animal is it, and why?"),
         ("a2-left", "q2-left", [], "assistant", "Because."),
         ("q2", "a1", ["a2"], "user", "", {"content": picture}),
         ("a2", "q2", [], "assistant", "A dog, since dogs play."),
@@ -111,6 +114,104 @@ def langfuse_score(trace: str = "t9", value: Any = 1, at: str = "2024-05-29 13:5
     }
 
 
+def claude_chat(name: str = "k1", account: str = "acc") -> dict:
+    """A conversation of claude.ai's export: text in blocks or in `text`, a thought, a tool, a pasted file."""
+
+    def message(own: str, sender: str, text: str, *blocks: dict, **more: Any) -> dict:
+        return {"uuid": f"{name}-{own}", "sender": sender, "text": text, "content": list(blocks), "attachments": [],
+                "created_at": "2026-01-01T10:00:00Z", "files": [], **more}  # fmt: skip
+
+    pasted = [{"file_name": "a.txt", "extracted_content": "long"}]
+    return {"uuid": name, "name": "Pets", "account": {"uuid": account}, "created_at": "2026-01-01T10:00:00Z",
+            "chat_messages": [
+                message("1", "human", "Name a pet.", attachments=pasted),
+                message("2", "assistant", "", {"type": "thinking", "thinking": "hm"},
+                        {"type": "tool_use", "name": "look", "input": {}}, {"type": "text", "text": "A cat."}),
+                message("3", "human", "", {"type": "text", "text": "Why?"}),
+                message("4", "assistant", "It purrs.")]}  # fmt: skip
+
+
+def claude_code(session: str = "z1") -> list[dict]:
+    """A transcript of Claude Code: one message a line, among them tools, a side chain and what the program says."""
+
+    def line(kind: str, content: Any, **more: Any) -> dict:
+        return {"type": kind, "sessionId": session, "uuid": f"{session}-{len(lines)}", "cwd": "/x",
+                "timestamp": "2026-01-01T10:00:00Z", "message": {"role": kind, "content": content}, **more}  # fmt: skip
+
+    lines: list[dict] = [{"type": "summary", "summary": "Pets", "leafUuid": "u"}]
+    for kind, content, more in (
+        ("user", "<command-name>/clear</command-name>", {}),
+        ("user", [{"type": "text", "text": "Name a pet."}], {}),
+        ("assistant", [{"type": "thinking", "thinking": "hm"}], {}),
+        ("assistant", [{"type": "tool_use", "name": "look", "id": "t", "input": {}}], {}),
+        ("user", [{"type": "tool_result", "tool_use_id": "t", "content": "cats.csv"}], {}),
+        ("user", "A task for a helper.", {"isSidechain": True}),
+        ("assistant", [{"type": "text", "text": "A cat."}], {}),
+        ("user", "Why?", {}),
+    ):
+        lines.append(line(kind, content, **more))
+    return [*lines, {"type": "system", "sessionId": session, "content": "done"}]
+
+
+def codex(session: str = "y1") -> list[dict]:
+    """A transcript of Codex: an item of a response a line."""
+
+    def item(payload: dict, kind: str = "response_item") -> dict:
+        return {"timestamp": "2026-01-01T10:00:00Z", "type": kind, "payload": payload}
+
+    def said(role: str, text: str) -> dict:
+        kind = "input_text" if role == "user" else "output_text"
+        return item({"type": "message", "role": role, "content": [{"type": kind, "text": text}]})
+
+    return [item({"id": session, "cwd": "/x"}, "session_meta"), said("user", "<environment_context>x"),
+            said("user", "Name a pet."), item({"type": "reasoning", "summary": []}),
+            item({"type": "function_call", "name": "look", "arguments": "{}"}),
+            item({"type": "agent_message", "message": "A cat."}, "event_msg"), said("assistant", "A cat.")]  # fmt: skip
+
+
+def librechat_chat(name: str = "l1") -> dict:
+    """A conversation of LibreChat: messages inside each other, with a regenerated answer and thumbs."""
+    left = {"messageId": f"{name}-b", "parentMessageId": f"{name}-a", "text": "A snake.", "isCreatedByUser": False,
+            "createdAt": "2026-01-01T10:00:01Z", "feedback": {"rating": "thumbsDown", "tag": "x", "text": "Too long."},
+            "children": []}  # fmt: skip
+    kept = {**left, "messageId": f"{name}-c", "createdAt": "2026-01-01T10:00:02Z", "feedback": {"rating": "thumbsUp"},
+            "text": "", "content": [{"type": "think", "think": "hm"}, {"type": "text", "text": "A cat."}]}  # fmt: skip
+    asked = {"messageId": f"{name}-a", "parentMessageId": "0", "text": "Name a pet.", "isCreatedByUser": True,
+             "createdAt": "2026-01-01T10:00:00Z", "children": [left, kept]}  # fmt: skip
+    return {"conversationId": name, "title": "Pets", "recursive": True, "user": "ann", "messages": [asked]}
+
+
+def response(name: str = "resp_1", user: str = "ann") -> dict:
+    """A response of OpenAI's Responses API, with what was sent."""
+    output = [{"type": "reasoning", "summary": []},
+              {"type": "message", "role": "assistant",
+               "content": [{"type": "output_text", "text": "A cat."}]}]  # fmt: skip
+    return {"id": name, "object": "response", "created_at": 1_700_000_000, "user": user, "input": "Name a pet.",
+            "output": output}  # fmt: skip
+
+
+def prism_talk(name: str = "p1", user: str = "ann") -> dict:
+    """A conversation of PRISM: two answers to a prompt, rated, and the user's open feedback."""
+    turns = [{"turn": 0, "role": "user", "content": "Name a pet.", "score": None, "if_chosen": None},
+             {"turn": 0, "role": "model", "content": "A cat.", "score": 90, "if_chosen": True},
+             {"turn": 0, "role": "model", "content": "A snake.", "score": 10, "if_chosen": False}]  # fmt: skip
+    return {"conversation_id": name, "user_id": user, "conversation_history": turns, "open_feedback": "Short is good.",
+            "generated_datetime": "2023-11-01 10:00:00"}  # fmt: skip
+
+
+def oasst_tree(name: str = "o1", user: str = "ann") -> dict:
+    """A tree of OASST: a prompt, two ranked answers, and a question to the better one."""
+
+    def message(own: str, role: str, text: str, *replies: dict, **more: Any) -> dict:
+        return {"message_id": f"{name}-{own}", "role": role, "text": text, "user_id": user, "replies": list(replies),
+                **more}  # fmt: skip
+
+    best = message("b", "assistant", "A cat.", message("d", "prompter", "Why?"), rank=0)
+    worst = message("c", "assistant", "A snake.", rank=1)
+    return {"message_tree_id": f"{name}-a", "tree_state": "ready",
+            "prompt": message("a", "prompter", "Name a pet.", worst, best)}  # fmt: skip
+
+
 PROMPT = {"role": "user", "content": "Name a pet."}
 CAT, SNAKE = ({"role": "assistant", "content": f"A {pet}."} for pet in ("cat", "snake"))
 # format -> (rows, how many events of each kind they hold)
@@ -155,6 +256,36 @@ LOGS: dict[str, tuple[list[dict], dict[str, int]]] = {
          {"conversation_hash": "g", "user_id": "ann",
           "messages": [PROMPT, SNAKE, {"role": "user", "content": "No!", "dsat": ["NF"], "sat": []}]}],
         {"choice": 1, "remark": 2, "message": 2, "reaction": 1},
+    ),
+    "claude": ([claude_chat()], {"message": 2}),
+    "claude_code": ([*claude_code("z1"), *claude_code("z2")], {"message": 4}),
+    "codex": ([*codex("y1"), *codex("y2")], {"message": 2}),
+    "librechat": ([librechat_chat()], {"message": 1, "choice": 1, "reaction": 2, "remark": 1}),
+    "openai_call": (
+        [response(),
+         {"request": {"model": "m", "user": "ann", "messages": [PROMPT]}, "rating": "thumbs_up",
+          "response": {"id": "c1", "choices": [{"index": 0, "message": CAT}]}, "timestamp": "2026-01-01T10:00:00Z"},
+         {"custom_id": "r", "user_id": "ann", "request": json.dumps({"messages": [PROMPT]}),
+          "response": json.dumps({"status_code": 200, "body": {"choices": [{"message": SNAKE}]}})}],
+        {"message": 3, "reaction": 1},
+    ),
+    "prism": ([prism_talk()], {"choice": 1, "remark": 1}),
+    "arena": (
+        [{"question_id": "q", "judge": "ann", "winner": "model_b", "tstamp": 1.7e9, "model_a": "x", "model_b": "y",
+          "conversation_a": [PROMPT, SNAKE], "conversation_b": [PROMPT, CAT]}],
+        {"choice": 1},
+    ),
+    "ultrafeedback": (
+        [{"instruction": "Name a pet.", "source": "s", "completions": [
+            {"response": "A snake.", "overall_score": 3.0}, {"response": "A cat.", "overall_score": 8.5}]}],
+        {"choice": 1},
+    ),
+    "oasst": ([oasst_tree()], {"message": 2, "choice": 1}),
+    "flat": (
+        [{"id": "f1", "app_id": "x", "conversation_id": "c", "message_id": "m1", "rating": "like", "content": "Short.",
+          "from_source": "user", "from_end_user_id": "ann", "query": "Name a pet.", "answer": "A cat."},
+         {"question": "Name a pet.", "response": "A snake.", "user": {"id": "ann"}, "thumbs": "down"}],
+        {"message": 2, "reaction": 2, "remark": 1},
     ),
     "rows": (
         [{"user_id": "ann", "prompt": "Name a pet.", "chosen": "A cat.", "rejected": "A snake."},
