@@ -73,6 +73,7 @@ def code_part(row: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     session, message = row.get("sessionId"), row.get("message")
     if not isinstance(session, str) or not isinstance(row.get("type"), str) or "traceId" in row:
         return ("", {"role": "tool", "content": ""}) if row.get("type") == "summary" and "leafUuid" in row else None
+    session = id_text(session)
     if not isinstance(message, dict):
         return session, {"role": "tool", "content": ""}
     content, role = message.get("content"), message.get("role")

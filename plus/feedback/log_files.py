@@ -88,6 +88,7 @@ def _inside(
                 found += 1
                 yield log._replace(format=kind)
                 continue
+        why_not = why_not.partition("; give a file of")[0]
         first = first or f"{name} {why_not}"
         dropped.add(UNREAD, f"{name} line 1: it {why_not}")
     if not found:

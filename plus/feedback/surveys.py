@@ -69,9 +69,9 @@ def read_ultrafeedback(row: Mapping[str, Any], state: ParseState) -> Iterator[En
         raise UnusableError(NOBODYS)
     answers = []
     for one in row["completions"]:
-        score = one.get("overall_score", one.get("fine-grained_score")) if isinstance(one, dict) else None
-        if isinstance(score, int | float) and isinstance(one.get("response"), str) and one["response"].strip():
-            answers.append((float(score), text_of(one["response"], "response")))
+        score = _number(one.get("overall_score", one.get("fine-grained_score"))) if isinstance(one, dict) else None
+        if score is not None and isinstance(one.get("response"), str) and one["response"].strip():
+            answers.append((score, text_of(one["response"], "response")))
         else:
             state.drop("answers without a text or a score")
     prompt = text_of(row["instruction"], "instruction")
@@ -134,7 +134,7 @@ def _choices(
     before: list[LogMessage], ranked: list[dict[str, Any]], session: str, state: ParseState
 ) -> Iterator[Entry]:
     """Pair each ranked answer with those of lower ranks next to it."""
-    ranked = [reply for reply in ranked if isinstance(reply.get("rank"), int | float)]
+    ranked = [reply for reply in ranked if _number(reply.get("rank")) is not None]
     asked, earlier = last_question(before)
     for better, worse in pairwise(ranked):
         if asked is None or better["rank"] == worse["rank"] or better.get("text") == worse.get("text"):
@@ -149,5 +149,11 @@ def _choices(
 
 
 def _rank(reply: Mapping[str, Any]) -> float:
-    rank = reply.get("rank")
-    return float(rank) if isinstance(rank, int | float) else float("inf")
+    rank = _number(reply.get("rank"))
+    return float("inf") if rank is None else rank
+
+
+def _number(value: Any) -> float | None:
+    """Return a number as a float; None for anything else, NaN and numbers beyond a float."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
+    return float(value) if is_number else None

@@ -104,7 +104,8 @@ RULES = (
     _rule("negative feedback", 0.9, (
         rf"(?:\b(?:useless|terrible|horrible|awful|garbage|rubbish|this sucks|you suck|"
         rf"stupid (?:bot|ai|answer)|disappoint(?:ed|ing)|waste of (?:my )?time|wtf|"
-        rf"not (?:helpful|good|useful|great|what i (?:asked|wanted|meant|need(?:ed)?)|it|right)|"
+        rf"not (?:helpful|good|useful|great|what i (?:asked|wanted|meant|need(?:ed)?)|it|"
+        rf"right(?! (?:now|away|here|this (?:minute|second|moment)|at (?:the|this) moment)))|"
         rf"(?:doesn'?t|didn'?t|does not|did not|isn'?t|won'?t) (?:help(?:ful)?|work(?:ing)?|"
         rf"make (?:any )?sense)|still (?:not|no|doesn'?t|wrong|broken|fails|the same))\b|"
         rf"\bi (?:don'?t|do not|didn'?t) like (?:it|that|this|any|the)\b|"

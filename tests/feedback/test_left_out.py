@@ -12,6 +12,7 @@ from support.logs import CAT, LOGS, PROMPT, chatgpt, claude_chat, write
 from support.running import plus
 
 from plus.errors import SettingError, SourceError
+from plus.feedback.log_files import UNREAD
 from plus.sources.check import check
 
 
@@ -159,3 +160,23 @@ def test_a_map_reads_any_table(tmp_path):
         read_rows(tmp_path, {"frage": "x"}, columns="frage=prompt")
     done = plus("ingest", tmp_path / "t.csv", "--map", "prompt=frage,completion=antwort,label=stern", *options[2:])
     assert done.returncode == 2 and "stern" in done.stderr
+
+
+def test_many_cut_files_among_many_sound_ones_are_each_told_and_the_sound_ones_read(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(100):
+        text = json.dumps([{"user": "ann", "messages": [{**PROMPT, "content": f"Pet {number}?"}, CAT]}])
+        (folder / f"{number:03}.json").write_text(text[: len(text) // 2] if number % 25 == 0 else text)
+    counts, found = read(folder)
+    assert (len(found), counts.rows, counts.used, counts.dropped[UNREAD]) == (96, 96, 96, 4)
+    assert counts.dropped.first[UNREAD].startswith("000.json line 1: it holds no JSON object (first: 1 x items")
+
+
+def test_a_transcript_with_a_broken_name_and_ranks_beyond_numbers_are_read(tmp_path):
+    rows = [{**line, "sessionId": "\ud800"} for line in LOGS["claude_code"][0][1:]]
+    assert said(read_rows(tmp_path, *rows)[1])
+    (tree,) = json.loads(json.dumps(LOGS["oasst"][0]))
+    tree["prompt"]["replies"][0]["rank"] = 10**400
+    _, found = read_rows(tmp_path, tree)
+    assert len(said(found)) == 2 and not contents(found, "choice")

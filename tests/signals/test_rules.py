@@ -96,6 +96,13 @@ def test_the_measure_on_numbers_done_by_hand():
     assert macro_f1(table) == pytest.approx((2 * 3 / 7 + 0 + 2 * 2 / 5) / 3)
 
 
+def test_not_right_now_is_about_the_time_and_not_right_about_the_answer():
+    talk = [("user", "A film?"), ("assistant", "Shall I buy the ticket?"), ("user", "Not right now."),
+            ("assistant", "Okay."), ("user", "That date is not right.")]  # fmt: skip
+    labels = [signal.label for signal in signals_by_rules([Turn(role, text) for role, text in talk])]
+    assert labels == ["none", "none", "dissatisfied"]
+
+
 def test_thanks_but_is_no_thanks_and_both_without_a_but_is_unsure():
     assert label("Thanks, but you forgot the dates.").label == "dissatisfied"
     assert label("Thank you. That is wrong.").label == "unsure"
