@@ -39,6 +39,10 @@ class EndpointError(PlusError):
     """A model behind an address cannot be reached or refuses."""
 
 
+class SlowReplyError(EndpointError):
+    """A model behind an address did not answer in time."""
+
+
 class ProfileError(PlusError):
     """A profile store, or a file of profiles, cannot be used as asked."""
 

@@ -33,6 +33,9 @@ JUDGES = {
         "and nothing else."
     ),
 }
+# Of an answer without an app's own text, in every arm of a comparison: a model's chat template may have a default
+# system prompt, which it drops as soon as a profile becomes the system message.
+NEUTRAL = "You are a helpful assistant."
 CHECKLIST = (
     "You are told what a user wants of answers, as a numbered checklist, then what was asked and one answer. "
     "Say of each point whether this answer meets it: yes, no, or n/a where the point has no bearing on this question. "

@@ -22,6 +22,9 @@ Model = Annotated[str, typer.Option(help="The model that answers.")]
 BaseUrl = Annotated[
     str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
 ]
+Against = Annotated[
+    str | None, typer.Option(help="A user whose summary the other answer is written with. Default: none is.")
+]
 System = Annotated[str | None, typer.Option(help="The app's own system text.")]
 Placement = Annotated[
     Literal["system", "developer", "user"], typer.Option(help="The profile's role where there is no system text.")
@@ -35,6 +38,7 @@ def chat(
     model: Model = "gpt-5",
     base_url: BaseUrl = "https://api.openai.com/v1",
     system: System = None,
+    against: Against = None,
     placement: Placement = "system",
     max_tokens: MaxTokens = 512,
     store: StoreFile = None,
@@ -54,7 +58,8 @@ def chat(
 
     with open_store(store) as opened:
         # 1. The user, and a client that knows them.
-        room.check_user(opened, user)
+        for name in (user, *([against] if against is not None else [])):
+            room.check_user(opened, name)
         caught = catcher() if dry_run else None
         inner = make_client(base_url, http_client=caught.client if caught else None, max_retries=2)
         # Both answers are asked for at once, in threads, and SQLite wants a connection for each.
@@ -62,7 +67,7 @@ def chat(
         client = PersonalizedOpenAI(inner, profiles, max_tokens=max_tokens, placement=placement)
 
         def ask(earlier: tuple[Turn, ...], prompt: str) -> Round:
-            return room.ask(client, user, earlier, prompt, system=system, model=model)
+            return room.ask(client, user, earlier, prompt, system=system, against=against, model=model)
 
         # 2. The bytes of one question, or the talk.
         if caught:

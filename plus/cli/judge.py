@@ -31,6 +31,9 @@ MaxUsers = Annotated[int | None, typer.Option(help="Take the first so many users
 MaxChoices = Annotated[int, typer.Option(help="Held-out choices of each user.", min=1)]
 PastEvents = Annotated[int, typer.Option(help="Newest events pasted in as the history.", min=1)]
 
+Workers = Annotated[int, typer.Option(help="Requests at once.", min=1)]
+Timeout = Annotated[float, typer.Option(help="Seconds for one reply; a slower one is no judgment.", min=0.1)]
+
 
 def judge(
     output_dir: OutputDir,
@@ -43,6 +46,8 @@ def judge(
     max_users: MaxUsers = 50,
     max_choices: MaxChoices = 4,
     past_events: PastEvents = 8,
+    workers: Workers = 8,
+    timeout: Timeout = 60.0,
     store: StoreFile = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
@@ -60,6 +65,7 @@ def judge(
     options: dict[str, Any] = {
         "judge_models": judge_model or [], "answer_model": answer_model, "base_url": base_url or "",
         "checklist": checklist, "max_users": max_users, "max_choices": max_choices, "past_events": past_events,
+        "workers": workers, "timeout": timeout,
     }  # fmt: skip
     room.JudgeSettings(**options).check(reward_model)
     with open_store(store) as opened:
@@ -69,7 +75,7 @@ def judge(
             show_outgoing(requests, as_json)
             if answer_model:
                 say(
-                    f"then the three answers to each of {prompts:,} prompts would go to the judges, two at a time: "
+                    f"then the four answers to each of {prompts:,} prompts would go to the judges, two at a time: "
                     "their text is not known yet"
                 )
             return
@@ -82,3 +88,5 @@ def judge(
         results.print(found.page, markup=False, soft_wrap=True)
         say(f"report.md, report.json and judgments.jsonl in {found.folder}")
     say(f"{found.sent:,} requests sent, {found.known:,} replies were known")
+    if found.slow:
+        say(f"{found.slow:,} replies did not come in {timeout:g} s and count as unclear; the same command asks again")

@@ -89,8 +89,8 @@ def proxy(
     Example: plus proxy --port 8787
     """
     from plus.serve import listen as room
-    from plus.serve.access import ROUTES, Access
     from plus.serve.gate import Gate
+    from plus.serve.incoming import ROUTES, Access
     from plus.serve.requests import Personalizer
     from plus.serve.requests import StoreFile as Profiles
 

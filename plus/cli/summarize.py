@@ -82,7 +82,7 @@ def summarize(
     lines = output is None and not as_json
     summaries: Mapping[str, str]
     if update:
-        summaries = recipes.update(run, source, store, held_out, past_events, output, SCREEN).summaries
+        summaries = recipes.update(run, source, store, held_out, past_events, output, SCREEN, model).summaries
         for user_id, summary in summaries.items() if lines else ():
             _print_line(user_id, summary)
     elif source is None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from plus.errors import SourceError
+from plus.errors import SlowReplyError, SourceError
 from plus.serve.endpoint import Endpoint
 from plus.types import Message, Writer
 
@@ -21,15 +21,19 @@ if TYPE_CHECKING:
     import httpx2
 
 
+TIMEOUT = 60.0  # seconds for one reply
+
+
 class Replies:
     """Replies in the JSONL file at `path`, continued or made with the first reply, readable by its owner alone.
 
-    `sent` counts the requests sent now, `known` the replies that the file held. A last line that a crash cut off is
+    `sent` counts the requests sent now, `known` the replies that the file held, `slow` those that did not come in time:
+    they are "", which is no judgment, and are not kept. A last line that a crash cut off is
     dropped. Raises SourceError for a file of another kind.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.sent, self.known = path, 0, 0
+        self.path, self.sent, self.known, self.slow = path, 0, 0, 0
         self._lock = threading.Lock()
         self._replies: dict[str, str] = {}
         text = path.read_text(encoding="utf-8") if path.exists() else ""
@@ -58,7 +62,12 @@ class Replies:
             if key in self._replies:
                 self.known += 1
                 return self._replies[key]
-        text = writer.complete(messages)
+        try:
+            text = writer.complete(messages)
+        except SlowReplyError:  # One slow reply costs one judgment, not the run.
+            with self._lock:
+                self.slow += 1
+            return ""
         with self._lock:
             self._append({"key": key, **row, "reply": text})
             self._replies[key] = text
@@ -74,13 +83,14 @@ class Replies:
 
 
 def endpoint_writers(
-    base_url: str, model: str, max_tokens: int, replies: Replies | None = None, http_client: httpx2.Client | None = None
-) -> Callable[[str], Writer]:
+    base_url: str, model: str, max_tokens: int, replies: Replies | None = None,
+    http_client: httpx2.Client | None = None, timeout: float = TIMEOUT,
+) -> Callable[[str], Writer]:  # fmt: skip
     """Make the function user id -> Writer of a model behind an endpoint, with its replies kept where a cache is given.
 
     Raises EndpointError as plus.serve.endpoint.make_client.
     """
-    endpoint = Endpoint(base_url, model, max_tokens=max_tokens, http_client=http_client)
+    endpoint = Endpoint(base_url, model, max_tokens=max_tokens, timeout=timeout, http_client=http_client)
     if replies is None:
         return lambda user_id: endpoint
     return lambda user_id: replies.of(endpoint, f"{model}, {max_tokens} tokens", user_id)

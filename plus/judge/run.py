@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from plus.errors import EvidenceError, SettingError
 from plus.jsonl import write_json
 from plus.judge.panel import WORKERS, Judgment, Question, Seat, Verdict, WriterOf, by_checklist, by_scorer, prompted
-from plus.judge.reply_cache import Replies, endpoint_writers
+from plus.judge.reply_cache import TIMEOUT, Replies, endpoint_writers
 from plus.profiles.store import Store
 from plus.progress import SILENT, Screen
-from plus.prompts import JUDGES
+from plus.prompts import JUDGES, NEUTRAL
 from plus.serve.personalize import personalize
 from plus.types import Message, Preference, Scorer, Turn
 
@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from plus.judge.report import Report
     from plus.serve.capture import Outgoing
 
-SIDES = (("personalized", "default"), ("history", "default"), ("personalized", "history"))
+SIDES = (
+    ("personalized", "default"), ("history", "default"), ("personalized", "history"), ("personalized", "another"),
+)  # fmt: skip
 HISTORY_TOKENS = 2048  # of a pasted past in a request
 MAX_TOKENS = 1024  # of an answer, and of a verdict: a letter, or a line a point; models that think take more
 NOTES = (
@@ -56,7 +58,8 @@ class JudgeSettings:
 
     judge_models, answer_model: names behind `base_url`; without an `answer_model` no answers are compared.
     checklist: each judge also checks the summary point by point. max_users: the first so many. max_choices: held-out
-    choices of each user. past_events: the newest ones, pasted in as the history.
+    choices of each user. past_events: the newest ones, pasted in as the history. workers: requests at once. timeout:
+    seconds for one reply.
     """
 
     judge_models: Sequence[str] = ()
@@ -66,6 +69,8 @@ class JudgeSettings:
     max_users: int | None = 50
     max_choices: int = 4
     past_events: int = 8
+    workers: int = WORKERS
+    timeout: float = TIMEOUT
 
     def check(self, reward_model: bool) -> None:
         """Raise SettingError where there is no judge, or no address for the models."""
@@ -84,7 +89,7 @@ class JudgeResult:
     """Result of a judging.
 
     folder: holds report.md, which is `page`, report.json and judgments.jsonl. sent, known: numbers of requests that
-    were sent now, and of replies that judgments.jsonl held already.
+    were sent now, and of replies that judgments.jsonl held already. slow: of replies that did not come in time.
     """
 
     folder: Path
@@ -92,6 +97,7 @@ class JudgeResult:
     page: str
     sent: int
     known: int
+    slow: int = 0
 
 
 def judge(
@@ -117,7 +123,11 @@ def judge(
     persons = settings.people(store)
     # 1. The panel: every model in every wording, and the reward model.
     replies = Replies(folder / "judgments.jsonl")
-    panel = seats(settings, lambda model: endpoint_writers(settings.base_url, model, MAX_TOKENS, replies))
+
+    def writers_of(model: str) -> WriterOf:
+        return endpoint_writers(settings.base_url, model, MAX_TOKENS, replies, timeout=settings.timeout)
+
+    panel = seats(settings, writers_of)
     if reward_model is not None:
         panel["the run's reward model"] = Seat(by_scorer(reward_model), compares_by="summary")
     # 2. Held-out choices, then answers.
@@ -126,8 +136,7 @@ def judge(
     compared: list[Judgment] = []
     if settings.answer_model:
         with screen.status("writing answers"):
-            writers = endpoint_writers(settings.base_url, settings.answer_model, MAX_TOKENS, replies)
-            written = answers(persons, writers)
+            written = answers(persons, writers_of(settings.answer_model), settings.workers)
         with screen.status("comparing answers"):
             compared = answers_judged(persons, panel, written)
     # 3. The report.
@@ -136,7 +145,7 @@ def judge(
     write_json(folder / "report.json", found.to_json())
     page = reports.page(found, "Judged", NOTES)
     (folder / "report.md").write_text(page, encoding="utf-8")
-    return JudgeResult(folder, found, page, replies.sent, replies.known)
+    return JudgeResult(folder, found, page, replies.sent, replies.known, replies.slow)
 
 
 def outgoing(store: Store, reward_model: bool = False, **options: Any) -> tuple[list[Outgoing], int]:
@@ -163,9 +172,9 @@ def seats(settings: JudgeSettings, writers_of: Callable[[str], WriterOf]) -> dic
     for model in settings.judge_models:
         writers = writers_of(model)
         for name, instruction in JUDGES.items():
-            panel[f"{model}, {name}"] = Seat(prompted(writers, instruction))
+            panel[f"{model}, {name}"] = Seat(prompted(writers, instruction, settings.workers))
         if settings.checklist:
-            panel[f"{model}, checklist"] = Seat(by_checklist(writers), ("summary",), "summary")
+            panel[f"{model}, checklist"] = Seat(by_checklist(writers, settings.workers), ("summary",), "summary")
     return panel
 
 
@@ -206,12 +215,14 @@ def choices_judged(persons: Sequence[Person], panel: Mapping[str, Seat]) -> list
 
 
 def answers(persons: Sequence[Person], writer_of: WriterOf, workers: int = WORKERS) -> list[dict[str, str]]:
-    """Write the answers to each held-out choice's prompt, in order: {"personalized", "history", "default"} -> text.
+    """Write the answers to each held-out choice's prompt, in order of the choices: arm -> text.
 
-    "history" has the past in the place of the summary.
+    Arms: "personalized"; "history", with the past in the place of the summary; "another", with the next user's summary;
+    "default". All have the same neutral system text.
     """
-    wanted = [(person, answer_requests(person, choice)) for person, choice in _choices(persons)]
-    # Three requests a prompt, all of them queued at once.
+    others = dict(zip(persons, [*persons[1:], *persons[:1]], strict=True))
+    wanted = [(person, answer_requests(person, choice, others[person].summary)) for person, choice in _choices(persons)]
+    # Four requests a prompt, all of them queued at once.
     with ThreadPoolExecutor(workers) as pool:
         asked = [
             {name: pool.submit(writer_of(person.user_id).complete, messages) for name, messages in requests.items()}
@@ -220,13 +231,17 @@ def answers(persons: Sequence[Person], writer_of: WriterOf, workers: int = WORKE
         return [{name: reply.result() for name, reply in replies.items()} for replies in asked]
 
 
-def answer_requests(person: Person, choice: Preference) -> dict[str, list[Message]]:
-    """Build the messages for the three answers to one prompt."""
+def answer_requests(person: Person, choice: Preference, other: str = "") -> dict[str, list[Message]]:
+    """Build the messages for the four answers to one prompt; `other` is another user's summary."""
     turns = (*choice.earlier, Turn("user", choice.prompt))
+    # A model's own default system prompt is in no arm: what differs is the text about the user alone.
+    if not any(turn.role == "system" for turn in turns):
+        turns = (Turn("system", NEUTRAL), *turns)
     plain: list[Message] = [{"role": turn.role, "content": turn.content} for turn in turns]
     return {
         "personalized": personalize(plain, person.summary),
         "history": personalize(plain, person.history, max_tokens=HISTORY_TOKENS),
+        "another": personalize(plain, other),
         "default": plain,
     }
 
@@ -234,13 +249,14 @@ def answer_requests(person: Person, choice: Preference) -> dict[str, list[Messag
 def answers_judged(
     persons: Sequence[Person], panel: Mapping[str, Seat], written: Sequence[Mapping[str, str]]
 ) -> list[Judgment]:
-    """Judge every two of the answers by every judge. Equal answers are a tie without a request."""
+    """Judge every two of the answers by every judge. Equal ones are a tie without a request, missing ones left out."""
     found: list[Judgment] = []
     for name, seat in panel.items():
         for one, two in SIDES:
             questions = [
                 Question(person.user_id, person.told(seat.compares_by), choice.conversation, made[one], made[two])
                 for (person, choice), made in zip(_choices(persons), written, strict=True)
+                if made[one] and made[two]
             ]
             found += _judgments(name, seat.compares_by, (one, two), seat, questions)
     return found

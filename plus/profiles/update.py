@@ -46,13 +46,18 @@ class Updated:
 
 @dataclass
 class UpdateCounts:
-    """Counts of an update. own: events in which our own summary was found and taken out. users: those summarized."""
+    """Counts of an update.
+
+    own: events in which our own summary was found and taken out. failed: users for whom the summarizer wrote nothing.
+    users: those summarized.
+    """
 
     updated: int = 0
     unchanged: int = 0
     forgotten: int = 0
     blocked: int = 0
     own: int = 0
+    failed: int = 0
     users: list[str] = field(default_factory=list)
 
 
@@ -95,6 +100,9 @@ def update(
         texts = summarizer.summarize([reading.history for reading in readings])
         # 2. Save each text under the rules of that moment.
         for reading, text in zip(readings, texts, strict=True):
+            if not text.strip():
+                counts.failed += 1
+                continue
             try:
                 version, composed = save_model(store, reading, text, model, run, similar)
             except (ForgottenError, UnknownUserError):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from plus.profiles.update import AgainstAnew, StreamingSummarizer, SummaryFile, UpdateCounts
     from plus.profiles.versions import Similar
     from plus.serve.capture import Outgoing
-    from plus.types import UserHistory
+    from plus.types import Scorer, Summarizer, UserHistory
 
 SHOWN = 64  # users between two looks of the progress bar
 ALIKE = 0.85  # cosine similarity from which two sentences say the same: close rewordings only (notebooks/LOG.md)
@@ -155,19 +155,21 @@ def update(
     past_events: int | None = None,
     output: str | Path | None = None,
     screen: Screen = SILENT,
+    model: str | None = None,
 ) -> UpdateResult:
     """Add choices to a store and summarize every user with new ones, under people's edits, locks and bans.
 
-    run: folder of the run whose models are used. choices: JSON lines as for `summarize`; default: those of the store.
-    store: a store, its file or a run folder; default: the one in your data folder. held_out: share of the new choices
-    that no summary reads, for scoring. past_events: how many of a user's newest events are read; default: as many as
-    the run learned on. output: a new file for the new summaries. Raises SourceError, ModelError, RunError and
-    ProfileError.
+    run: folder of the run whose models are used, or the base URL of an endpoint with its `model`. choices: JSON
+    lines as for `summarize`; default: those of the store. store: a store, its file or a run folder; default: the
+    one in your data folder. held_out: share of the new choices that no summary reads, for scoring. past_events: how
+    many of a user's newest events are read; default: as many as the run learned on. output: a new file for the new
+    summaries. Raises SourceError, ModelError, RunError and ProfileError.
     """
     from plus.profiles.store import Store
     from plus.sources.histories import entries
 
     _refuse_existing(output)
+    _engine(str(run), model)  # Refused before anything is written.
     with nullcontext(store) if isinstance(store, Store) else open_store(store, True, screen) as opened:
         # 1. New choices.
         added = None
@@ -179,14 +181,16 @@ def update(
                 screen.say(f"left out: {line}")
             screen.say(f"{added.added:,} new events, {added.known:,} known, {added.refused:,} refused (forgotten)")
         # 2. New summaries.
-        result = _updated(opened, Path(run), added, past_events, screen)
+        result = _updated(opened, run, model, added, past_events, screen)
     if output is not None:
         write_jsonl(Path(output), ({"user_id": user, "summary": text} for user, text in result.summaries.items()))
         screen.say(f"{len(result.summaries):,} summaries in {output}")
     return result
 
 
-def _updated(store: Store, run: Path, added: Added | None, past_events: int | None, screen: Screen) -> UpdateResult:
+def _updated(
+    store: Store, run: str | Path, model: str | None, added: Added | None, past_events: int | None, screen: Screen
+) -> UpdateResult:
     """Summarize the users with new events, and say what changed."""
     from plus.profiles import runs
     from plus.profiles import update as updating
@@ -195,26 +199,37 @@ def _updated(store: Store, run: Path, added: Added | None, past_events: int | No
     if not waiting:
         screen.say("nobody has new choices")
         return UpdateResult({}, added)
-    # 1. The run, known to the store from now on.
-    with screen.loading("loading the run"):
-        from plus.models.run import load
-    loaded, run_hash = load(run), runs.run_hash(run)
-    store.add_run(run, run_hash, run.name)
-    past_events = past_events or runs.events_read(run)
+    # 1. The run, known to the store from now on; or an endpoint, which has no reward model.
+    summarizer: Summarizer
+    scorer: Scorer | None = None
+    if is_address(str(run)):
+        from plus.serve.endpoint import EndpointSummarizer
+
+        summarizer, name, run_hash = EndpointSummarizer(str(run), model or ""), model or "", ""
+    else:
+        with screen.loading("loading the run"):
+            from plus.models.run import load
+        folder = Path(run)
+        loaded, name, run_hash = load(folder), folder.name, runs.run_hash(folder)
+        summarizer, scorer = loaded.summarizer, loaded.reward_model
+        store.add_run(folder, run_hash, name)
+        past_events = past_events or runs.events_read(folder)
     if past_events:
         screen.say(f"reads the newest {past_events} events of each user")
     # 2. The summaries, and their scores beside those of the model's texts alone.
     counts = updating.UpdateCounts()
     with screen.status(f"summarizing {len(waiting):,} users"):
         alike = similar_statements(screen.say)
-        made = updating.update(store, loaded.summarizer, counts, run.name, run_hash, alike, past_events)
+        made = updating.update(store, summarizer, counts, name, run_hash, alike, past_events)
         done = list(made)
-        scores = updating.against_anew(store, loaded.reward_model, done)
+        scores = updating.against_anew(store, scorer, done) if scorer else updating.AgainstAnew()
     # 3. The report.
     screen.say(
         f"{counts.updated:,} summaries updated, {counts.unchanged:,} unchanged, "
         f"{counts.blocked:,} sentences kept out, {counts.forgotten:,} users forgotten meanwhile"
     )
+    if counts.failed:
+        screen.say(f"left as they are: {counts.failed:,} users without an answer; the same command tries them again")
     if counts.own:
         screen.say(f"our own summaries were taken out of {counts.own:,} events: they are no evidence")
     if scores.choices:
@@ -311,13 +326,18 @@ class _Changed:
                 yield history
 
 
+def is_address(run: str) -> bool:
+    """Tell an endpoint's address from a run folder."""
+    return run.startswith(("http://", "https://"))
+
+
 def _engine(run: str, model: str | None) -> tuple[str, Callable[[], StreamingSummarizer]]:
     """Name a summarizer for the hash of each line, and how to start it: only when there is something to write."""
     from plus.profiles.update import fingerprint
     from plus.prompts import INSTRUCTION
 
     # 1. An endpoint is known by its address and model.
-    if run.startswith(("http://", "https://")):
+    if is_address(run):
         if model is None:
             raise ModelError(f"{run} may serve several models; say which with --model")
         name = model

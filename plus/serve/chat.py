@@ -15,6 +15,7 @@ import openai
 
 from plus.errors import EndpointError, ForgottenError, ProfileError, UnknownUserError
 from plus.profiles.store import Store
+from plus.prompts import NEUTRAL
 from plus.serve.client import PersonalizedOpenAI
 from plus.serve.endpoint import endpoint_error
 from plus.types import Entry, Event, Preference, Turn
@@ -70,14 +71,16 @@ def ask(
     prompt: str,
     *,
     system: str | None = None,
+    against: str | None = None,
     **request: Any,
 ) -> Round:
     """Ask for both answers at once and draw their order.
 
+    The other answer is written without a summary, or with that of the user `against`; both have the same system text.
     Raises EndpointError, without the request in it, where one of the two does not come.
     """
     # 1. One conversation for both: the app's text, the earlier turns, the question.
-    turns = [Turn("system", system)] if system else []
+    turns = [Turn("system", system or NEUTRAL)]
     messages = [{"role": turn.role, "content": turn.content} for turn in (*turns, *earlier, Turn("user", prompt))]
 
     def answer(user: str | None) -> str:
@@ -87,7 +90,7 @@ def ask(
     # 2. Both answers at once: the user's id makes one of them personal.
     try:
         with ThreadPoolExecutor(2) as pool:
-            personal, plain = pool.map(answer, (user_id, None))
+            personal, plain = pool.map(answer, (user_id, against))
     except openai.OpenAIError as error:
         raise endpoint_error(error) from None
     # 3. The order is drawn anew for each question.

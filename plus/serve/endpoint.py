@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from plus.errors import EndpointError
+from plus.errors import EndpointError, SlowReplyError
 from plus.prompts import INSTRUCTION, summarizer_messages
 from plus.types import Message, UserHistory
 
@@ -77,11 +77,14 @@ def endpoint_error(
     error: openai.OpenAIError, base_url: str = "", model: str = "", remedy: str = REMEDY
 ) -> EndpointError:
     """Describe a failed request in one line. Raise it `from None`: the cause holds the request and the key."""
+    import openai
+
     # An error with a status is an answer, any other one is a connection that failed.
+    kind = SlowReplyError if isinstance(error, openai.APITimeoutError) else EndpointError
     status = getattr(error, "status_code", None)
     found = f"answered with status {status}" if status else f"could not be reached ({type(error).__name__})"
     place = " ".join(["the endpoint", *([base_url] if base_url else [])])
-    return EndpointError(f"{place} {found}{f' for model {model}' if model else ''}; {remedy}")
+    return kind(f"{place} {found}{f' for model {model}' if model else ''}; {remedy}")
 
 
 class Endpoint:
@@ -172,6 +175,11 @@ class EndpointSummarizer:
                     yield asked[answer], text
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def summarize(self, histories: Sequence[UserHistory]) -> list[str]:
+        """Summarize every history, "" where the endpoint gave no answer. Raises EndpointError as `stream`."""
+        found = dict(self.stream(histories))
+        return [found.get(position, "") for position in range(len(histories))]
 
     def messages(self, history: UserHistory) -> list[Message]:
         """Build the prompt of one history, with as many of its newest events as are estimated to fit."""

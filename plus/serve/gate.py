@@ -1,8 +1,11 @@
-"""Relevance gate: a prompt that is unrelated to the user's summary is sent without it.
+"""Relevance gate: sentences of a user's summary that have no bearing on a prompt stay out of the request.
 
 The relevance of a prompt to a summary comes from sentence embeddings: the mean of the prompt's cosine with the nearest
 sentence of the summary and of its cosine with the whole summary (each alone tells less: notebooks/LOG.md), for the
-most relevant of the user's newest turns. Below a threshold the summary is left out.
+most relevant of the user's newest turns. A sentence below a threshold is left out; where none is left, the summary is.
+What people say of language, manner, length, ability, health and safety has a bearing on any prompt and no subject: such
+sentences, and locked ones, are never held back. They are known by English words (ALWAYS), so a sentence that says it
+in other words may be held back; one in another script, which the sentence model cannot read either, never is.
 `calibrate` finds the threshold on choices that no summarizer has read: the highest that gives up no
 more than a small share of the log-likelihood which the summaries add for the reward model there. Where they
 help with any prompt (a liking for short answers, say), it is so low that nothing is held back.
@@ -11,7 +14,8 @@ help with any prompt (a liking for short answers, say), it is so low that nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, groupby
 from operator import itemgetter, mul
@@ -27,10 +31,39 @@ Encode = Callable[[list[str]], Sequence[Sequence[float]]]
 TURNS = 3  # of the user, newest last: "and for two?" has no subject of its own
 KEPT = 0.95  # of the gain
 _REMEMBERED = 4096
+# Words of sentences with a bearing on any prompt, by what they are about.
+ALWAYS = re.compile(
+    r"\b(?:"
+    # Language and names.
+    r"languages?|mother tongue|native speaker|bilingual|speaks|translat\w+|english|french|german|spanish|italian"
+    r"|portuguese|dutch|polish|russian|ukrainian|turkish|arabic|hebrew|hindi|urdu|bengali|chinese|mandarin|cantonese|japanese|korean"
+    r"|vietnamese|thai|swedish|danish|norwegian|finnish|greek|czech|hungarian|romanian|swahili|pronouns?|addressed"
+    r"|call me|(?:be|is) called|spelling|metric|imperial|celsius|fahrenheit|time ?zone"
+    # Manner and length.
+    r"|answers?|answered|repl(?:y|ies)|responses?|explain\w*|explanations?|sentences?|words?|paragraphs?|bullets?|bulleted"
+    r"|numbered|tables?|headings?|markdown|format\w*|tone|style|formal\w*|informal\w*|casual\w*|polite\w*|blunt\w*|direct"
+    r"|humou?r|jokes?|sarcas\w+|emojis?|jargon|plain|simple|simply|short|shorter|brief\w*|concise\w*|terse\w*|long|longer"
+    r"|detail\w*|thorough\w*|step[- ]by[- ]step|examples?|citations?|sources?|footnotes?|analog(?:y|ies)|summar\w+"
+    # Rules of any subject.
+    r"|always|never|only|must|avoid\w*|don't|do not|does not want|no more than|at most|at least"
+    # Ability, age and knowledge.
+    r"|blind|colou?r[- ]?blind\w*|low vision|sighted|deaf|hard of hearing|hearing aids?|screen readers?|braille"
+    r"|captions?|dyslexi\w+|dyscalculi\w+|adhd|autis\w+|neurodiver\w+|wheelchair|disab\w+|mobility|paraly[sz]\w+|stutter\w*"
+    r"|years? old|year-old|aged|child|children's|teenager|minor|elderly|beginner|novice|newcomer|expert|no background"
+    # Health and food.
+    r"|allerg\w+|anaphyla\w+|intoleran\w+|c(?:o)?eliac|gluten|lactose|diabet\w+|insulin|vegan|vegetarian|halal|kosher"
+    r"|pregnan\w+|breastfeeding|asthma\w*|epilep\w+|seizures?|migraines?|cancer|heart|blood pressure|kidney|immun\w+"
+    r"|chronic|illness|disease|disorder|medic\w+|doctor|surgery|pain|injur\w+|depress\w+|anxi\w+|panic|trauma\w*|ptsd"
+    r"|suicid\w+|self-harm\w*|anorexi\w+|bulimi\w+|addict\w+|sober|alcohol\w*|recover\w+|griev\w+|bereave\w+"
+    # Safety.
+    r"|safety|unsafe|danger\w*|abus\w+|violen\w+|stalk\w+|threat\w*|emergency|phobi\w+|afraid|fear\w*|trigger\w*"
+    r")\b",
+    re.IGNORECASE,
+)
 
 
 class Gate:
-    """Gate that is open where the relevance of a request to a summary is `threshold` or more.
+    """Gate that passes the sentences of a summary with a relevance to the request of `threshold` or more.
 
     `encode` is any sentence model, such as plus.models.embeddings.minilm; nothing is sent.
     The vectors of the last 4,096 texts are kept in memory.
@@ -45,15 +78,39 @@ class Gate:
         self._known = {}
 
     def is_open(self, request: Mapping[str, Any], summary: str) -> bool:
-        """Decide whether the request should hold the summary. A request without any text of the user keeps it."""
+        """Decide whether the request should hold anything of the summary."""
+        return bool(self.bearing(request, summary))
+
+    def bearing(self, request: Mapping[str, Any], summary: str, locked: Container[str] = ()) -> str:
+        """Select the sentences that have a bearing on the request; "" where none has.
+
+        Those of ALWAYS and of `locked` are among them. A request without any text of the user keeps all.
+        """
         texts = asked(request)
-        return not texts or self.relevance(texts, summary) >= self.threshold
+        spans = split(summary)
+        if not texts or not spans:
+            return summary
+        sentences = [summary[start:end] for start, end in spans]
+        sure = [always_bears(sentence) or sentence in locked for sentence in sentences]
+        if all(sure):
+            return summary
+        levels = self._levels(texts, summary, sentences)
+        kept = [one or level >= self.threshold for one, level in zip(sure, levels, strict=True)]
+        # Each sentence with the white space that follows it.
+        ends = [*(start for start, _ in spans[1:]), len(summary)]
+        parts = [summary[start:end] for (start, _), end, keep in zip(spans, ends, kept, strict=True) if keep]
+        return "".join(parts).strip()
 
     def relevance(self, texts: Sequence[str], summary: str) -> float:
         """Measure the relevance of the most relevant text to the summary, in [-1, 1]; -1 without a text."""
-        whole, *sentences = self._units([summary, *(summary[start:end] for start, end in split(summary))])
+        sentences = [summary[start:end] for start, end in split(summary)]
+        return max(self._levels(texts, summary, sentences), default=-1.0)
+
+    def _levels(self, texts: Sequence[str], summary: str, sentences: Sequence[str]) -> list[float]:
+        """Measure the relevance of the most relevant text to each sentence; -1 without a text."""
+        whole, *units = self._units([summary, *sentences])
         prompts = self._units(texts)
-        return max(((max(_dot(s, p) for s in sentences) + _dot(whole, p)) / 2 for p in prompts), default=-1.0)
+        return [max(((_dot(unit, p) + _dot(whole, p)) / 2 for p in prompts), default=-1.0) for unit in units]
 
     def _units(self, texts: Sequence[str]) -> list[list[float]]:
         """Look up the unit vectors; new texts are encoded in one batch. Threads may encode a text twice."""
@@ -63,6 +120,13 @@ class Gate:
             found |= zip(new, map(_unit, self.encode(new)), strict=True)
             self._known = dict(list({**known, **found}.items())[-_REMEMBERED:])
         return [found[text] for text in texts]
+
+
+def always_bears(sentence: str) -> bool:
+    """Tell whether a sentence has a bearing on any prompt: by the words of ALWAYS, or in a script not read here."""
+    letters = [letter for letter in sentence if letter.isalpha()]
+    latin = sum(letter < "\u0250" for letter in letters)
+    return ALWAYS.search(sentence) is not None or latin < len(letters) / 2
 
 
 def asked(request: Mapping[str, Any]) -> list[str]:

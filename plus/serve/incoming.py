@@ -1,10 +1,13 @@
-"""Requests of apps as they come in: their bytes within limits, who is named, and the same request without the name."""
+"""Requests of apps as they come in: who may ask, their bytes within limits, and who is named."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import unquote
 
@@ -13,8 +16,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from plus.errors import SettingError
 from plus.serve.protocols import error_body
 
+USER_HEADER = "x-plus-user"
+TOKEN_LENGTH = 16  # characters, at least
+# First words of the paths that are handed on: what a model's server answers, and neither files nor administration.
+ROUTES = frozenset(
+    ("audio", "chat", "completions", "conversations", "embeddings", "images", "messages", "models", "moderations",
+     "rerank", "responses", "tokenize", "detokenize")
+)  # fmt: skip
 MAX_BODY = 32 * 2**20  # bytes: long contexts and pictures, not uploads
 BUDGET = 192 * 2**20  # bytes of memory for all bodies that are being worked on
 SMALL = 64 * 2**10  # bytes: such bodies need no room in the budget, so that large ones never stop them
@@ -27,6 +38,59 @@ TOO_LARGE = f"the request is larger than {MAX_BODY // 2**20} MiB"
 BUSY = "the proxy answers as many requests as it may; raise --max_connections or try again"
 FULL = "too many large requests at once; try again"
 _PART_BYTES = {b"{": 240, b"[": 88, b",": 60}
+
+
+@dataclass(frozen=True)
+class Access:
+    """Programs that may use a proxy, and what they may ask.
+
+    tokens: SHA-256 of an app's token -> the app's name; without any, every program that reaches the port may. users:
+    app -> the only users it may name. user_headers: names of headers that name the user, beside X-Plus-User. routes:
+    first words of paths that are handed on. origins: web pages whose scripts may ask. max_requests: at once.
+    """
+
+    tokens: Mapping[bytes, str] = field(default_factory=dict)
+    users: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    user_headers: tuple[str, ...] = ()
+    routes: frozenset[str] = ROUTES
+    origins: tuple[str, ...] = ()
+    max_requests: int = 500
+
+    @property
+    def header_names(self) -> frozenset[bytes]:
+        """Names of the headers that name the user, as they arrive."""
+        return frozenset(name.lower().encode() for name in (USER_HEADER, *self.user_headers))
+
+    def app_of(self, token: str) -> str | None:
+        """Return the name of the app with a token, "-" where none is needed."""
+        # Hashes are looked up, so that the time it takes says nothing about the token.
+        return self.tokens.get(hashlib.sha256(token.encode()).digest()) if self.tokens else "-"
+
+
+def read_tokens(path: Path) -> tuple[dict[bytes, str], dict[str, frozenset[str]]]:
+    """Read lines NAME TOKEN [USER,USER...]; returns SHA-256 of a token -> app, and app -> the only users it may name.
+
+    Raises SettingError, which shows no token.
+    """
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    tokens: dict[bytes, str] = {}
+    users: dict[str, frozenset[str]] = {}
+    for number, words in enumerate(lines, 1):
+        if len(words) not in (2, 3) or len(words[1]) < TOKEN_LENGTH:  # The line itself is a secret.
+            raise SettingError(
+                f"entry {number} of {path} is not NAME TOKEN [USER,USER] with a token of 16 characters or more"
+            )
+        name, hashed = words[0], hashlib.sha256(words[1].encode()).digest()
+        if tokens.get(hashed, name) != name:
+            raise SettingError(
+                f"entry {number} of {path} gives {name} the token of {tokens[hashed]}; give each its own"
+            )
+        tokens[hashed] = name
+        if len(words) == 3:
+            users[name] = users.get(name, frozenset()) | set(words[2].split(","))
+    if not lines:
+        raise SettingError(f"{path} holds no token; a line is NAME TOKEN")
+    return tokens, users
 
 
 class Budget:
@@ -158,17 +222,17 @@ def without_id(given: Mapping[str, Any], user_id: str | None, hashed: Callable[[
     A name that is no text names nobody, and leaves as a hash too.
     """
     changed: dict[str, Any] = {}
-    for field in ("user", "safety_identifier"):
-        if given.get(field) not in (None, ""):
-            value = given[field]
-            changed[field] = hashed(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
-    for field in ("prompt_cache_key", "metadata"):
-        value = _hidden(given[field], user_id, hashed) if field in given else None
-        if field == "metadata" and isinstance(value, dict) and value.get("user_id") not in (None, ""):
+    for name in ("user", "safety_identifier"):
+        if given.get(name) not in (None, ""):
+            value = given[name]
+            changed[name] = hashed(value if isinstance(value, str) else json.dumps(value, sort_keys=True))
+    for name in ("prompt_cache_key", "metadata"):
+        value = _hidden(given[name], user_id, hashed) if name in given else None
+        if name == "metadata" and isinstance(value, dict) and value.get("user_id") not in (None, ""):
             # Already a hash where it is the user's id, else a name that is no text.
             value["user_id"] = value["user_id"] if isinstance(value["user_id"], str) else hashed(str(value["user_id"]))
-        if field in given and value != given[field]:
-            changed[field] = value
+        if name in given and value != given[name]:
+            changed[name] = value
     return {**given, **changed} if changed else given
 
 

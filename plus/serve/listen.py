@@ -20,9 +20,9 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from plus.errors import EndpointError, SettingError
-from plus.serve.access import Access, read_tokens
 from plus.serve.capture import Caught, Outgoing
 from plus.serve.endpoint import LOOPBACK, checked_url, shown_url
+from plus.serve.incoming import Access, read_tokens
 from plus.serve.metrics import Metrics
 from plus.serve.proxy import Proxy
 from plus.serve.requests import Personalizer

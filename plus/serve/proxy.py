@@ -30,11 +30,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from plus.errors import ProfileError, UnknownUserError
-from plus.serve.access import Access
 from plus.serve.endpoint import LOOPBACK
 from plus.serve.incoming import (
     COPIES,
     SENT_COPIES,
+    Access,
     Account,
     Admission,
     Budget,

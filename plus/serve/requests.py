@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol
 from plus.errors import SettingError, UnknownUserError, WindowError
 from plus.measures import estimate_tokens
 from plus.profiles.store import Store
+from plus.profiles.versions import Rules
 from plus.serve.gate import Gate
 from plus.serve.personalize import MAX_TOKENS, Placement, profile_text
 from plus.serve.protocols import (
@@ -64,6 +65,10 @@ class StoreFile:
     def summary(self, user_id: str) -> Summary | None:
         """Return the summary that is shown, as Store.summary."""
         return self.store.summary(user_id)
+
+    def rules(self, user_id: str) -> Rules:
+        """Return the user's locks, bans and removals, as Store.rules."""
+        return self.store.rules(user_id)
 
     def change_counter(self) -> object:
         """Return a value that differs once another connection has written, in this thread."""
@@ -205,8 +210,15 @@ class Personalizer:
             return None
         ids = {field: self.hashed(field, user_id) for field in FIELDS} if self.ids else {}
         self.look()
-        gated = bool(self.gate and not self.gate.is_open(request, summary.text))
-        return Profile(summary, ids, self.placement, self.max_tokens, gated)
+        if self.gate and (part := self.gate.bearing(request, summary.text, self._locked(user_id))) != summary.text:
+            gated = not part
+            shown = summary if gated else replace(summary, text=part)
+            return Profile(shown, ids, self.placement, self.max_tokens, gated)
+        return Profile(summary, ids, self.placement, self.max_tokens)
+
+    def _locked(self, user_id: str) -> frozenset[str]:
+        rules = getattr(self.profiles, "rules", None)
+        return frozenset(rules(user_id).lock) if rules else frozenset()
 
     def _summary(self, user_id: str) -> Summary | None:
         if not isinstance(user_id, str):

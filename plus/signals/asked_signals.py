@@ -2,7 +2,8 @@
 
 A conversation is one request, a long one several, `workers` at a time; long turns are cut in the middle. Each claim of
 the model is checked: the turn exists and was asked about, the label is known, the rubric is one of that label, and the
-evidence is a substring of the turn. A claim that fails is counted and left out; nothing replaces it.
+evidence is a substring of the turn. A claim that fails is counted and left out; nothing replaces it. A reply that
+cannot be read is no judgment: its turns are unsure.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ REPLY_TOKENS = 1024  # the most that a reply may have
 PART, BEFORE = 24, 2  # turns a request asks about, and turns before them that it shows
 LONGEST_USER, LONGEST_ANSWER = 1200, 600  # characters of a turn; the middle of a longer one is left out
 _LIST = re.compile(r"\[.*\]", re.DOTALL)
+_UNREAD = 0.0  # probability of unsure for a turn whose reply cannot be read: no judgment at all
 _NONE = 0.9  # probability of none for a turn that the model makes no claim about: by hand, not calibrated
 
 
@@ -61,7 +63,7 @@ class AskedSignals:
         claims = read_list(reply)
         if claims is None:
             self.dropped["replies that are no JSON list"] += 1
-            return {}
+            return {turn: Signal(turn, "unsure", _UNREAD) for turn in _answered(talk) & set(part)}
         asked = _answered(talk)
         found: dict[int, Signal] = {}
         for claim in claims:

@@ -11,11 +11,13 @@ from support.judged import judged_store, persons
 from support.upstream import upstream
 
 import plus
-from plus.errors import SettingError
+from plus.errors import SettingError, SlowReplyError
 from plus.judge.panel import Judgment, Seat, Verdict, prompted
+from plus.judge.reply_cache import Replies
 from plus.judge.report import length_habit, page, position_habit, report
-from plus.judge.run import answers, answers_judged, choices_judged, people
+from plus.judge.run import answer_requests, answers, answers_judged, choices_judged, people
 from plus.profiles.store import Store
+from plus.prompts import NEUTRAL
 from plus.serve import fake_server
 
 KEY = "sk-test-0123456789abcdef"
@@ -155,12 +157,12 @@ def test_a_second_run_sends_nothing(store, tmp_path, plus_here, monkeypatch):
         status, out, err = plus_here(*asked)
         assert status == 0, err
         sent = len(server.asked)
-        # 4 choices: 3 told x 3 wordings x 2 orders, a checklist on 2 answers, 3 answers; equal answers ask nobody.
-        assert sent == 4 * (18 + 2 + 3) == len((folder / "judgments.jsonl").read_text().splitlines())
+        # 4 choices: 3 told x 3 wordings x 2 orders, a checklist on 2 answers, 4 answers; equal answers ask nobody.
+        assert sent == 4 * (18 + 2 + 4) == len((folder / "judgments.jsonl").read_text().splitlines())
         again = plus_here(*asked)
         assert len(server.asked) == sent and f"0 requests sent, {sent} replies were known" in again[2]
     assert json.loads(again[1]) == json.loads(out)
-    assert json.loads(out)["habits"]["j, pick"]["unclear"] == 0.5
+    assert json.loads(out)["habits"]["j, pick"]["unclear"] == pytest.approx(12 / 28)  # 16 ties of equal answers
     assert KEY not in out + err + (folder / "judgments.jsonl").read_text()
 
 
@@ -192,7 +194,7 @@ def test_dry_run_prints_what_would_be_sent(store, tmp_path, plus_here, monkeypat
         status, out, err = plus_here(*command(store, tmp_path / "judged", server.url, "--dry-run"))
     assert status == 0, err
     assert server.asked == [] and not (tmp_path / "judged").exists()
-    assert len([json.loads(line) for line in out.splitlines()]) == 8 * (18 + 2 + 3)
+    assert len([json.loads(line) for line in out.splitlines()]) == 8 * (18 + 2 + 4)
     assert "nothing was sent" in err and "their text is not known yet" in err
 
 
@@ -230,3 +232,42 @@ def test_what_cannot_judge_is_one_line(store, tmp_path, arguments, key, expected
     status, out, err = plus_here("judge", "--store", store, "--output_dir", tmp_path / "judged", *arguments)
     assert (status, out) == (2, "") and expected in err.splitlines()[-1]
     assert KEY not in err and "Traceback" not in err
+
+
+def test_the_arms_of_a_comparison_differ_by_the_text_about_the_user_alone():
+    crowd = persons()
+    requests = answer_requests(crowd[0], crowd[0].choices[0], crowd[1].summary)
+    assert set(requests) == {"personalized", "history", "another", "default"}
+    assert {messages[0]["role"] for messages in requests.values()} == {"system"}
+    assert requests["default"][0]["content"] == NEUTRAL and len({str(m[1:]) for m in requests.values()}) == 1
+    for name, text in (("personalized", crowd[0].summary), ("another", crowd[1].summary)):
+        assert requests[name][0]["content"].startswith(f"{NEUTRAL}\n\n") and text in requests[name][0]["content"]
+
+
+def test_a_reply_that_does_not_come_in_time_is_unclear_and_asked_again(tmp_path):
+    """The planted fault: one judge in three never answers."""
+    late = iter([True, False, False] * 1000)
+
+    class Slow(Model):
+        def complete(self, messages):
+            if next(late):
+                raise SlowReplyError("the endpoint could not be reached (APITimeoutError)")
+            return super().complete(messages)
+
+    crowd, replies = persons(), Replies(tmp_path / "r.jsonl")
+    seat = Seat(prompted(lambda user: replies.of(Slow(first), "m", user), workers=1))
+    found = choices_judged(crowd, {"slow": seat})
+    said = [said for one in found for said in (one.verdict.straight, one.verdict.turned)]
+    assert said.count("unclear") == replies.slow > 0 and said.count("first") == replies.sent
+    again = Replies(tmp_path / "r.jsonl")
+    choices_judged(crowd, {"slow": Seat(prompted(lambda user: again.of(Model(first), "m", user)))})
+    assert again.sent == replies.slow
+
+
+def test_an_answer_that_did_not_come_is_compared_with_none():
+    crowd = persons()
+    written = answers(crowd, lambda user: Model(fake_server.reply))
+    whole = answers_judged(crowd, {"first": Seat(prompted(lambda user: Model(first)))}, written)
+    written[0]["another"] = ""
+    fewer = answers_judged(crowd, {"first": Seat(prompted(lambda user: Model(first)))}, written)
+    assert len(whole) - len(fewer) == 1 and not [one for one in fewer if "" in (one.one, one.two)]

@@ -12,7 +12,7 @@ from support.upstream import upstream
 
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
-from plus.prompts import FENCE
+from plus.prompts import FENCE, NEUTRAL
 from plus.serve import chat, fake_server
 
 KEY = "sk-test-0123456789abcdef"
@@ -142,6 +142,20 @@ def test_dry_run_shows_both_requests_and_sends_nothing(talk, path):
     assert status == 0 and server.asked == [] and "2 requests" in err and "nothing was sent" in err
     assert FENCE[0] in personal["messages"][0]["content"] and plain["messages"][0]["content"] == "You sell tea."
     assert re.search(r"about \d+ tokens", err) and KEY not in out + err
+
+
+def test_both_answers_have_the_same_system_text_and_the_other_may_be_about_another_user(talk, path):
+    with Store(path) as store:
+        save_user(store, "bob", "Likes bicycles.", 0)
+    with upstream() as server:
+        _, out, _ = talk("", server.url, "Which tea?", "--dry-run")
+        _, against, _ = talk("", server.url, "Which tea?", "--dry-run", "--against", "bob")
+        status, _, err = talk("", server.url, "Which tea?", "--against", "nobody")
+    personal, plain = map(json.loads, out.splitlines())
+    assert plain["messages"][0]["content"] == NEUTRAL
+    assert personal["messages"][0]["content"].startswith(f"{NEUTRAL}\n\n")
+    assert ["Likes bicycles." in line for line in sorted(against.splitlines())].count(True) == 1
+    assert status == 4 and "no user 'nobody'" in err
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 from support.endpoint_server import serving
 
 from plus.errors import EndpointError
+from plus.profiles.store import Store
 from plus.prompts import INSTRUCTION
 from plus.serve.endpoint import EndpointSummarizer, make_client
 from plus.types import UserHistory, history_of
@@ -90,3 +92,40 @@ def test_a_long_history_loses_its_oldest_events_and_is_counted():
     assert sum(len(message["content"]) for message in body["messages"]) <= 2000
     assert "Ask 39." in text and "Ask 0." not in text and INSTRUCTION in text
     assert endpoint.cut == {"histories whose oldest events did not fit": 1}
+
+
+def choices_file(path, count: int):
+    rows = [
+        {"user_id": f"u{n}", "prompt": "Tell me.", "chosen": f"Cats {n}.", "rejected": "Dogs."} for n in range(count)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_store_is_kept_up_to_date_by_a_served_model(tmp_path, plus_here, monkeypatch):
+    monkeypatch.setattr("plus.recipes.summaries.similar_statements", lambda say: None)  # No sentence model is needed.
+    monkeypatch.setenv("OPENAI_API_KEY", "key-123")
+    file, store = choices_file(tmp_path / "c.jsonl", 3), tmp_path / "p.db"
+    with serving() as server:
+        server.refuse = {"Cats 1.": 400}
+        command = ["summarize", server.url, file, "--model", "m", "--update", "--held_out", "0", "--store", store]
+        status, out, err = plus_here(*command)
+        assert status == 0, err
+        assert {json.loads(line)["user_id"] for line in out.splitlines()} == {"u0", "u2"}
+        assert "left as they are: 1 users without an answer" in err
+        server.refuse = {}
+        assert [json.loads(line) for line in plus_here(*command)[1].splitlines()] == [
+            {"user_id": "u1", "summary": "Likes Cats 1."}
+        ]
+    with Store(store) as opened:
+        assert opened.current("u0").model == "m" and opened.current("u1").text == "Likes Cats 1."
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"), [("RUN", "is no run folder"), ("http://127.0.0.1:9/v1", "say which with --model")]
+)
+def test_an_update_that_cannot_run_writes_nothing(source, expected, tmp_path, plus_here, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = choices_file(tmp_path / "c.jsonl", 1)
+    status, _, err = plus_here("summarize", source, file, "--update", "--store", tmp_path / "p.db")
+    assert status == 2 and expected in err and not (tmp_path / "p.db").exists()

@@ -11,8 +11,11 @@ from support.traits import NEW_SUBJECTS, NEW_UNRELATED, SUBJECTS, UNRELATED, cho
 from support.upstream import upstream
 
 from plus.errors import EvidenceError
+from plus.profiles.saving import save_user, set_rule
+from plus.profiles.store import Store
 from plus.serve.client import PersonalizedOpenAI
 from plus.serve.gate import Gate, HeldOut, asked, calibrate, measure
+from plus.serve.requests import Personalizer, StoreFile
 
 SUBJECT_OF = {"cats": (1.0, 0.0), "dogs": (0.0, 1.0), "both": (3.0, 4.0), "none": (0.0, 0.0)}
 
@@ -71,6 +74,110 @@ def test_behind_a_closed_gate_no_summary_and_no_raw_id_leave_and_tokens_are_coun
     assert client.counts["tokens_saved"] > 3 * 40
 
 
+def test_the_sentences_that_bear_are_sent_and_the_others_are_not():
+    gate = Gate(encode, 0.6)
+    summary = "Likes cats. Wants short answers.  Likes dogs. Grows cacti."
+    request = {"input": "about cats"}
+    assert gate.bearing(request, summary) == "Likes cats. Wants short answers."
+    assert gate.bearing(request, summary, {"Grows cacti."}) == "Likes cats. Wants short answers.  Grows cacti."
+    assert gate.bearing({"input": "about none"}, summary) == "Wants short answers."
+    assert gate.bearing({"input": "about none"}, "Likes cats.") == "" and gate.bearing({}, summary) == summary
+    assert gate.bearing({"input": "none"}, "Любит кошек.") == "Любит кошек.", "a script that is not read here is kept"
+
+
+def test_a_locked_sentence_is_sent_with_any_prompt(tmp_path):
+    with Store(tmp_path / "p.db") as store:
+        save_user(store, "ann", "Likes cats. Grows cacti.", 0)
+        set_rule(store, "ann", "lock", "Grows cacti.")
+    personalizer = Personalizer(StoreFile(tmp_path / "p.db"), gate=Gate(encode, 0.9))
+    sent = personalizer.attempt("chat", "ann", {"messages": [{"role": "user", "content": "about none"}]}).sent
+    assert profile_of(sent) == "Grows cacti."
+
+
+# Written for this test, and not by the list of words: what people say of themselves, and a prompt of another subject.
+BEARS = [
+    ("Has a severe peanut allergy.", "Plan a snack table for a school fair."),
+    ("Has coeliac disease.", "What can we bake on Sunday?"),
+    ("Carries an inhaler for asthma.", "Suggest a weekend of sports."),
+    ("Is in her third month of pregnancy and is pregnant for the first time.", "Recommend a spa day."),
+    ("Takes insulin twice a day.", "What should I eat before a marathon?"),
+    ("Has been sober for four years.", "Ideas for a toast at a wedding?"),
+    ("Had an eating disorder and wants no talk of weight, which causes anxiety.", "Write me a gym plan."),
+    ("Has epilepsy.", "Design an animated banner for my site."),
+    ("Recovers from knee surgery.", "Where can I hike in Wales?"),
+    ("Has high blood pressure.", "A soup recipe, please."),
+    ("Lives with chronic pain.", "How do I set up a home office?"),
+    ("Is grieving for his father.", "Write a birthday card."),
+    ("Wants answers in Spanish.", "What is a black hole?"),
+    ("Is not a native speaker of English.", "Summarize this contract."),
+    ("Speaks Arabic at home.", "Name three inventors."),
+    ("Uses they/them pronouns.", "Write a short biography of me."),
+    ("Likes to be addressed by first name.", "Draft a letter to me from Santa."),
+    ("Always wants the conclusion first.", "Compare two laptops."),
+    ("Wants at most three sentences.", "How do vaccines work?"),
+    ("Dislikes bullet points.", "List the causes of the war."),
+    ("Wants a formal tone.", "Write to my landlord."),
+    ("Hates emojis.", "Congratulate my sister."),
+    ("Wants sources for every claim.", "Is coffee good for you?"),
+    ("Asks for code without comments, and never in Java.", "Reverse a string."),
+    ("Is blind and uses a screen reader.", "Show how two sorting methods compare."),
+    ("Is deaf.", "How can I follow the news?"),
+    ("Is dyslexic.", "Explain the tax form."),
+    ("Uses a wheelchair.", "What shall we see in Lisbon?"),
+    ("Is nine years old.", "Why do stars twinkle?"),
+    ("Is followed by a stalker and in danger of being found.", "Help me write a public profile."),
+]
+BEARS_NOT = [
+    ("Collects stamps from Peru.", "Convert 12 inches to centimetres."),
+    ("Rides a road bike.", "Translate 'good night' into Greek."),
+    ("Plays the cello in an orchestra.", "What is the capital of Mali?"),
+    ("Roots for a small football club.", "Fix this SQL join."),
+    ("Grows tomatoes on a balcony.", "How does TCP open a connection?"),
+    ("Watches old westerns.", "Compute the area of a circle."),
+    ("Keeps two rabbits.", "What does a notary do?"),
+    ("Sails a dinghy at weekends.", "Proofread this paragraph about banks."),
+    ("Knits socks as gifts.", "Why is my printer offline?"),
+    ("Loves opera.", "Write a regular expression for dates."),
+    ("Drives an electric car.", "Who painted the Night Watch?"),
+    ("Bakes sourdough bread.", "Define entropy."),
+    ("Reads science fiction novels.", "How do I unblock a sink?"),
+    ("Paints in watercolour.", "What is 15 percent of 240?"),
+    ("Trains for a triathlon.", "Explain what a mortgage is."),
+    ("Brews beer at home.", "Sort this list of names."),
+    ("Studies butterflies.", "How do I write a will?"),
+    ("Plays chess online.", "What is the boiling point of ethanol?"),
+    ("Restores antique clocks.", "Give me a synonym of happy."),
+    ("Surfs in Portugal every summer.", "What is a primary key?"),
+    ("Sings in a choir.", "How are interest rates set?"),
+    ("Photographs birds.", "Debug this stack trace."),
+    ("Builds model railways.", "What is photosynthesis?"),
+    ("Follows Formula One.", "Conjugate the verb 'to go'."),
+    ("Runs a small bakery.", "Who wrote the Iliad?"),
+    ("Walks a beagle every morning.", "Rewrite this email to a supplier."),
+    ("Tends a vineyard.", "How do magnets work?"),
+    ("Plays bass in a punk band.", "What time is it in Tokyo?"),
+    ("Hunts for mushrooms in autumn.", "Normalize this table."),
+    ("Furnishes in mid-century style, with teak.", "Solve x + 3 = 9."),
+]
+
+
+def test_no_sentence_of_manner_ability_or_health_is_held_back_and_most_others_are(capsys):
+    """README's threshold, the real sentence model, thirty pairs of either kind."""
+    from plus.models.embeddings import minilm
+
+    model = minilm()
+    gate = Gate(lambda lines: model(lines).tolist(), 0.15)
+
+    def opened(pairs):
+        return [gate.is_open({"input": prompt}, summary) for summary, prompt in pairs]
+
+    lost = [pair for pair, is_open in zip(BEARS, opened(BEARS), strict=True) if not is_open]
+    without = 1 - sum(opened(BEARS_NOT)) / len(BEARS_NOT)
+    with capsys.disabled():
+        print(f"{len(BEARS)} that bear: {len(lost)} held back; {len(BEARS_NOT)} that do not: {without:.0%} go without")
+    assert len(BEARS) == len(BEARS_NOT) == 30 and lost == [] and without >= 0.85
+
+
 def gains(rows, reader):
     with_it = reader.log_likelihood([row.summary for row in rows], [row.choice for row in rows])
     without = reader.log_likelihood([""] * len(rows), [row.choice for row in rows])
@@ -106,8 +213,6 @@ def test_with_the_real_sentence_model_unrelated_prompts_go_without_and_related_o
 
 def test_the_command_finds_the_threshold_on_a_stores_held_out_choices(tmp_path, plus_here, monkeypatch):
     """With the words of the tests as sentence model, and a reward model that likes what the summary names."""
-    from plus.profiles.saving import save_user
-    from plus.profiles.store import Store
     from plus.types import Entry, Event, Preference
 
     class Likes:

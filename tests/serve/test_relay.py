@@ -24,7 +24,7 @@ from support.upstream import upstream
 from plus.errors import SettingError
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
-from plus.serve.access import read_tokens
+from plus.serve.incoming import read_tokens
 from plus.serve.listen import ProxySettings
 
 HEADERS = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}

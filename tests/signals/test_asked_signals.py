@@ -80,7 +80,10 @@ def test_what_does_not_hold_is_counted_and_left_out(chat_server, reply, reason):
     """The planted faults: an invented quote, a turn of the assistant's, a label of its own, a reply that breaks off."""
     asked = engine(chat_server(lambda question: reply)[0])
     (found,) = asked([TALK])
-    assert {one.label for one in found} == {"none"} and dict(asked.dropped) == {reason: 1}
+    unread = reason == "replies that are no JSON list"
+    labels = [(one.label, one.probability) for one in found[1:]]
+    assert labels == [("unsure", 0.0) if unread else ("none", 0.9)] * 3, "what cannot be read is no judgment"
+    assert found[0].label == "none" and dict(asked.dropped) == {reason: 1}
 
 
 def test_of_two_claims_about_a_turn_the_surer_counts_and_equal_ones_are_unsure(chat_server):
