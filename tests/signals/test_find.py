@@ -26,7 +26,8 @@ def test_the_command_gives_a_label_a_probability_and_the_words(tmp_path):
         ("gratitude", "thanks"),
         ("praise", "Perfect"),
     }
-    assert 0.5 < turn["probability"] < 1 and receipt["dropped"] == {"rows without a conversation": 1}
+    assert 0.5 < turn["probability"] < 1
+    assert receipt["dropped"] == {"rows without a conversation": 1, "turns of tools": 1}
     assert plus("signals", tmp_path / "none.jsonl").returncode == 2
 
 
