@@ -47,6 +47,14 @@ class ProfileError(PlusError):
     """A profile store, or a file of profiles, cannot be used as asked."""
 
 
+class DiskError(ProfileError):
+    """The disk, a lock or damage kept SQLite from a transaction. `cause` is what SQLite says."""
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 class ConflictError(ProfileError):
     """A summary was changed by another writer meanwhile: nothing was written. `diff` shows that change."""
 

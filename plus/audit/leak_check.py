@@ -22,7 +22,7 @@ PIECE = 5
 
 @dataclass(frozen=True)
 class Leaks:
-    """Counts of leaking test choices; `targets` were checked, and `first` names one that leaks.
+    """Counts of leaking test choices; `targets` were checked, and `first` is the place of one that leaks.
 
     in_context: the choice stands in its own context. trained_on: the same user was trained on it.
     same_past: a training user with the same past made it (one person under two names). trained_user: the run's record
@@ -60,7 +60,7 @@ def leak_check(population: Population, near: bool | None = None, trained: Collec
     # Each test choice against its context, its user's training choices, and those of users with the same past.
     found, first = {"in_context": 0, "trained_on": 0, "same_past": 0, "trained_user": 0}, ""
     test = population.split("test")
-    for example in test:
+    for number, example in enumerate(test, start=1):
         target, user = example.target, example.history.user_id
         leaks = {
             "in_context": _any(same, target, _pairs(example.history.events)),
@@ -71,7 +71,7 @@ def leak_check(population: Population, near: bool | None = None, trained: Collec
         for name, leaked in leaks.items():
             found[name] += leaked
         if any(leaks.values()) and not first:
-            first = f"user {user}, {target.prompt[:60]!r}"
+            first = f"test choice {number}"  # Reports and cards are published: no id and no text of anybody.
     return Leaks(**found, targets=len(test), first=first)
 
 

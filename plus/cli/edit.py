@@ -25,10 +25,14 @@ SentenceId = Annotated[str, typer.Argument(help="Its id, such as s2.")]
 Unlock = Annotated[bool, typer.Option("--off", help="Lift the lock.")]
 Statement = Annotated[str, typer.Argument(help="A sentence's id, or the statement in words.")]
 Allow = Annotated[bool, typer.Option("--off", help="Allow it again.")]
+Use = Annotated[bool, typer.Option("--off", help="Use it again.")]
 Replaced = Annotated[list[str] | None, typer.Option("--set", help="s2=NEW WORDS; may be given again.")]
 Added = Annotated[list[str] | None, typer.Option("--add", help="A sentence for the end; may be given again.")]
 Removed = Annotated[list[str] | None, typer.Option("--remove", help="s2; may be given again.")]
-FromFile = Annotated[Path | None, typer.Option("--from", help="A file with the whole text; - reads stdin.")]
+FromFile = Annotated[
+    Path | None,
+    typer.Option("--from", help="A file with the whole text, as plus profile show -o md writes it; - reads stdin."),
+]
 Base = Annotated[int | None, typer.Option(help="The version that your text was made from. Default: the current.")]
 New = Annotated[bool, typer.Option("--new", help="The store may not know the user yet.")]
 
@@ -63,7 +67,7 @@ def lock(
     with open_store(store) as opened:
         with opened.transaction():
             current = version_of(opened, user, None)
-            saving.set_rule(opened, user, "lock", versions.find(current, sentence).text, not off)
+            saving.lock(opened, user, versions.find(current, sentence), not off)
         print_version(opened, current, shape_of(output, as_json))
 
 
@@ -81,16 +85,32 @@ def forbid(
 
     Example: plus profile forbid ann "The user likes fish best."
     """
-    from plus.profiles import saving
+    from plus.profiles import saving, versions
+    from plus.profiles.sentences import number_of
 
     with open_store(store) as opened:
         current = opened.current(user)
-        text = next((s.text for s in current.sentences if s.id == statement), statement) if current else statement
+        is_id = number_of(statement) > 0
+        text = versions.find(current, statement).text if is_id else statement
         if off:
             saving.allow(opened, user, text)
         else:
             current = saving.forbid(opened, user, text)
         print_version(opened, current, shape_of(output, as_json))
+
+
+def pause(
+    user: User, off: Use = False, store: StoreFile = None, output: Output = "table", as_json: AsJson = False
+) -> None:
+    """Keep everything about a user and use none of it: no program gets the summary, and no update writes one.
+
+    Example: plus profile pause ann
+    """
+    from plus.profiles import saving
+
+    with open_store(store) as opened:
+        saving.pause(opened, user, not off)
+        print_version(opened, opened.current(user), shape_of(output, as_json))
 
 
 def edit(
@@ -120,8 +140,8 @@ def edit(
                 raise
             current = None
         # 2. The edit; a text that cannot be saved stays in the editor's file.
-        change, kept = _change(user, current, replaced or [], added or [], removed or [], from_file)
-        number = base if base is not None else current.version if current else 0
+        change, kept, started = _change(current, replaced or [], added or [], removed or [], from_file)
+        number = next((n for n in (base, started) if n is not None), current.version if current else 0)
         place = f"; your text is in {kept}" if kept else ""
         # 3. Save it, unless someone else was faster.
         try:
@@ -137,14 +157,15 @@ def edit(
 
 
 def _change(
-    user: str,
     current: Version | None,
     replaced: list[str],
     added: list[str],
     removed: list[str],
     from_file: Path | None,
-) -> tuple[Edit, Path | None]:
-    """The edit that the options ask for, and the file of an editor's text, which is kept until it is saved."""
+) -> tuple[Edit, Path | None, int | None]:
+    """The edit that the options ask for, the file of an editor's text, which is kept until it is saved, and the version
+    that a file says it was made from.
+    """
     from plus.profiles import versions
 
     # From a file, by sentence, or in an editor.
@@ -152,14 +173,15 @@ def _change(
     if from_file is not None:
         if by_sentence:
             raise ProfileError("--from holds the whole text; leave out --set, --add and --remove")
-        return versions.Edit(_read(from_file)), None
+        text, started = versions.unmarked(_read(from_file))
+        return versions.Edit(text), None, started
     if by_sentence:
         pairs = [item.partition("=") for item in replaced]
         if wrong := next((name for name, equals, _ in pairs if not equals), None):
             raise ProfileError(f'--set {wrong!r} has no new words; write --set "s2=The new words."')
-        return versions.edit(current, {name: words for name, _, words in pairs}, added, removed), None
+        return versions.edit(current, {name: words for name, _, words in pairs}, added, removed), None, None
     text, kept = _in_editor(current.text if current else "")
-    return versions.Edit(text), kept
+    return versions.Edit(text), kept, None
 
 
 def _in_editor(text: str) -> tuple[str, Path]:

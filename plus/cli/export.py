@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from plus.cli.show import SCREEN, print_json, say
-from plus.cli.stores import AsJson, Output, RunFolder, StoreFile, load_run, open_store, print_facts, shape_of
+from plus.cli.stores import IN_PART, AsJson, Output, RunFolder, StoreFile, load_run, open_store, print_facts, shape_of
 
 if TYPE_CHECKING:
     from plus.profiles.export import Changes
@@ -19,7 +19,7 @@ from plus.cli.show import loading, results
 
 FORMATS = (
     "jsonl, markdown (a folder, a file a user), csv, parquet, openai (developer messages), "
-    "trl (choices with the summary as system message)"
+    "trl (choices with the summary as system message), memory (dated lines), pam, mem0"
 )
 Target = Annotated[str, typer.Option("--output", help="A new file or folder; - is stdout.")]
 Format = Annotated[str, typer.Option("--format", help=FORMATS)]
@@ -37,6 +37,7 @@ MaxTokens = Annotated[
     int | None, typer.Option(help="Keep the sentences worth most that fit (needs a run's reward model).", min=1)
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count and print the first, write nothing.")]
+UserId = Annotated[str, typer.Option(help="Whose memories a file of another program holds, where it names nobody.")]
 Source = Annotated[
     str, typer.Argument(help="JSONL, a Markdown file or a folder of them, a run folder; - is JSONL on stdin.")
 ]
@@ -78,8 +79,12 @@ def export(
     _notes(facts, max_tokens)
 
 
-def import_(source: Source, store: StoreFile = None, output: Output = "table", as_json: AsJson = False) -> None:
+def import_(
+    source: Source, user_id: UserId = "", store: StoreFile = None, output: Output = "table", as_json: AsJson = False
+) -> None:
     """Read profiles back: a change in a file becomes a new version, written by the user.
+
+    Memories of other programs come in too: lines "[date] - content" (.txt), USER.md, PAM, Mem0, Letta, Honcho (.json).
 
     Example: plus import profiles
     """
@@ -87,7 +92,7 @@ def import_(source: Source, store: StoreFile = None, output: Output = "table", a
 
     # The store is made if need be: an import may be the first thing in it.
     with open_store(store, create=True) as opened:
-        receipt = recipes.import_profiles(source, opened, sys.stdin.buffer if source == "-" else None, SCREEN)
+        receipt = recipes.import_profiles(source, opened, sys.stdin.buffer if source == "-" else None, SCREEN, user_id)
     for line in receipt.dropped.lines():
         say(f"left out: {line}")
     for line, diff in receipt.conflicts:
@@ -99,7 +104,7 @@ def import_(source: Source, store: StoreFile = None, output: Output = "table", a
         counts = ", ".join(f"{count:,} {name}" for name, count in receipt.counts().items())
         say(f"{counts}, {len(receipt.conflicts):,} conflicts")
     if receipt.conflicts or receipt.dropped:
-        raise typer.Exit(3 if receipt.conflicts else 2)
+        raise typer.Exit(IN_PART if receipt.new + receipt.edited else 3 if receipt.conflicts else 2)
 
 
 def _changes(store: Store, redact_pii: bool, max_tokens: int | None, run: Path | None) -> Changes:

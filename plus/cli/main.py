@@ -24,7 +24,7 @@ from plus.cli import (
     summarize,
     train,
 )
-from plus.cli.show import EITHER
+from plus.cli.show import EITHER, visible
 from plus.errors import MissingExtraError, PlusError, missing_extra
 
 app = typer.Typer(
@@ -43,8 +43,8 @@ app.command(context_settings=EITHER)(export.push)
 app.add_typer(data.app, name="data")
 profile.app.command("list", context_settings=EITHER)(profile.list_users)
 for verb in (
-    *(profile.show, profile.history, profile.diff, edit.restore, edit.edit, edit.lock, edit.forbid),
-    *(profile.score, profile.why),
+    *(profile.show, profile.history, profile.diff, edit.restore, edit.edit, edit.lock, edit.forbid, edit.pause),
+    *(profile.score, profile.why, profile.events),
 ):
     profile.app.command(context_settings=EITHER)(verb)
 app.add_typer(profile.app, name="profile")
@@ -56,6 +56,8 @@ app.command(context_settings=EITHER)(love.love)
 app.command(context_settings=EITHER)(signals.pairs)
 app.command(context_settings=EITHER)(forget.forget)
 app.command(context_settings=EITHER)(forget.doctor)
+app.command(context_settings=EITHER)(forget.backup)
+app.command(context_settings=EITHER)(forget.restore)
 app.command(context_settings=EITHER)(dry_run.prompt)
 app.command(context_settings=EITHER)(proxy.proxy)
 app.command(context_settings=EITHER)(proxy.gate)
@@ -114,5 +116,5 @@ def _missing(verb: str, error: ModuleNotFoundError) -> tuple[int, str]:
 def _fail(error: BaseException, debug: bool, status: int, line: str) -> None:
     if debug:
         raise error
-    print(f"plus: {' '.join(line.split())}", file=sys.stderr)
+    print(visible(f"plus: {' '.join(line.split())}"), file=sys.stderr)
     raise SystemExit(status) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plus.cli.show import results, say
+from plus.cli.show import results, say, visible
 from plus.cli.stores import (
     STATUSES,
     AsJson,
@@ -33,13 +34,13 @@ app = typer.Typer(
     no_args_is_help=True, help=f"Read, edit, prove and undo the summaries about users. {STATUSES}", epilog=STATUSES
 )
 Number = Annotated[int | None, typer.Option("--version", help="A version's number. Default: the current one.")]
-Limit = Annotated[int, typer.Option(help="How many users a table shows; jsonl has them all.", min=1)]
+Limit = Annotated[int | None, typer.Option(help="How many users at most. Default: 50 in a table, else all.", min=1)]
 Older = Annotated[int | None, typer.Argument(help="Default: the version before.")]
 Newer = Annotated[int | None, typer.Argument(help="Default: the current version.")]
 Against = Annotated[int | None, typer.Option(help="A version to compare with. Default: the one before.")]
 
 
-def list_users(store: StoreFile = None, limit: Limit = 50, output: Output = "table", as_json: AsJson = False) -> None:
+def list_users(store: StoreFile = None, limit: Limit = None, output: Output = "table", as_json: AsJson = False) -> None:
     """List every user with a summary: its version, who wrote it, how much was read, and its text.
 
     Example: plus profile list --store runs/demo-0
@@ -50,13 +51,13 @@ def list_users(store: StoreFile = None, limit: Limit = 50, output: Output = "tab
 
     with open_store(store) as opened:
         shape = shape_of(output, as_json)
-        full = shape in ("json", "jsonl")
+        limit = limit or (50 if shape == "table" else None)
         rows = (_line(profile.version) for profile in profiles(opened))
-        print_rows(rows if full else islice(rows, limit), shape, name="users")
+        print_rows(islice(rows, limit), shape, name="users")
         # A table says how many it leaves out.
-        more = opened.row("SELECT count(*) FROM users WHERE current > 0")
-        if more and more[0] > limit and not full:
-            say(f"{limit} of {more[0]:,} users; --limit shows more, -o jsonl all")
+        count = opened.count("SELECT count(*) FROM users WHERE current > 0")
+        if limit is not None and count > limit:
+            say(f"{limit} of {count:,} users; --limit shows more, -o jsonl all")
 
 
 def show(
@@ -64,10 +65,17 @@ def show(
 ) -> None:
     """Show a summary, sentence by sentence, with the ids that the other verbs take.
 
+    As Markdown it ends with the version's number, by which plus profile edit --from sees that somebody was faster.
+
     Example: plus profile show ann
     """
+    from plus.profiles import versions
+
     with open_store(store) as opened:
-        print_version(opened, version_of(opened, user, version), shape_of(output, as_json))
+        found, shape = version_of(opened, user, version), shape_of(output, as_json)
+        print_version(opened, found, shape)
+        if shape == "md":
+            print(versions.mark(found))
 
 
 def history(user: User, store: StoreFile = None, output: Output = "table", as_json: AsJson = False) -> None:
@@ -106,9 +114,24 @@ def diff(
     if shape in ("json", "jsonl"):
         print_facts({"user_id": user, "older": one.version if one else 0, "newer": two.version, "diff": text}, shape)
     elif shape == "md":
-        print(f"```diff\n{text}\n```")
+        print(visible(f"```diff\n{text}\n```"))
     else:
-        results.print(text or "no difference", markup=False, soft_wrap=True)
+        results.print(visible(text) or "no difference", markup=False, soft_wrap=True)
+
+
+def events(
+    user: User, limit: Limit = None, store: StoreFile = None, output: Output = "table", as_json: AsJson = False
+) -> None:
+    """List every event that is stored about a user, as it came: what a summary reads, and what is held out.
+
+    Example: plus profile events ann
+    """
+    from itertools import islice
+
+    with open_store(store) as opened:
+        shape = shape_of(output, as_json)
+        found = (_event(row, shape in ("json", "jsonl")) for row in opened.event_rows(user))
+        print_rows(islice(found, limit or (50 if shape == "table" else None)), shape, user, "events")
 
 
 def score(
@@ -171,10 +194,10 @@ def print_version(store: Store, version: Version | None, shape: Shape) -> None:
     elif shape == "table":
         _print_table(store, version)
     elif shape == "md":
-        print(version.text)
+        print(visible(version.text))
     else:
         rules, user = store.rules(version.user_id), store.user(version.user_id)
-        print_facts(to_row(Profile(version, rules, user.next_sentence)), shape)
+        print_facts(to_row(Profile(version, rules, user.next_sentence, paused=bool(user.paused))), shape)
 
 
 def _print_table(store: Store, version: Version) -> None:
@@ -191,12 +214,14 @@ def _print_table(store: Store, version: Version) -> None:
         for s in version.sentences
     ]  # fmt: skip
     title = f"{version.user_id}, version {version.version}, {_when(version.created)}"
-    print_rows(rows, "table", title) if rows else results.print(f"{title}: empty", markup=False)
+    print_rows(rows, "table", title) if rows else results.print(visible(f"{title}: empty"), markup=False)
     # 2. The rules that show in no sentence.
     for kind, texts in (("forbidden", rules.forbid), ("removed by hand", rules.removed)):
         for text in texts:
-            results.print(f"{kind}: {text}", markup=False, soft_wrap=True)
+            results.print(visible(f"{kind}: {text}"), markup=False, soft_wrap=True)
     # 3. Reasons to act.
+    if user.paused:
+        say("paused: it is kept, no program gets it and no update changes it; plus profile pause USER --off")
     if user.last_event > user.read_upto:
         say("there are events that this summary has not read; plus summarize RUN --update")
     for flag in flags(version.text):
@@ -211,6 +236,27 @@ def _line(version: Version) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _event(row: tuple[Any, ...], full: bool) -> dict[str, Any]:
+    name, kind, time, session, source, content, held_out = row
+    what = json.loads(content)
+    if not full:
+        when = _when(time or 0.0)
+        return {"id": name, "kind": kind, "when": when, "held out": "yes" if held_out else "", "what": _words(what)}
+    return {
+        "id": name, "kind": kind, "time": time, "session_id": session, "source": source, "held_out": bool(held_out),
+        "content": what,
+    }  # fmt: skip
+
+
+def _words(what: Any) -> str:
+    """An event's content in one line for a table."""
+    if isinstance(what, list):
+        return " | ".join(f"{role}: {text}" for role, text in what)
+    if isinstance(what, dict):
+        return "; ".join(f"{key}: {value}" for key, value in what.items() if key != "earlier")
+    return str(what)
+
+
 def _when(created: float) -> str:
     return datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%d %H:%M") if created else ""
 
@@ -222,7 +268,7 @@ def _print_score(found: Mapping[str, Any], shape: Shape) -> None:
     for flip in found.get("flipped", ()):
         side = "right" if flip["after"] > flip["before"] else "wrong"
         line = f"flipped to {side}: {flip['prompt']} chose: {flip['chosen']} over: {flip['rejected']}"
-        results.print(line, markup=False, soft_wrap=True)
+        results.print(visible(line), markup=False, soft_wrap=True)
 
 
 def _score_row(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,18 +20,31 @@ if TYPE_CHECKING:
 # Context settings of every verb: both --output_dir and --output-dir.
 EITHER = {"token_normalize_func": lambda name: name.replace("_", "-")}
 _OTHER = os.environ.get("RANK", "0") != "0"  # One of several processes, of which the first speaks (torchrun).
+# All but tab and line end; and marks that turn the direction of text around.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_SIGNS = {**{chr(code): chr(0x2400 + code) for code in range(32)}, "\x7f": "\u2421"}
 results = Console(highlight=False, quiet=_OTHER)
 notes = Console(stderr=True, highlight=False, quiet=_OTHER)
 
 
+def visible(text: str) -> str:
+    """Show control characters as signs: a text about a user must not steer the terminal of who reads it."""
+    return _CONTROL.sub(lambda m: _SIGNS.get(m.group(), f"\\u{ord(m.group()):04x}"), text)
+
+
 def say(line: str) -> None:
     """Print a note or a warning on stderr."""
-    notes.print(line, markup=False, soft_wrap=True)
+    notes.print(visible(line), markup=False, soft_wrap=True)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """Write a value as JSON that a terminal can show: JSON escapes control characters up to U+001F itself."""
+    return _CONTROL.sub(lambda m: f"\\u{ord(m.group()):04x}", json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object on stdout and nothing else."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(as_json(value, 2))
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from plus.cli.show import SCREEN, print_json, results
+from plus.cli.show import SCREEN, print_json, results, visible
+from plus.cli.show import as_json as as_json_line
 
 if TYPE_CHECKING:
     from plus.models.run import Run
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 # Exit statuses of the verbs about profiles.
 STATUSES = (
     "Exit status: 0 done; 2 bad input, nothing changed; 3 somebody else changed the summary, nothing written; "
-    "4 no such user or version; 5 forgotten, refused; 1 a fault of plus."
+    "4 no such user or version; 5 forgotten, refused; 6 done in part, what was left out is named; 1 a fault of plus."
 )
+IN_PART = 6
 Shape = Literal["table", "json", "jsonl", "md"]
 StoreFile = Annotated[
     Path | None,
@@ -64,12 +65,13 @@ def print_rows(rows: Iterable[Mapping[str, Any]], shape: Shape, title: str = "",
     """Print rows as a table, one JSON object {name: [...]}, JSON lines, or a Markdown table."""
     if shape == "jsonl":
         for row in rows:
-            sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+            sys.stdout.write(as_json_line(row) + "\n")
+        return
+    if shape == "json":
+        _print_json_rows(rows, name)
         return
     rows = list(rows)
-    if shape == "json":
-        print_json({name: rows})
-    elif shape == "md":
+    if shape == "md":
         _print_markdown(rows)
     else:
         _print_table(rows, title)
@@ -80,10 +82,10 @@ def print_facts(facts: Mapping[str, Any], shape: Shape) -> None:
     if shape == "json":
         print_json(facts)
     elif shape == "jsonl":
-        print(json.dumps(facts, ensure_ascii=False))
+        print(as_json_line(facts))
     else:
         for key, value in facts.items():
-            print(f"- {key}: {' '.join(cell(value).split())}")
+            print(visible(f"- {key}: {' '.join(cell(value).split())}"))
 
 
 def shape_of(output: Shape, as_json: bool) -> Shape:
@@ -100,15 +102,27 @@ def cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _print_json_rows(rows: Iterable[Mapping[str, Any]], name: str) -> None:
+    """One JSON object, written row by row: a million rows are never in memory at once."""
+    between = "\n"
+    sys.stdout.write(f"{{\n  {as_json_line(name)}: [")
+    for row in rows:
+        sys.stdout.write(between + "    " + as_json_line(row, 2).replace("\n", "\n    "))
+        between = ",\n"
+    sys.stdout.write("]\n}\n" if between == "\n" else "\n  ]\n}\n")
+
+
 def _print_table(rows: list[Mapping[str, Any]], title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title) if title else None, title_justify="left")
+    table = Table(title=Text(visible(title)) if title else None, title_justify="left")
     for column in rows[0] if rows else ():
         table.add_column(column)
     for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row.values()))  # Text: a summary's brackets are no markup.
+        table.add_row(
+            *(Text(visible(cell(value))) for value in row.values())
+        )  # Text: a summary's brackets are no markup.
     results.print(table if rows else "nothing")
 
 
@@ -117,4 +131,4 @@ def _print_markdown(rows: list[Mapping[str, Any]]) -> None:
         print(f"| {' | '.join(rows[0])} |\n|{'---|' * len(rows[0])}")
     for row in rows:
         cells = (cell(value).replace("\\", "\\\\").replace("|", "\\|") for value in row.values())
-        print(f"| {' | '.join(' '.join(text.split()) for text in cells)} |")
+        print(visible(f"| {' | '.join(' '.join(text.split()) for text in cells)} |"))

@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from plus.errors import ProfileError
-from plus.profiles import identity
-from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from plus.errors import DiskError, ProfileError
+from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION, register
 
 WAIT = 120.0  # seconds that a writer waits for other writers; a batch takes well under one
 _MAGIC = b"SQLite format 3\x00"
@@ -209,7 +208,7 @@ def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
     A new file is readable by its owner only; a file that cannot be written is opened for reading. Raises ProfileError
     when there is none and `create` is false, and when the file is another program's, of a newer plus, or damaged.
     """
-    if not path.exists() and not create:
+    if not create and (not path.exists() or (path.is_file() and not path.stat().st_size)):
         raise ProfileError(
             f"there is no profile store at {path}; give --store or set PLUS_STORE, "
             "or start one with plus import or plus summarize --update"
@@ -242,24 +241,22 @@ def explained(path: Path) -> Iterator[None]:
         line = _remedy(name, path, f"{path} ({error})")
         if line is None:
             raise
-        raise ProfileError(line) from error
+        raise DiskError(line, str(error)) from error
     except PermissionError as error:
         raise ProfileError(f"no permission for {error.filename or path}; give another --store") from error
 
 
 def _remedy(name: str, path: Path, place: str) -> str | None:
     """One line for SQLite's error `name` at `place`; None for one that is a fault of ours."""
+    rest = "what was being written is not in it, what was written before is"
     if name.startswith("SQLITE_FULL"):
-        return f"the disk is full: {place}; nothing was changed; make room and try again"
+        return f"the disk is full: {place}; {rest}; make room and try again"
     if name.startswith("SQLITE_IOERR"):
-        return f"the disk would not take or give the data: {place}; nothing was changed; look at its space and health"
+        return f"the disk would not take or give the data: {place}; {rest}; look at its space and health"
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
         return f"this store cannot be written: {place}; copy it where you may write, or give another --store"
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
-        return (
-            f"another process has been writing to {path} for {WAIT:.0f} s; nothing was changed; "
-            "try again when it has ended"
-        )
+        return f"another process has been writing to {path} for {WAIT:.0f} s; {rest}; try again when it has ended"
     if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
         return f"this store is damaged: {place}; put a copy back, or save what can be read with: sqlite3 FILE .recover"
     return None
@@ -305,10 +302,11 @@ def _prepare(connection: sqlite3.Connection) -> None:
     _set_wal(connection)
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA wal_autocheckpoint = 1")  # The file alone is nearly complete, should somebody copy it.
     connection.execute("PRAGMA synchronous = FULL")  # What is acknowledged survives a power cut.
     if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
         return
-    identity.register(connection)
+    register(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()  # Another process may have been faster.

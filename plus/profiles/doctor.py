@@ -2,27 +2,46 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+import subprocess
+import sys
+import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from plus.profiles import database
+from plus.profiles import database, versions
 from plus.profiles.forget import finish_interrupted
 from plus.profiles.rows import profiles
 from plus.profiles.schema import VERSION
 from plus.profiles.store import Store
 from plus.profiles.text_filters import flags
 
+_NO_UTF8, _NO_JSON = "versions that are no UTF-8", "versions whose sentences, evidence or score are no JSON"
+_ASK = """
+import fcntl, sys
+try:
+    fcntl.lockf(open(sys.argv[1], "r+b"), fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError:
+    sys.exit(0)
+sys.exit(1)
+"""
+
 
 @dataclass
 class Findings:
-    """Findings about a store: faults to mend, notes to look at, and counts of what it holds."""
+    """Findings about a store: faults to mend, notes to look at, counts of what it holds, and receipts of forgets
+    that were cut short and are completed now.
+    """
 
     path: str
     counts: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    receipts: list[dict[str, Any]] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Convert to plain values."""
@@ -43,13 +62,101 @@ def examine(store: Store, finish: bool = True) -> Findings:
     _file(store, found)
     if finish and store.writable:
         if left := finish_interrupted(store):
-            found.notes.append(f"{left} interrupted forgets were completed")
+            found.notes.append(f"{len(left)} interrupted forgets were completed")
+            found.receipts = [receipt.as_dict() for receipt in left]
     elif store.row("SELECT 1 FROM unfinished"):
         found.faults.append("a forget was interrupted; plus doctor completes it")
+    elif store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
+        found.faults.append("the file is still to be rewritten after a forget; plus doctor does it")
     # 3. The users and their summaries.
+    _forgotten(store, found)
     _news(store, found)
-    _summaries(store, found)
+    if _versions(store, found):
+        _summaries(store, found)
+    if store.writable and not locks_work(store.path.parent):
+        found.notes.append(
+            "this file system does not lock files (a network mount?): two processes that write would damage the store; "
+            "keep it on a local disk"
+        )
     return found
+
+
+def locks_work(folder: Path) -> bool:
+    """Look whether a file that this process has locked is locked for another one."""
+    try:
+        import fcntl
+    except ImportError:  # Windows always locks.
+        return True
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".plus-lock-") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        asked = subprocess.run([sys.executable, "-S", "-c", _ASK, file.name], capture_output=True)
+        return asked.returncode == 0
+
+
+def _forgotten(store: Store, found: Findings) -> None:
+    """Users who are there though they were forgotten, as after a part of an old file was copied in."""
+    if not store.forgotten():
+        return
+    back = sum(store.is_forgotten("user", user_id) for user_id in store.users())
+    if back:
+        found.faults.append(f"{back:,} users are there though they were forgotten; plus forget takes them out again")
+
+
+def _versions(store: Store, found: Findings) -> bool:
+    """Pointers, JSON, spans and the chain of hashes of every version, by user; false where some cannot be read."""
+    columns = ", ".join(f"v.{name}" for name in versions.COLUMNS.split(", "))
+    sql = (
+        f"SELECT u.user_id, u.current, u.newest, v.chain, {columns} FROM users u LEFT JOIN versions v "
+        "ON v.user = u.number ORDER BY u.number, v.version"
+    )
+    faults: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    store.connection.text_factory = bytes  # Text that is no UTF-8 is a fault, and not the end of the look.
+    try:
+        rows = store.connection.execute(sql).fetchmany
+        before, numbers, chain = None, set[int](), ""
+        while batch := rows(1000):
+            for user_id, current, newest, *row in batch:
+                if user_id != before:
+                    before, numbers, chain = user_id, set(), ""
+                numbers.add(row[1] or 0)
+                last = not row[1] or row[1] >= newest
+                reasons, chain = _of_version(row, chain)
+                if last and ((current and current not in numbers) or newest < max(numbers)):
+                    reasons.append("a pointer to a version that is not there")
+                for reason in reasons:
+                    faults[reason] += 1
+                    first.setdefault(reason, user_id.decode("utf-8", "replace"))
+    finally:
+        store.connection.text_factory = str
+    found.faults += [f"{count:,} x {reason} (first: user {first[reason]!r})" for reason, count in faults.items()]
+    return not faults.keys() & {_NO_UTF8, _NO_JSON}
+
+
+def _of_version(row: Sequence[Any], before: str) -> tuple[list[str], str]:
+    """The faults of one version, and its chain."""
+    if row[1] is None:
+        return [], ""
+    try:
+        chain, *values = (value.decode() if isinstance(value, bytes) else value for value in row)
+    except UnicodeDecodeError:
+        return [_NO_UTF8], ""
+    try:
+        spans, _, _ = json.loads(values[2]), json.loads(values[7]), json.loads(values[8] or "{}")
+        ends = [(int(start), int(end), str(name)) for name, start, end, _, _ in spans]
+    except (ValueError, TypeError):
+        return [_NO_JSON], chain
+    reasons = []
+    if any(not 0 <= start < end <= len(values[1]) for start, end, _ in ends):
+        reasons.append("sentences that end past the text")
+    if len({name for *_, name in ends}) != len(ends):
+        reasons.append("two sentences with one id")
+    if chain and chain != versions.chained(before, values):
+        reasons.append("versions that were changed by something else than plus")
+    return reasons, chain
 
 
 def _file(store: Store, found: Findings) -> None:

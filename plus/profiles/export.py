@@ -115,9 +115,9 @@ def export(
         found = Exported(str(output))
         changed = _changed(profiles(store, users, since), change, found)
         if stdout is not None:
-            return _written(store, form, changed, Target(Path(), stdout), found)
+            return _written(store, form, changed, Target(Path(), stdout, since), found)
         with _registered(store, output, users) as (partial, number):
-            _written(store, form, changed, Target(partial), found)
+            _written(store, form, changed, Target(partial, None, since), found)
             found.bytes = sum(p.stat().st_size for p in ([partial] if partial.is_file() else partial.iterdir()))
             if _publish(store, partial, output, number, tombstones):
                 return found

@@ -1,9 +1,10 @@
-"""Forgetting a user or a conversation, with a receipt.
+"""Forgetting users or a conversation, with a receipt each.
 
-One transaction takes everything out of the store and leaves a tombstone; a row in `unfinished` says which run folders
-are still to be cleaned, so that a crash only postpones that. Then the file is rewritten (VACUUM) and its log emptied:
-deleted rows would otherwise linger in the slack of SQLite's pages, secure delete or not (notebooks/LOG.md). Last, the
-bytes on disk are searched for the forgotten texts.
+One transaction takes everything out of the store and leaves tombstones, in the ledger beside it too; a row in
+`unfinished` says which run folders are still to be cleaned, so that a crash only postpones that. Then the file is
+rewritten (VACUUM) and its log emptied: deleted rows would otherwise linger in the slack of SQLite's pages, secure
+delete or not (notebooks/LOG.md). Last, the bytes on disk are searched for the forgotten texts. However many users: one
+transaction, one pass over the run folders, one rewriting, one search.
 """
 
 from __future__ import annotations
@@ -12,24 +13,31 @@ import hashlib
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plus.errors import UnknownUserError
+from plus.errors import ProfileError, UnknownUserError
+from plus.profiles import ledger, schema
 from plus.profiles import runs as run_folders
-from plus.profiles import schema
-from plus.profiles.identity import tombstones
+from plus.profiles.formats import file_name
 from plus.profiles.saving import rebuild
+from plus.profiles.schema import tombstones
 from plus.profiles.scrub import programs_with, rewrite, search, sweep
+from plus.profiles.sentences import split
 from plus.profiles.store import Store
 from plus.types import Event
 
 
 @dataclass
 class Receipt:
-    """Receipt of a forget, without a name in it: `subject` can be checked with the id and the store."""
+    """Receipt of a forget, without a name in it: `subject` can be checked with the id and the store.
+
+    rewritten: whether the store's file was; if not, not_rewritten says why, and old pages may hold what was forgotten.
+    found: files that still hold a text or the id. shared: those where only rows of other users hold one.
+    searched: counts of texts and files, and of what was not searched.
+    """
 
     kind: str
     subject: str
@@ -43,7 +51,9 @@ class Receipt:
     other_stores: list[str] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     rewritten: bool = False
+    not_rewritten: str = ""
     searched: dict[str, int] = field(default_factory=dict)
+    shared: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -53,104 +63,186 @@ class Receipt:
         return {**values, "sha256": hashlib.sha256(canonical).hexdigest()}
 
 
+@dataclass
+class Subject:
+    """Subject of a forget, a user or a conversation: its users, its receipt, and the texts to look for."""
+
+    receipt: Receipt
+    user_ids: list[str]
+    texts: set[str]
+    ids: set[str]
+
+
 def forget_user(store: Store, user_id: str, runs: Iterable[Path] = ()) -> Receipt:
     """Forget everything of a user. A second time it only cleans what is left, such as another run folder.
 
     Raises UnknownUserError when neither store nor run folders know the user.
     """
-    # 1. Look whether there is anything to forget.
-    folders = [*store.runs(), *(run.resolve() for run in runs)]
-    known = store.row("SELECT number FROM users WHERE user_id = ?", (user_id,))
-    if (
-        not known
-        and not store.is_forgotten("user", user_id)
-        and not any(run_folders.listed(f, {user_id}) for f in folders)
-    ):
+    receipts, unknown = forget_users(store, [user_id], runs)
+    if unknown:
         store.user(user_id)  # Raises, with the nearest ids.
-    # 2. Out of the store, in one transaction.
-    receipt = Receipt("user", store.fingerprint("user", user_id), round(time.time(), 3))
-    texts = {user_id}
-    with store.transaction() as connection:
-        _tombstone(connection, "user", receipt.subject, receipt.time)
-        if known:
-            number = connection.execute("SELECT number FROM users WHERE user_id = ?", (user_id,)).fetchone()
-            receipt.removed = _remove_user(connection, number[0], texts) if number else {}
-        _begin(connection, receipt, [user_id], folders)
-    # 3. Out of everything else.
-    _exports(store, receipt, [user_id])
-    return _finish(store, receipt, texts, folders)
+    return receipts[0]
 
 
-def forget_conversation(store: Store, session_id: str, runs: Iterable[Path] = ()) -> Receipt:
-    """Forget a conversation: its events, and every version and sentence that was written from them.
+def forget_users(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = ()) -> tuple[list[Receipt], list[str]]:
+    """Forget users; returns (a receipt each, ids that neither store nor run folders know).
 
-    The rest of a summary stays; `plus summarize --update` writes it anew from the other events. Raises
-    UnknownUserError when the store holds no such conversation.
+    Raises ProfileError for a folder that is no run of plus.
     """
-    folders = [*store.runs(), *(run.resolve() for run in runs)]
-    receipt = Receipt("conversation", store.fingerprint("conversation", session_id), round(time.time(), 3))
-    texts = {session_id}
-    with store.transaction() as connection:
-        found = connection.execute(
-            "SELECT e.user, u.user_id, e.event_id, e.kind, e.time, e.content FROM events e "
-            "JOIN users u ON u.number = e.user WHERE e.session_id = ? AND e.session_id <> ''",
-            (session_id,),
-        ).fetchall()
-        if not found and not store.is_forgotten("conversation", session_id):
-            raise UnknownUserError(f"the store holds no event of a conversation {session_id!r}; nothing was changed")
-        # 1. Tombstones, and the events.
-        _tombstone(connection, "conversation", receipt.subject, receipt.time)
-        users: dict[int, tuple[str, list[str]]] = {}
-        for number, user_id, event_id, kind, time_, content in found:
-            users.setdefault(number, (user_id, []))[1].append(event_id)
-            event = Event(event_id, kind, schema.decode_content(content), time_)
-            for name in tombstones(event_id, user_id, event):
-                _tombstone(connection, "event", store.fingerprint("event", user_id, name), receipt.time)
-            texts |= {event_id, *_texts(content)}
-        connection.execute("DELETE FROM events WHERE session_id = ? AND session_id <> ''", (session_id,))
-        # 2. What each user's summary says because of them.
-        versions = 0
-        for number, (user_id, event_ids) in users.items():
-            gone, sentences, again = rebuild(connection, store, number, user_id, set(event_ids))
-            versions, receipt.rebuilt = versions + gone, receipt.rebuilt + again
-            texts |= sentences
-        receipt.removed = {"events": len(found), "versions": versions, "users": 0}
-        names = [user_id for user_id, _ in users.values()]
-        _begin(connection, receipt, names, folders)
+    # 1. Look whether there is anything to forget.
+    folders = _folders(store, runs)
+    names = list(dict.fromkeys(user_ids))
+    known = {name for name in names if store.find(name) is not None}
+    rest = {name for name in names if name not in known and not store.is_forgotten("user", name)}
+    listed = {name for folder in folders for name in run_folders.listed(folder, rest)} if rest else set()
+    unknown = [name for name in names if name in rest - listed]
+    # 2. Out of the store, in one transaction; the ledger first, so that nobody comes back who was asked to go.
+    now = round(time.time(), 3)
+    leaving = [
+        Subject(Receipt("user", store.fingerprint("user", name), now), [name], set(), {name})
+        for name in names
+        if name not in unknown
+    ]
+    if not leaving:
+        return [], unknown
+    marks = [("user", one.receipt.subject, now) for one in leaving]
+    marks += [("spelling", store.fingerprint("spelling", ledger.spelling(one.user_ids[0])), now) for one in leaving]
+    with ledger.undone(store.path), store.transaction() as connection:
+        _tombstone(connection, store, marks)
+        for one in leaving:
+            found = store.find(one.user_ids[0])
+            one.receipt.removed = _remove_user(connection, found.number, one) if found else {}
+        journal = _begin(connection, leaving, folders)
     # 3. Out of everything else.
-    _exports(store, receipt, names)
-    return _finish(store, receipt, texts, folders)
+    return _finish(store, leaving, folders, [journal]), unknown
 
 
-def finish_interrupted(store: Store) -> int:
-    """Complete forgets that a crash cut short: partial exports, run folders, the rewriting; returns how many."""
+def forget_conversation(
+    store: Store, session_id: str, runs: Iterable[Path] = (), user_id: str | None = None
+) -> Receipt:
+    """Forget a conversation of a user: its events, and every version and sentence that was written from them.
+
+    The rest of a summary stays; `plus summarize --update` writes it anew from the other events. user_id: whose it is,
+    where several users have one of this id. Raises UnknownUserError when the store holds no such conversation.
+    """
+    folders = _folders(store, runs)
+    owner = _owner(store, session_id, user_id)
+    receipt = Receipt("conversation", store.fingerprint("conversation", owner, session_id), round(time.time(), 3))
+    leaving = Subject(receipt, [owner], set(), {session_id})
+    with ledger.undone(store.path), store.transaction() as connection:
+        # 1. Tombstones, and the events.
+        number = store.user(owner).number
+        where = "WHERE user = ? AND session_id = ?"
+        rows = connection.execute(
+            f"SELECT event_id, kind, time, content FROM events {where}", (number, session_id)
+        ).fetchall()
+        marks = [("conversation", receipt.subject, receipt.time)]
+        for name, kind, moment, content in rows:
+            event = Event(name, kind, schema.decode_content(content), moment)
+            hashes = (store.fingerprint("event", owner, one) for one in tombstones(name, owner, event))
+            marks += [("event", one, receipt.time) for one in hashes]
+            leaving.ids.add(name)
+            leaving.texts |= _texts(content)
+        _tombstone(connection, store, marks)
+        connection.execute(f"DELETE FROM events {where}", (number, session_id))
+        # 2. What the user's summary says because of them.
+        gone, sentences, again = rebuild(connection, store, number, owner, {name for name, *_ in rows})
+        leaving.texts |= sentences
+        receipt.rebuilt, receipt.removed = int(again), {"events": len(rows), "versions": gone, "users": 0}
+        journal = _begin(connection, [leaving], folders)
+    # 3. Out of everything else.
+    return _finish(store, [leaving], folders, [journal])[0]
+
+
+def planned(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = ()) -> list[dict[str, Any]]:
+    """Count what forgetting users would take out of the store and of each file, and take nothing out."""
+    folders, found = _folders(store, runs), []
+    for name in dict.fromkeys(user_ids):
+        user = store.find(name)
+        counts = {
+            table: store.count(f"SELECT count(*) FROM {table} WHERE user = ?", user.number if user else 0)
+            for table in ("events", "versions", "rules")
+        }
+        files = {str(folder): run_folders.forget(folder, {name}, dry_run=True)[name] for folder in folders}
+        found.append({"user_id": name, "store": counts, "runs": {key: value for key, value in files.items() if value}})
+    return found
+
+
+def finish_interrupted(store: Store) -> list[Receipt]:
+    """Complete forgets that a crash cut short: partial exports, run folders, the rewriting; returns their receipts."""
     sweep(store)
-    left = [json.loads(work) for (work,) in store.rows("SELECT work FROM unfinished ORDER BY number")]
+    left = {number: json.loads(work) for number, work in store.rows("SELECT number, work FROM unfinished")}
+    subjects = []
+    for work in left.values():
+        for one in work.get("subjects") or [{"kind": "user", **work}]:  # Before one forget could be of many.
+            receipt = Receipt(one["kind"], one["subject"], one["time"], one.get("removed", {}))
+            subjects.append(Subject(receipt, one["users"], set(), set(one["users"])))
     if left or store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
-        _clean(store, Receipt("", "", 0.0))
-        rewrite(store)
-    return len(left)
+        _finish(store, subjects, [Path(run) for work in left.values() for run in work["runs"]], list(left))
+    return [one.receipt for one in subjects]
 
 
 def lift(store: Store, user_id: str) -> bool:
     """Let a forgotten user's id be used again; False where it was not forgotten. The data does not come back."""
+    spelled = store.fingerprint("spelling", ledger.spelling(user_id))
+    marks = [("user", store.fingerprint("user", user_id)), ("spelling", spelled)]
     with store.transaction() as connection:
-        found = connection.execute(
-            "DELETE FROM tombstones WHERE kind = 'user' AND hash = ?", (store.fingerprint("user", user_id),)
+        found = [
+            connection.execute("DELETE FROM tombstones WHERE kind = ? AND hash = ?", mark).rowcount for mark in marks
+        ]
+        if found[0]:
+            ledger.append(store.path, store.salt, [(*mark, 0.0) for mark in marks])
+        return found[0] > 0
+
+
+def _folders(store: Store, runs: Iterable[Path]) -> list[Path]:
+    """The run folders that the store knows and those that were named, which must be runs of plus."""
+    named = [run.resolve() for run in runs]
+    for folder in named:
+        if folder.is_dir() and not run_folders.is_ours(folder):
+            raise ProfileError(
+                f"{folder} is no folder that plus wrote (no config.json with rows beside it); nothing was changed, "
+                "give --run a run folder"
+            )
+    return list(dict.fromkeys([*store.runs(), *named]))
+
+
+def _owner(store: Store, session_id: str, user_id: str | None) -> str:
+    """The user whose conversation it is. Raises ProfileError where several have one of this id."""
+    rows = store.rows(
+        "SELECT DISTINCT u.user_id FROM events e JOIN users u ON u.number = e.user "
+        "WHERE e.session_id = ? AND e.session_id <> '' ORDER BY u.number",
+        (session_id,),
+    )
+    owners: list[str] = [name for (name,) in rows if user_id in (None, name)]
+    if len(owners) > 1:
+        raise ProfileError(
+            f"{len(owners)} users have a conversation {session_id!r} ({', '.join(map(repr, owners[:5]))}); nothing was "
+            "changed, say whose with --user_id"
         )
-        return found.rowcount > 0
+    if owners:
+        return owners[0]
+    if user_id is None or not store.is_forgotten("conversation", user_id, session_id):
+        raise UnknownUserError(f"the store holds no event of a conversation {session_id!r}; nothing was changed")
+    return user_id
 
 
-def _tombstone(connection: sqlite3.Connection, kind: str, fingerprint: str, now: float) -> None:
-    connection.execute("INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)", (kind, fingerprint, now))
+def _tombstone(connection: sqlite3.Connection, store: Store, marks: Sequence[tuple[str, str, float]]) -> None:
+    connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)", marks)
+    ledger.append(store.path, store.salt, marks)
+    size = ledger.path_of(store.path).stat().st_size
+    connection.execute("INSERT OR REPLACE INTO meta VALUES ('ledger', ?)", (size,))
 
 
-def _remove_user(connection: sqlite3.Connection, number: int, texts: set[str]) -> dict[str, int]:
+def _remove_user(connection: sqlite3.Connection, number: int, leaving: Subject) -> dict[str, int]:
     """Delete a user's rows, collecting the texts to look for afterwards."""
-    for event_id, content in connection.execute("SELECT event_id, content FROM events WHERE user = ?", (number,)):
-        texts |= {event_id, *_texts(content)}
+    for name, session, content in connection.execute(
+        "SELECT event_id, session_id, content FROM events WHERE user = ?", (number,)
+    ):
+        leaving.texts |= {name, session, *_texts(content)}
     for table in ("versions", "rules"):
-        texts |= {text for (text,) in connection.execute(f"SELECT text FROM {table} WHERE user = ?", (number,))}
+        for (text,) in connection.execute(f"SELECT text FROM {table} WHERE user = ?", (number,)):
+            leaving.texts |= {text, *(text[start:end] for start, end in split(text))}
     removed = {
         table: connection.execute(f"DELETE FROM {table} WHERE user = ?", (number,)).rowcount
         for table in ("events", "versions", "rules")
@@ -158,57 +250,76 @@ def _remove_user(connection: sqlite3.Connection, number: int, texts: set[str]) -
     return {**removed, "users": connection.execute("DELETE FROM users WHERE number = ?", (number,)).rowcount}
 
 
-def _begin(connection: sqlite3.Connection, receipt: Receipt, users: Sequence[str], folders: Sequence[Path]) -> None:
-    """Journal what is left to do, in the transaction that forgets."""
-    work = {"users": list(users), "runs": [str(f) for f in folders], "subject": receipt.subject, "time": receipt.time}
-    connection.execute("INSERT INTO unfinished(work) VALUES (?)", (json.dumps(work),))
+def _begin(connection: sqlite3.Connection, leaving: Sequence[Subject], folders: Sequence[Path]) -> int:
+    """Journal what is left to do, in the transaction that forgets; returns the entry's number."""
+    subjects = [{"users": one.user_ids if one.receipt.kind == "user" else [], **asdict(one.receipt)} for one in leaving]
+    work = {"subjects": subjects, "runs": [str(folder) for folder in folders]}
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('rewrite', 1)")
+    return connection.execute("INSERT INTO unfinished(work) VALUES (?)", (json.dumps(work),)).lastrowid or 0
 
 
-def _finish(store: Store, receipt: Receipt, texts: set[str], folders: Sequence[Path]) -> Receipt:
+def _finish(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], journal: Sequence[int]) -> list[Receipt]:
+    """Everything after the transaction that forgets: exports, run folders, the rewriting, the search, the receipts."""
+    # 1. Files that plus made: those of others are named, our own cleaned.
     sweep(store)
-    _clean(store, receipt)
-    receipt.rewritten = rewrite(store)
-    receipt.found, receipt.searched = search(store, texts, folders)
-    receipt.programs = programs_with(store.path)
-    return receipt
+    _exports(store, leaving)
+    _clean(store, leaving, folders)
+    with store.transaction() as connection:  # The journal holds no name from here on, since pages keep what is deleted.
+        nameless = json.dumps({"subjects": [{**asdict(one.receipt), "users": []} for one in leaving], "runs": []})
+        connection.executemany("DELETE FROM unfinished WHERE number = ?", [(number,) for number in journal])
+        journal = [connection.execute("INSERT INTO unfinished(work) VALUES (?)", (nameless,)).lastrowid or 0]
+    # 2. The store's file; then look whether anything is left.
+    undone = rewrite(store)
+    search(store, leaving, folders)
+    programs = programs_with(store.path)
+    # 3. The receipts, kept as hashes; what was to be done is done.
+    with store.transaction() as connection:
+        for one in leaving:
+            one.receipt.rewritten, one.receipt.not_rewritten = not undone, undone
+            one.receipt.programs = programs
+            row = (one.receipt.kind, one.receipt.subject, one.receipt.as_dict()["sha256"], one.receipt.time)
+            connection.execute("INSERT INTO receipts(kind, subject, sha256, created) VALUES (?, ?, ?, ?)", row)
+        connection.executemany("DELETE FROM unfinished WHERE number = ?", [(number,) for number in journal])
+    return [one.receipt for one in leaving]
 
 
-def _clean(store: Store, receipt: Receipt) -> None:
-    """Clean the run folders of everything unfinished, and cross it off."""
-    for number, work in list(store.rows("SELECT number, work FROM unfinished ORDER BY number")):
-        left = json.loads(work)
-        for folder in dict.fromkeys(map(Path, left["runs"])):
-            if not folder.is_dir():
-                receipt.runs_not_found.append(str(folder))
-                continue
-            other = folder / run_folders.STORE
-            if other.exists() and not other.samefile(store.path):
-                receipt.other_stores.append(str(other))
-            removed = run_folders.forget(folder, set(left["users"]), left["subject"], left["time"])
-            if removed:
-                receipt.runs[str(folder)] = removed
-            if run_folders.noted(folder, left["subject"]):
-                receipt.retrain += run_folders.weights(folder)
-        with store.transaction() as connection:
-            connection.execute("DELETE FROM unfinished WHERE number = ?", (number,))
+def _clean(store: Store, leaving: Sequence[Subject], folders: Sequence[Path]) -> None:
+    """Take users out of run folders: one pass over each, for all of them."""
+    users = {one.user_ids[0]: one.receipt for one in leaving if one.receipt.kind == "user" and one.user_ids}
+    for folder in dict.fromkeys(folders):
+        if not folder.is_dir():
+            for one in leaving:
+                one.receipt.runs_not_found.append(str(folder))
+            continue
+        other = folder / run_folders.STORE
+        is_other = other.exists() and not other.samefile(store.path)
+        removed = run_folders.forget(folder, set(users), {name: (r.subject, r.time) for name, r in users.items()})
+        for one in leaving:
+            one.receipt.other_stores += [str(other)] if is_other else []
+        for name, receipt in users.items():
+            receipt.runs |= {str(folder): removed[name]} if removed[name] else {}
+            receipt.retrain += run_folders.weights(folder) if run_folders.noted(folder, receipt.subject) else []
 
 
-def _exports(store: Store, receipt: Receipt, users: Collection[str]) -> None:
-    """Name the exported files that may hold the users."""
-    hashes = {store.fingerprint("user", user) for user in users}
-    for path, names in store.rows("SELECT path, users FROM exports WHERE finished IS NOT NULL"):
-        if Path(path).exists() and (not names or hashes & set(json.loads(names))):
-            receipt.exports.append(path)
+def _exports(store: Store, leaving: Sequence[Subject]) -> None:
+    """Name the exported files that may hold the users: of a folder of Markdown the person's own file."""
+    listed = list(store.rows("SELECT path, users FROM exports WHERE finished IS NOT NULL"))
+    there = [(Path(path), set(json.loads(users)) if users else None) for path, users in listed if Path(path).exists()]
+    for one in leaving:
+        hashes = {store.fingerprint("user", user) for user in one.user_ids}
+        for path, users in there:
+            if users is None or hashes & users:
+                own = path / file_name(one.user_ids[0]) if path.is_dir() and one.user_ids else path
+                one.receipt.exports += [str(own)] if own.exists() else []
 
 
 def _texts(content: str) -> set[str]:
-    """The texts in an event's JSON, escaped and plain."""
+    """The texts in an event's JSON."""
     found: set[str] = set()
 
     def walk(value: Any) -> None:
         if isinstance(value, str):
-            found.update((value, json.dumps(value, ensure_ascii=False)[1:-1]))
+            found.add(value)
         elif isinstance(value, list):
             for item in value:
                 walk(item)

@@ -15,6 +15,7 @@ import io
 import json
 import os
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -25,7 +26,7 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from plus.errors import ProfileError
-from plus.profiles.rows import Profile, to_row
+from plus.profiles.rows import FORGOTTEN, Profile, as_mem0, as_pam, dated_lines, to_row
 from plus.profiles.store import Store
 from plus.prompts import escape, profile_message
 from plus.sources.rows import as_row
@@ -36,6 +37,7 @@ _LISTS = ("sentences", "evidence", "flags")
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 # Characters that are valid in JSON and not in YAML, or that editors swallow.
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # begins a formula
 _LINE = "---"  # opens and closes the front matter
 
 
@@ -43,11 +45,13 @@ _LINE = "---"  # opens and closes the front matter
 class Target:
     """Output of a format: a file or folder to make, or stdout, and what was written to it.
 
-    left_out: counts of what the format cannot hold. flagged: counts of texts to look at.
+    left_out: counts of what the format cannot hold. flagged: counts of texts to look at. since: the moment from which a
+    feed of changes is written, which tells of the forgotten too.
     """
 
     path: Path
     stdout: BinaryIO | None = None
+    since: float | None = None
     rows: int = 0
     flagged: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -70,17 +74,26 @@ Write = Callable[[Store, Iterable[Profile], Target], None]
 
 
 def _jsonl(store: Store, profiles: Iterable[Profile], target: Target) -> None:
-    target.write(_encode(target.row(profile)) + "\n" for profile in profiles)
+    def lines() -> Iterator[str]:
+        for profile in profiles:
+            yield _encode(target.row(profile)) + "\n"
+        # A feed of changes tells whose row to delete, by the hash that the receipt has.
+        gone = "SELECT hash, created FROM tombstones WHERE kind = 'user' AND created >= ? ORDER BY created"
+        for fingerprint, moment in store.rows(gone, (target.since,)) if target.since is not None else ():
+            yield _encode({"forgotten": fingerprint, "time": moment, "format": FORGOTTEN}) + "\n"
+
+    target.write(lines())
 
 
 def _markdown(store: Store, profiles: Iterable[Profile], target: Target) -> None:
-    target.path.mkdir()
+    target.path.mkdir(mode=0o700)
     for profile in profiles:
         content, user_id = to_markdown(target.row(profile)), profile.version.user_id
         path = target.path / file_name(user_id)
         if path.parent != target.path or path.exists():
             raise ProfileError(f"the file of user {user_id!r} would be {path}, which is not free; nothing was written")
-        path.write_bytes(content)
+        with _file(path) as file:
+            file.write(content)
 
 
 def _csv(store: Store, profiles: Iterable[Profile], target: Target) -> None:
@@ -92,7 +105,7 @@ def _csv(store: Store, profiles: Iterable[Profile], target: Target) -> None:
             # A cell holds text: lists become JSON.
             row = _table_row(profile, target)
             listed = {key: json.dumps(row[key], ensure_ascii=False) for key in _LISTS}
-            writer.writerow([({**row, **listed})[key] for key in TABLE])
+            writer.writerow([_harmless(({**row, **listed})[key]) for key in TABLE])
             yield cells.getvalue()
             cells.seek(0)
             cells.truncate()
@@ -113,7 +126,7 @@ def _parquet(store: Store, profiles: Iterable[Profile], target: Target) -> None:
     kinds = {"version": pyarrow.int64(), "created": pyarrow.float64()}
     kinds |= dict.fromkeys(_LISTS, pyarrow.list_(pyarrow.string()))
     schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in TABLE])
-    with parquet.ParquetWriter(target.path, schema, compression="zstd") as writer:
+    with _file(target.path) as file, parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         left = iter(profiles)
         while rows := [_table_row(profile, target) for profile in islice(left, 5000)]:
             writer.write_table(pyarrow.table({name: [row[name] for row in rows] for name in TABLE}, schema))
@@ -149,9 +162,58 @@ def _trl(store: Store, profiles: Iterable[Profile], target: Target) -> None:
     target.write(lines())
 
 
+def _memory(store: Store, profiles: Iterable[Profile], target: Target) -> None:
+    """Dated lines, as other assistants take them: a file is one person's."""
+    found = list(islice(profiles, 2))
+    if len(found) > 1:
+        raise ProfileError("a memory file is one person's; name the user with --users")
+    _counted(found, target)
+    sentences = [(one.version.created, [s.text for s in one.version.sentences]) for one in found]
+    target.write(line for created, texts in sentences for line in dated_lines(texts, created))
+
+
+def _pam(store: Store, profiles: Iterable[Profile], target: Target) -> None:
+    found = list(islice(profiles, 2))
+    if len(found) != 1:
+        raise ProfileError("a PAM document is one person's; name the user with --users")
+    _counted(found, target)
+    version = found[0].version
+    document = as_pam(version.user_id, (s.text for s in version.sentences), version.created, time.time())
+    target.write([json.dumps(document, ensure_ascii=False, indent=1) + "\n"])
+
+
+def _mem0(store: Store, profiles: Iterable[Profile], target: Target) -> None:
+    def rows() -> Iterator[str]:
+        between = '{"results": [\n'
+        for profile in profiles:
+            _counted([profile], target)
+            texts = (s.text for s in profile.version.sentences)
+            for row in as_mem0(profile.version.user_id, texts, profile.version.created):
+                yield between + _encode(row)
+                between = ",\n"
+        yield "]}\n" if between == ",\n" else '{"results": []}\n'
+
+    target.write(rows())
+
+
+def _counted(profiles: Iterable[Profile], target: Target) -> None:
+    """Count profiles, and what a format of plain sentences cannot hold of them."""
+    for profile in profiles:
+        row = target.row(profile)
+        for name in ("locked", "forbidden", "removed", "evidence"):
+            target.left_out[f"{name} (not of this format)"] += len(row[name])
+    target.left_out += Counter()  # Without those that are 0.
+
+
 FORMATS: dict[str, Write] = {
     "jsonl": _jsonl, "parquet": _parquet, "csv": _csv, "markdown": _markdown, "openai": _openai, "trl": _trl,
+    "memory": _memory, "pam": _pam, "mem0": _mem0,
 }  # fmt: skip
+
+
+def _harmless(value: Any) -> Any:
+    """A cell that no spreadsheet runs as a formula: an apostrophe is put before it, as OWASP advises."""
+    return f"'{value}" if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA) else value
 
 
 def _table_row(profile: Profile, target: Target) -> dict[str, Any]:
@@ -162,7 +224,9 @@ def _table_row(profile: Profile, target: Target) -> dict[str, Any]:
 
 @contextmanager
 def _file(path: Path) -> Iterator[BinaryIO]:
-    with path.open("wb", buffering=2**20) as file:
+    # About people, so readable by its owner only.
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(number, "wb", buffering=2**20) as file:
         yield file
         file.flush()
         os.fsync(file.fileno())
@@ -187,7 +251,10 @@ def from_markdown(content: bytes, where: str) -> dict[str, Any]:
     # 2. Front matter and body.
     opening, found, rest = text.partition("\n")
     if opening.rstrip(" \t") != _LINE or not found:
-        raise ProfileError(f"{where} has no front matter; its first line must be {_LINE}, as plus export writes it")
+        raise ProfileError(
+            f"{where} has no front matter; its first line must be {_LINE}, as plus export writes it; if it is another "
+            "program's memory, say whose with --user_id"
+        )
     head, found, body = f"\n{rest}".partition(f"\n{_LINE}\n")
     if not found:
         raise ProfileError(f"{where}: the front matter does not end; close it with a line {_LINE}")

@@ -7,16 +7,19 @@ the newer one, and a forgotten user stays forgotten.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from plus.errors import ConflictError, ForgottenError, ProfileError, UnknownUserError
-from plus.profiles import versions
+from plus.errors import ConflictError, DiskError, ForgottenError, ProfileError
+from plus.profiles import rows, versions
 from plus.profiles.formats import from_markdown
-from plus.profiles.rows import Profile, from_row
-from plus.profiles.saving import put, save_user, set_rule
+from plus.profiles.rows import FORGOTTEN, Memory, Profile, from_row
+from plus.profiles.saving import pause, put, save_user, set_rule
+from plus.profiles.sentences import normalized
 from plus.profiles.store import Store
 from plus.profiles.versions import Rules
 from plus.types import Dropped
@@ -47,10 +50,11 @@ class Imported:
         return {**self.counts(), "conflicts": [line for line, _ in self.conflicts], "dropped": dict(self.dropped)}
 
 
-def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None) -> Iterator[Profile]:
+def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None, user_id: str = "") -> Iterator[Profile]:
     """Read the profiles of a JSONL file (or stdin), a Markdown file, or a folder of those; broken ones are counted.
 
-    Raises ProfileError for anything else.
+    Memories of other programs (see rows.py) are of `user_id` where they name nobody. Raises ProfileError for anything
+    else.
     """
     # The source's kind: stdin, a folder, Markdown by its name, JSON lines for the rest.
     if stdin is not None:
@@ -62,11 +66,13 @@ def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None) -> Itera
                 f"{source} is neither a run folder nor one of Markdown files; give what plus export or plus train wrote"
             )
         for path in files:
-            yield from _markdown(path, dropped)
+            yield from _markdown(path, dropped, user_id)
     elif not source.is_file():
         raise ProfileError(f"there is no file or folder {source}; give what plus export wrote, or a run folder")
     elif source.suffix == ".md":
-        yield from _markdown(source, dropped)
+        yield from _markdown(source, dropped, user_id)
+    elif (found := _of_others(source, dropped)) is not None:
+        yield from _memories(found, user_id, source.name)
     elif source.suffix in (".parquet", ".csv"):
         raise ProfileError(
             f"{source}: {source.suffix[1:]} is for other programs and cannot come back; import JSONL or Markdown"
@@ -77,16 +83,16 @@ def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None) -> Itera
 
 
 def add(store: Store, found: Iterator[Profile], receipt: Imported) -> Imported:
-    """Put profiles into the store, `BATCH` a transaction."""
-    done = False
-    while not done:
-        with store.transaction():
-            done = True
-            for number, profile in enumerate(found, start=1):
-                _add(store, profile, receipt)
-                if number == BATCH:
-                    done = False
-                    break
+    """Put profiles into the store, `BATCH` a transaction. Raises DiskError that says how many are in."""
+    written = 0
+    while chunk := list(islice(found, BATCH)):
+        try:
+            with store.transaction():
+                for profile in chunk:
+                    _add(store, profile, receipt)
+        except DiskError as error:
+            raise DiskError(f"{error}; {written:,} profiles of the file were read before and are kept") from error
+        written += len(chunk)
     return receipt
 
 
@@ -94,23 +100,25 @@ def _add(store: Store, profile: Profile, receipt: Imported) -> None:
     """One profile: a new user, an edit of a known one, or a reason why not."""
     new = profile.version
     # 1. The store's version, unless the user was forgotten.
-    try:
-        current = store.current(new.user_id)
-    except UnknownUserError:
-        current = None
-    except ForgottenError:
+    user = store.find(new.user_id)
+    if user is None and store.is_forgotten("user", new.user_id):
         receipt.forgotten += 1
         return
+    current = store.version(new.user_id, user.current) if user and user.current else None
     # 2. A new user, an unchanged profile, or an edit; what is refused is counted with its reason.
     try:
         if current is None:
             _put(store, profile, receipt)
+        elif profile.is_memory:
+            _append(store, profile, current, receipt)
         elif current.text == new.text and _same_rules(store, profile):
             receipt.unchanged += 1
         else:
             _edit(store, profile, current, receipt)
     except ForgottenError:
         receipt.forgotten += 1
+    except DiskError:
+        raise
     except ConflictError as error:
         receipt.conflicts.append((f"{new.user_id}: {error}", error.diff))
     except ProfileError as error:
@@ -120,14 +128,29 @@ def _add(store: Store, profile: Profile, receipt: Imported) -> None:
 def _put(store: Store, profile: Profile, receipt: Imported) -> None:
     """Write the version of a new user as it is, with its number."""
     # A forgotten event in the evidence means that the summary was written from it.
-    new = replace(profile.version, version=max(1, profile.version.version))
+    created = profile.version.created or round(time.time(), 3)
+    new = replace(profile.version, version=max(1, profile.version.version), created=created)
     if store.forgotten() and any(store.is_forgotten("event", new.user_id, event) for event in new.evidence):
         raise ForgottenError("")
     with store.transaction() as connection:
-        connection.execute("INSERT OR IGNORE INTO users(user_id) VALUES (?)", (new.user_id,))
+        store.enrol(connection, new.user_id)
         put(connection, store.user(new.user_id), new, profile.next_sentence)
-        _set_rules(store, new.user_id, Rules(), profile.rules)
+        _set_rules(store, new.user_id, store.rules(new.user_id), profile.rules)
+        if profile.paused:
+            pause(store, new.user_id)
     receipt.new += 1
+
+
+def _append(store: Store, profile: Profile, current: versions.Version, receipt: Imported) -> None:
+    """Add the sentences of another program's memory that the summary lacks, as the user's own."""
+    known = {normalized(sentence.text) for sentence in current.sentences}
+    added = [one.text for one in profile.version.sentences if normalized(one.text) not in known]
+    if not added:
+        receipt.unchanged += 1
+        return
+    change = versions.edit(current, {}, added, ())
+    save_user(store, current.user_id, change.text, current.version, note=profile.version.note)
+    receipt.edited += 1
 
 
 def _edit(store: Store, profile: Profile, current: versions.Version, receipt: Imported) -> None:
@@ -163,8 +186,37 @@ def _set_rules(store: Store, user_id: str, before: Rules, after: Rules) -> None:
             set_rule(store, user_id, kind, text, text in new)
 
 
-def _markdown(path: Path, dropped: Dropped) -> Iterator[Profile]:
+def _memories(found: Iterable[Memory], user_id: str, where: str) -> Iterator[Profile]:
+    for row in rows.gathered(found, user_id, where):
+        yield replace(from_row(row, where), is_memory=True)
+
+
+def _of_others(source: Path, dropped: Dropped) -> list[Memory] | None:
+    """The memories of another program's file; None for JSON lines, which are ours."""
+    if source.suffix == ".txt":
+        return rows.memories_of_text(_decoded(source), source.name, dropped)
+    if source.suffix != ".json":
+        return None
     try:
+        value = json.loads(_decoded(source))
+    except (ValueError, RecursionError):
+        return None
+    return rows.memories_of_json(value, source.name, dropped)
+
+
+def _decoded(source: Path) -> str:
+    try:
+        return source.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ProfileError(f"{source} is no UTF-8 at byte {error.start}; save it as UTF-8") from None
+
+
+def _markdown(path: Path, dropped: Dropped, user_id: str) -> Iterator[Profile]:
+    try:
+        content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+        if user_id and not content.startswith(b"---") and content.strip():
+            yield from _memories(rows.memories_of_text(_decoded(path), path.name, dropped), user_id, path.name)
+            return
         yield from_row(from_markdown(path.read_bytes(), path.name), path.name)
     except ProfileError as error:
         dropped.add(str(error), str(path))
@@ -184,6 +236,8 @@ def _jsonl(file: BinaryIO, name: str, dropped: Dropped) -> Iterator[Profile]:
         if not isinstance(row, dict):
             dropped.add("lines that are no JSON object", where)
             continue
+        if row.get("format") == FORGOTTEN:
+            continue  # Of a feed of changes: nobody to import.
         try:
             yield from_row(row, where)
         except ProfileError as error:

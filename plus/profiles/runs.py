@@ -1,14 +1,15 @@
-"""Run folders beside a store: their users put into it, and forgotten users taken out of their files."""
+"""Run folders beside a store: their users put into it, and forgotten users cut out of the files plus wrote there."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Collection, Iterator
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from plus import jsonl
 from plus.errors import ForgottenError, ProfileError
@@ -16,9 +17,6 @@ from plus.profiles.saving import save_model
 from plus.profiles.store import Store
 from plus.types import Entry, Event, Population, Preference
 
-WEIGHTS = ("summarizer", "reward_model", "bradley_terry", "untrained", "oracle")
-STORE = "profiles.db"  # name of a run's own store
-NOTE = "forgotten.jsonl"  # beside config.json: what was taken out of the run
 BATCH = 500  # users a transaction
 
 
@@ -32,9 +30,6 @@ def is_run(folder: Path) -> bool:
     return (folder / "config.json").is_file()
 
 
-# Users in
-
-
 def add_run(store: Store, folder: Path, population: Population, summaries: dict[str, str]) -> int:
     """Put a run's users into the store, their targets as held-out events; returns how many have a summary.
 
@@ -45,9 +40,12 @@ def add_run(store: Store, folder: Path, population: Population, summaries: dict[
     store.add_events(_entries(population))
     users, count = iter(summaries.items()), 0
     while chunk := list(islice(users, BATCH)):
-        with store.transaction():
+        with store.transaction() as connection:
             for user_id, text in chunk:
                 try:
+                    if store.find(user_id) is None:  # The run's data no longer has the user, its summaries do.
+                        store.refuse_forgotten("user", user_id)
+                        store.enrol(connection, user_id)
                     reading = store.read(user_id)
                     if reading.current is None:
                         save_model(store, reading, text, model, run)
@@ -102,47 +100,66 @@ def _targets(population: Population) -> dict[str, list[Preference]]:
 # Users out
 
 
-def listed(folder: Path, users: Collection[str]) -> bool:
-    """Look whether a run's summaries name one of the users."""
+STORE = "profiles.db"  # name of a run's own store
+NOTE = "forgotten.jsonl"  # beside config.json: what was taken out of the run
+WEIGHTS = ("summarizer", "reward_model", "bradley_terry", "untrained", "oracle")
+_LARGE = 2**26  # bytes: JSON that is larger is searched and not cut
+# Files of rows, and of results, that plus writes into a run folder. Others are their owner's: searched, never written.
+_ROWS = frozenset((
+    "summaries.jsonl", "samples.jsonl", "predictions.jsonl", "data.jsonl", "metrics.jsonl", "answers.jsonl",
+    "choices.jsonl", "judgments.jsonl", "looks.jsonl", "pairs.jsonl", "talks.jsonl", "turns.jsonl", "to_judge.jsonl",
+    "test.jsonl", "conversations.jsonl", "seconds.jsonl",
+))  # fmt: skip
+_RESULTS = frozenset(("report.json", "evidence.json", "love.json", "benchmark.json", "cell.json", "sweep.json"))
+_UNREAD = frozenset((".safetensors", ".png", ".pt", ".bin", ".gguf", ".npz", ".npy"))
+_SPACE = re.compile(r"[ \t\n\r]*")
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_SCALAR = re.compile(r"[^\s,\]}]+")
+
+
+def is_ours(folder: Path) -> bool:
+    """Look for plus's mark: config.json with rows or results that plus writes beside it."""
+    return is_run(folder) and any((folder / name).is_file() for name in _ROWS | _RESULTS)
+
+
+def listed(folder: Path, users: Collection[str]) -> set[str]:
+    """Return the users whom a run's summaries name."""
     path = folder / "summaries.jsonl"
-    if not path.is_file():
-        return False
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        return any(_names(line, users) for line in file)
+    if not path.is_file() or not users:
+        return set()
+    return {user for line in _lines(path) if '"user_id"' in line for user in _owners(line, users)}
 
 
-def forget(folder: Path, users: Collection[str], fingerprint: str, time: float) -> dict[str, int]:
-    """Take the users' lines out of every .jsonl and .json file of a run; returns file -> how many.
+def forget(
+    folder: Path,
+    users: Collection[str],
+    notes: Mapping[str, tuple[str, float]] | None = None,
+    dry_run: bool = False,
+) -> dict[str, dict[str, int]]:
+    """Cut users' rows out of a run's files; returns user -> file -> how many.
 
-    Each file is replaced whole or not at all; twice is the same as once. A note with the fingerprint, and no name, is
-    added to `forgotten.jsonl`.
+    Each file is replaced whole or not at all; twice is the same as once. notes: user -> (hash, time), which `NOTE`
+    gets, without a name. dry_run: only count.
     """
-    # 1. Lines of JSON lines, entries of lists in JSON.
-    removed: dict[str, int] = {}
+    removed: dict[str, dict[str, int]] = {user: {} for user in users}
+    if not users or not is_ours(folder):
+        return removed
+    # 1. Rows of JSON lines, entries of lists in JSON.
     for path in sorted(folder.rglob("*.json*")):
-        if path.name == NOTE or not path.is_file() or path.is_symlink():
+        if path.is_symlink() or not path.is_file() or path.name not in _ROWS | _RESULTS:
             continue
-        if path.suffix == ".jsonl":
-            count = _forget_lines(path, users)
-        elif path.suffix == ".json" and path.stat().st_size < 2**26:
-            count = _forget_entries(path, users)
-        else:
-            continue
-        if count:
-            removed[str(path.relative_to(folder))] = count
-    # 2. Partial files of a process that was killed may hold any user's lines.
+        for user, count in _forget_in(path, users, dry_run).items():
+            removed[user][str(path.relative_to(folder))] = count
+    # 2. Partial files of a process of plus that was killed may hold any user's lines.
     for leftover in folder.rglob(".*.partial*"):
-        leftover.unlink(missing_ok=True)
+        if not dry_run and leftover.name.removeprefix(".").split(".partial")[0] in {*_ROWS, *_RESULTS, STORE}:
+            leftover.unlink(missing_ok=True)
     # 3. A note for those who use the weights.
-    if removed:
-        note = {
-            "forgotten": fingerprint,
-            "time": time,
-            "removed": removed,
-            "weights": "trained with these rows; retrain",
-        }
+    rows = [{"forgotten": notes[user][0], "time": notes[user][1], "removed": removed[user],
+             "weights": "trained with these rows; retrain"} for user in users if notes and removed[user]]  # fmt: skip
+    if rows and not dry_run:
         with (folder / NOTE).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(note) + "\n")  # In ASCII: a file's name may be no valid Unicode.
+            file.writelines(json.dumps(row) + "\n" for row in rows)  # In ASCII: a name may be no valid Unicode.
     return removed
 
 
@@ -152,63 +169,145 @@ def noted(folder: Path, fingerprint: str) -> bool:
     return path.is_file() and fingerprint in path.read_text(encoding="utf-8")
 
 
-def texts_with_owner(path: Path, texts: Collection[str]) -> set[str]:
-    """Find the texts that stand in a line of another user."""
-    found: set[str] = set()
-    if not texts or path.suffix != ".jsonl":
-        return found
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        for line in file:
-            found |= {text for text in texts if text in line and '"user_id"' in line}
-    return found
-
-
 def weights(folder: Path) -> list[str]:
     """List a run's folders of weights: only training again takes a user out of them."""
     names = [*WEIGHTS, *sorted(path.name for path in folder.glob("checkpoint-*"))]
     return [str(folder / name) for name in names if (folder / name).is_dir()]
 
 
-def _forget_lines(path: Path, users: Collection[str]) -> int:
+def searchable(folder: Path) -> tuple[list[Path], int]:
+    """List a run's files to search, with the number of those that are not: weights and pictures."""
+    inside = {Path(name) for name in weights(folder)}
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    files = [path for path in files if not path.name.startswith(f"{STORE}")]  # Another store is named in the receipt.
+    texts = [path for path in files if path.suffix not in _UNREAD and inside.isdisjoint(path.parents)]
+    return texts, len(files) - len(texts)
+
+
+def cut(text: str, users: Collection[str]) -> tuple[str | None, dict[str, int]]:
+    """Cut every list entry that names one of the users out of JSON, keeping the rest as it is written.
+
+    Returns (text, user -> how many); None for a text that is itself an entry of a user. Raises ValueError for no JSON.
+    """
+    counts: dict[str, int] = defaultdict(int)
+    spans: list[tuple[int, int]] = []
+    end, owner = _scan(text, _SPACE.match(text, 0).end(), users, spans, counts)  # type: ignore[union-attr]
+    if text[end:].strip():
+        raise ValueError("there is more after the value")
+    if owner:
+        return None, {owner: 1}
+    for start, stop in reversed(spans):
+        text = text[:start] + text[stop:]
+    return text, dict(counts)
+
+
+def _scan(
+    text: str, at: int, users: Collection[str], spans: list[tuple[int, int]], counts: dict[str, int]
+) -> tuple[int, str]:
+    """Walk one value; returns (its end, the user whose entry it is or "") and collects the spans to cut."""
+    if text[at : at + 1] == '"':
+        return _string(text, at)[1], ""
+    if text[at : at + 1] not in ("{", "["):
+        found = _SCALAR.match(text, at)
+        if found is None:
+            raise ValueError(f"no value at {at}")
+        return found.end(), ""
+    is_list, owner, start = text[at] == "[", "", _space(text, at + 1)
+    at, cut_before = start, False
+    while text[at : at + 1] not in ("]", "}"):
+        key = ""
+        if not is_list:
+            key, at = _string(text, at)
+            at = _space(text, _space(text, at) + 1)
+        begin, inner = at, list[tuple[int, int]]()
+        at, whose = _scan(text, at, users, inner, counts)
+        if key == '"user_id"' and text[begin : begin + 1] == '"' and (name := json.loads(text[begin:at])) in users:
+            whose = name
+        at = after = _space(text, at)
+        if text[at : at + 1] == ",":
+            after = _space(text, at + 1)
+        if is_list and whose:
+            counts[whose] += 1
+            last = text[after : after + 1] == "]"
+            # The last entry goes with the comma before it.
+            spans.append((spans[-1][0] if last and cut_before else _comma(text, begin) if last else begin, after))
+            if last and cut_before:
+                del spans[-2]
+        else:
+            spans += inner
+            owner = owner or whose
+        cut_before = is_list and bool(whose)
+        if after == at and text[at : at + 1] not in ("]", "}"):
+            raise ValueError(f"no comma at {at}")
+        at = after
+    return at + 1, owner
+
+
+def _comma(text: str, at: int) -> int:
+    """The place of the comma before an entry, or of the entry where it is the first."""
+    before = text[:at].rstrip()
+    return len(before) - 1 if before.endswith(",") else at
+
+
+def _string(text: str, at: int) -> tuple[str, int]:
+    """A string of JSON as it is written, and its end."""
+    found = _STRING.match(text, at)
+    if found is None:
+        raise ValueError(f"no string at {at}")
+    return found.group(), found.end()
+
+
+def _space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+def _forget_in(path: Path, users: Collection[str], dry_run: bool) -> dict[str, int]:
+    """Cut users out of one file; returns user -> how many."""
+    counts: dict[str, int] = defaultdict(int)
+    if path.suffix == ".json" and path.stat().st_size > _LARGE:
+        return {}
+
+    def kept() -> Iterator[bytes]:
+        for part in _parts(path):
+            left: str | None = part
+            if '"user_id"' in part:
+                try:
+                    left, found = cut(part, users)
+                except (ValueError, RecursionError):
+                    found = {}  # Not JSON, so not a row of ours; the search names it.
+                for user, count in found.items():
+                    counts[user] += count
+            if left is None and path.suffix == ".json":
+                left = "{}\n"
+            if left is not None:
+                yield left.encode("utf-8", "surrogateescape")
+
+    # Counted first: a file without the users is not written.
+    for _ in kept():
+        pass
+    if counts and not dry_run:
+        counted = dict(counts)
+        _replace(path, kept())
+        return counted
+    return dict(counts)
+
+
+def _parts(path: Path) -> Iterator[str]:
+    """The lines of JSON lines, or a file of JSON as one."""
+    return _lines(path) if path.suffix != ".json" else iter([path.read_bytes().decode("utf-8", "surrogateescape")])
+
+
+def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-        count = sum(_names(line, users) for line in file)
-    if count:
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            kept = (line.encode("utf-8", "surrogateescape") for line in file if not _names(line, users))
-            _replace(path, kept)
-    return count
+        yield from file
 
 
-def _forget_entries(path: Path, users: Collection[str]) -> int:
+def _owners(line: str, users: Collection[str]) -> Collection[str]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        return cut(line, users)[1]
     except (ValueError, RecursionError):
-        return 0  # Not JSON, so not a file of ours.
-    kept, count = _without(value, users)
-    if count:
-        _replace(path, iter([(json.dumps(kept, ensure_ascii=False, indent=2) + "\n").encode()]))
-    return count
-
-
-def _without(value: Any, users: Collection[str]) -> tuple[Any, int]:
-    """A value without the list entries that carry one of the user ids, and how many those were."""
-    if isinstance(value, list):
-        parts = [_without(v, users) for v in value if not (isinstance(v, dict) and v.get("user_id") in users)]
-        return [part for part, _ in parts], len(value) - len(parts) + sum(count for _, count in parts)
-    if isinstance(value, dict):
-        parts_of = {key: _without(v, users) for key, v in value.items()}
-        return {key: part for key, (part, _) in parts_of.items()}, sum(count for _, count in parts_of.values())
-    return value, 0
-
-
-def _names(line: str, users: Collection[str]) -> bool:
-    if '"user_id"' not in line:
-        return False
-    try:
-        row = json.loads(line)
-    except ValueError:
-        return False
-    return isinstance(row, dict) and isinstance(row.get("user_id"), str) and row["user_id"] in users
+        return ()
 
 
 def _replace(path: Path, lines: Iterator[bytes]) -> None:
@@ -218,4 +317,5 @@ def _replace(path: Path, lines: Iterator[bytes]) -> None:
         file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
+    os.chmod(partial, path.stat().st_mode & 0o7777)
     os.replace(partial, path)

@@ -122,6 +122,7 @@ def set_rule(store: Store, user_id: str, kind: str, text: str, on: bool = True) 
             connection.execute("INSERT OR IGNORE INTO rules VALUES (?, ?, ?)", (user.number, kind, text))
         else:
             connection.execute("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", (user.number, kind, text))
+        _changed(connection, user.number)
 
 
 def set_score(store: Store, version: Version, score: Mapping[str, Any]) -> None:
@@ -133,8 +134,42 @@ def set_score(store: Store, version: Version, score: Mapping[str, Any]) -> None:
         )
 
 
+def lock(store: Store, user_id: str, sentence: Sentence, on: bool = True) -> None:
+    """Lock a sentence, or lift its lock. Raises ProfileError where that changes nothing."""
+    if (sentence.text in store.rules(user_id).lock) == on:
+        raise ProfileError(f"{sentence.id} of {user_id!r} is {'locked already' if on else 'not locked'}")
+    set_rule(store, user_id, "lock", sentence.text, on)
+
+
+def pause(store: Store, user_id: str, on: bool = True) -> None:
+    """Keep everything about a user and use none of it, or use it again. Raises ProfileError where nothing changes."""
+    with store.transaction() as connection:
+        user = store.user(user_id)
+        if bool(user.paused) == on:
+            raise ProfileError(f"{user_id!r} is {'paused already' if on else 'not paused'}; nothing was changed")
+        connection.execute("UPDATE users SET paused = ? WHERE number = ?", (on, user.number))
+        _changed(connection, user.number)
+
+
 def forbid(store: Store, user_id: str, text: str) -> Version | None:
-    """Ban a statement, take it out of the current version, and return that. Raises ProfileError if it is locked."""
+    """Ban a statement, or each of several sentences, take it out of the current version, and return that.
+
+    Raises ProfileError if it is locked, empty, or banned already.
+    """
+    statements = [text[start:end] for start, end in split(text)]
+    banned = {normalized(ban) for ban in store.rules(user_id).forbid}
+    if not any(normalized(one) for one in statements):
+        raise ProfileError("the statement is empty; give its words, or a sentence's id such as s2")
+    if banned.issuperset(map(normalized, statements)):
+        raise ProfileError(f"that statement is forbidden already for {user_id!r}; nothing was changed")
+    current = None
+    with store.transaction():
+        for one in statements:
+            current = _forbid(store, user_id, one) if normalized(one) else current
+    return current
+
+
+def _forbid(store: Store, user_id: str, text: str) -> Version | None:
     with store.transaction():
         current = store.current(user_id)
         ids = [s.id for s in current.sentences if normalized(s.text) == normalized(text)] if current else []
@@ -181,6 +216,7 @@ def rebuild(
     for kind, text in connection.execute("SELECT kind, text FROM rules WHERE user = ?", (number,)).fetchall():
         if text in texts:
             connection.execute("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", (number, kind, text))
+    _rechain(connection, number)
     connection.execute(
         "UPDATE users SET read_upto = 0, last_event = "
         "(SELECT coalesce(max(number), 0) FROM events WHERE user = ? AND NOT held_out) WHERE number = ?",
@@ -239,15 +275,37 @@ def _insert(
 
 
 def _write(connection: sqlite3.Connection, user: UserRow, version: Version, next_sentence: int) -> Version:
+    row = versions.to_row(version)
+    before = connection.execute(
+        "SELECT chain FROM versions WHERE user = ? AND version < ? ORDER BY version DESC LIMIT 1",
+        (user.number, version.version),
+    ).fetchone()
     connection.execute(
-        f"INSERT INTO versions(user, {versions.COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (user.number, *versions.to_row(version)),
+        f"INSERT INTO versions(user, {versions.COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (user.number, *row, versions.chained(before[0] if before else "", row)),
     )
     connection.execute(
         "UPDATE users SET current = ?, newest = max(newest, ?), next_sentence = max(next_sentence, ?) WHERE number = ?",
         (version.version, version.version, next_sentence, user.number),
     )
+    _changed(connection, user.number)
     return version
+
+
+def _changed(connection: sqlite3.Connection, number: int) -> None:
+    """Note when a user's text or rules changed, never before an earlier change: a clock may go backwards."""
+    connection.execute(
+        "UPDATE users SET changed = max(?, (SELECT coalesce(max(changed), 0) FROM users)) WHERE number = ?",
+        (_now(), number),
+    )
+
+
+def _rechain(connection: sqlite3.Connection, number: int) -> None:
+    """Link the versions that are left after some were deleted."""
+    chain, rows = "", f"SELECT number, {versions.COLUMNS} FROM versions WHERE user = ? ORDER BY version"
+    for place, *row in connection.execute(rows, (number,)).fetchall():
+        chain = versions.chained(chain, row)
+        connection.execute("UPDATE versions SET chain = ? WHERE number = ?", (chain, place))
 
 
 def _now() -> float:

@@ -21,7 +21,7 @@ Span = tuple[int, int]
 _BREAK = re.compile(
     r"[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+"  # any line ends a sentence
     r"|[.!?\u2026\u061f]+[\"'\u2019\u201d\u00bb)\]]*(?=\s)"  # a mark, closing quotes, a space
-    r"|[\u3002\uff01\uff1f]+[\u300d\u300f\u201d\uff09]*"  # full-width marks need no space
+    r"|[\u3002\uff01\uff1f\u0964\u0965\u06d4]+[\u300d\u300f\u201d\u2019\"'\uff09]*"  # full-width, danda, Urdu: no space
 )
 _EVENT = re.compile(rf"\s*(?:{'|'.join((AGREED, DISAGREED, CHOSE, OVER, SAID))})")
 _CHOICE = re.compile(rf"\s*{CHOSE}[^\n\r]*\s+")  # the first line of a choice
@@ -30,6 +30,7 @@ _SHORT = frozenset((
     "e.g.", "i.e.", "etc.", "cf.", "vs.", "approx.", "dr.", "mr.", "mrs.", "ms.", "prof.", "st.", "no.", "fig.", "jr.",
     "sr.", "z.b.", "d.h.", "bzw.", "usw.", "ca.",
 ))  # fmt: skip
+_LETTERS = re.compile(r"(?:[^\W\d_]{1,2}\.){2,}")  # letters with stops between: u.s., ph.d., p.m.
 _SIMILAR = 0.6  # two wordings of one sentence share at least this much
 
 
@@ -182,6 +183,10 @@ def _goes_on(text: str, start: int, stop: int) -> bool:
     word = before[-1].lower().lstrip("(\"'") if before else ""
     if word in _SHORT or (len(word) == 2 and word[0].isalnum()):
         return True
+    # "U.S." and "Ph.D." go on; "p.m." does where the next word is not capital.
+    if _LETTERS.fullmatch(word):
+        following = text[stop + 1 : stop + 9].lstrip()[:1]
+        return before[-1].lstrip("(\"'") != word or not following.isupper()
     return stop - start < 12 and text[start:stop].strip().isdigit()
 
 

@@ -11,21 +11,19 @@ that same transaction, so no job that began earlier can write it back.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from plus.errors import ForgottenError, UnknownUserError
-from plus.profiles import schema, versions
+from plus.profiles import ledger, schema, versions
 from plus.profiles.database import Database
-from plus.profiles.identity import EqualEvents, Identity, is_held_out, tombstones
+from plus.profiles.schema import EqualEvents, Identity, is_held_out, tombstones
 from plus.profiles.versions import Rules, Version
 from plus.types import Entry, Event, Summary, UserHistory
 
@@ -75,14 +73,20 @@ class UserRow(NamedTuple):
     next_sentence: int
     last_event: int
     read_upto: int
+    paused: int = 0
 
 
 class Store(Database):
     """Profile store at `path`; `create` makes it where there is none. Raises ProfileError when it cannot be used."""
 
-    def __init__(self, path: str | Path, create: bool = True) -> None:
+    def __init__(self, path: str | Path, create: bool = True, tell: Callable[[str], None] = lambda line: None) -> None:
+        """Open; `tell` is told of users who were forgotten and were there again, and of ids that look like theirs."""
         super().__init__(path, create)
+        self.tell = tell
         self._salt: tuple[sqlite3.Connection, bytes] | None = None
+        back, self._salt = ledger.merge(self, self.salt), None  # A store made anew takes the ledger's secret.
+        if back:
+            tell(f"{len(back)} forgotten users were there again and were taken out; plus doctor cleans the file")
 
     # Users
 
@@ -92,12 +96,8 @@ class Store(Database):
 
     def user(self, user_id: str) -> UserRow:
         """Return a user's row. Raises UnknownUserError with the nearest ids, or ForgottenError."""
-        found = self.row(
-            "SELECT number, current, newest, next_sentence, last_event, read_upto FROM users WHERE user_id = ?",
-            (user_id,),
-        )
-        if found is not None:
-            return UserRow(*found)
+        if (found := self.find(user_id)) is not None:
+            return found
         self.refuse_forgotten("user", user_id)
         near = self._nearest(user_id)
         raise UnknownUserError(
@@ -105,12 +105,29 @@ class Store(Database):
             + (f"; did you mean {', '.join(near)}?" if near else "; plus profile list shows who it holds")
         )
 
+    def find(self, user_id: str) -> UserRow | None:
+        """Return a user's row, or None for an unknown or a forgotten one, at the cost of one look."""
+        found = self.row(
+            "SELECT number, current, newest, next_sentence, last_event, read_upto, paused FROM users WHERE user_id = ?",
+            (user_id,),
+        )
+        return None if found is None else UserRow(*found)
+
+    def count(self, sql: str, *values: object) -> int:
+        """Return the number that a query counts."""
+        found = self.row(sql, values)
+        return found[0] if found else 0
+
     def enrol(self, connection: sqlite3.Connection, user_id: str) -> int:
         """Return a user's number, adding the user if need be. The caller has looked for a tombstone."""
         found = connection.execute("SELECT number FROM users WHERE user_id = ?", (user_id,)).fetchone()
         if found:
             return int(found[0])
         name = schema.checked(user_id, "a user's id")
+        if self.is_forgotten("spelling", ledger.spelling(user_id)):
+            self.tell(
+                f"look at {user_id!r}: a forgotten user's id is spelled like it; plus forget it, if they are one person"
+            )
         return connection.execute("INSERT INTO users(user_id) VALUES (?)", (name,)).lastrowid or 0
 
     def _nearest(self, user_id: str) -> list[str]:
@@ -134,12 +151,15 @@ class Store(Database):
 
     def fingerprint(self, kind: str, *names: str) -> str:
         """Hash names with the store's salt: the form in which a tombstone holds them."""
-        return hmac.new(self.salt, "\0".join((kind, *names)).encode(), hashlib.sha256).hexdigest()
+        return ledger.fingerprint(self.salt, kind, *names)
 
     def is_forgotten(self, kind: str, *names: str) -> bool:
-        """Look for a tombstone of a user, a conversation or an event."""
-        found = self.row("SELECT 1 FROM tombstones WHERE kind = ? AND hash = ?", (kind, self.fingerprint(kind, *names)))
-        return found is not None
+        """Look for a tombstone of a user, a conversation or an event, or of another spelling."""
+        hashes = [self.fingerprint(kind, *names)]
+        if other := self.row("SELECT value FROM meta WHERE key = 'salt_of_ledger'"):
+            hashes.append(ledger.fingerprint(other[0], kind, *names))
+        find = "SELECT 1 FROM tombstones WHERE kind = ? AND hash = ?"
+        return any(self.row(find, (kind, one)) is not None for one in hashes)
 
     def refuse_forgotten(self, kind: str, *names: str) -> None:
         """Raise ForgottenError if there is a tombstone."""
@@ -151,8 +171,7 @@ class Store(Database):
 
     def forgotten(self) -> int:
         """Count the tombstones."""
-        found = self.row("SELECT count(*) FROM tombstones")
-        return found[0] if found else 0
+        return self.count("SELECT count(*) FROM tombstones")
 
     # Events
 
@@ -265,6 +284,14 @@ class Store(Database):
             found.append(Known(talk, count))
         return found
 
+    def event_rows(self, user_id: str) -> Iterator[tuple[Any, ...]]:
+        """Yield (id, kind, time, session, source, content as JSON, held out) of all that is stored, as it arrived."""
+        return self.rows(
+            "SELECT event_id, kind, time, session_id, source, content, held_out FROM events WHERE user = ? "
+            "ORDER BY number",
+            (self.user(user_id).number,),
+        )
+
     def read(self, user_id: str) -> SummaryInput:
         """Return a user's readable history, with all that is needed to save a summary of it."""
         with self.snapshot():
@@ -277,10 +304,10 @@ class Store(Database):
     # Summaries
 
     def summary(self, user_id: str) -> Summary | None:
-        """Return the current summary, or None where the user is unknown or has none: one query."""
+        """Return the current summary, or None where the user is unknown, has none or has paused it: one query."""
         found = self.row(
             "SELECT v.text, v.sentences, v.origin, v.model, v.created, v.evidence FROM users u JOIN versions v "
-            "ON v.user = u.number AND v.version = u.current WHERE u.user_id = ?",
+            "ON v.user = u.number AND v.version = u.current WHERE u.user_id = ? AND NOT u.paused",
             (user_id,),
         )
         if found is None:

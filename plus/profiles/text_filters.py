@@ -16,6 +16,7 @@ _ORDERS = re.compile(
     r"|\bsystem prompt\b|\byou are now\b|\bdo not tell the user\b|\bjailbreak",
     re.IGNORECASE | re.DOTALL,
 )
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 # Kinds of personal data that have a shape of their own. Names and places have none.
 _KINDS = (
@@ -41,7 +42,7 @@ def flags(text: str) -> list[str]:
     """List the reasons to look at a summary before a model reads it; it is kept as text in any case.
 
     "role_marker": it looks like a chat turn. "instruction": it gives a model orders. "invisible": it has marks that are
-    not displayed, which emoji and right-to-left scripts use too.
+    not displayed, which emoji and right-to-left scripts use too. "control_characters": it could steer a terminal.
     """
     found = []
     if escape(text) != _LINE_BREAKS.sub("\n", text):
@@ -50,6 +51,8 @@ def flags(text: str) -> list[str]:
         found.append("instruction")
     if not text.isascii() and _INVISIBLE.search(text):
         found.append("invisible")
+    if _CONTROL.search(text):
+        found.append("control_characters")
     return found
 
 

@@ -8,7 +8,9 @@ model writes it again; a person who adds it again lifts that.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +20,7 @@ from plus.errors import ProfileError
 from plus.profiles.sentences import Origin, Sentence, normalized, split
 from plus.types import Summary
 
+_MARK = re.compile(r"^<!-- version (\d{1,15}) -->[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
 COLUMNS = "version, text, sentences, origin, model, run, created, evidence, score, note"
 
 # (statement to judge, forbidden statement) -> do both say the same?
@@ -84,6 +87,13 @@ def to_row(version: Version) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
+def chained(before: str, row: Sequence[Any]) -> str:
+    """Hash a row of `COLUMNS` and the hash of the version before it; a score may change later and is left out."""
+    version, text, spans, origin, model, run, created, evidence, _, note = row
+    what = [before, version, text, spans, origin, model, run, created, evidence, note]
+    return hashlib.sha256(json.dumps(what, separators=(",", ":")).encode()).hexdigest()[:32]
+
+
 def diff(old: Version | None, new_text: str, new_name: str) -> str:
     """Write a unified diff, one sentence a line; "" for equal texts."""
     before = [sentence.text for sentence in old.sentences] if old else []
@@ -92,6 +102,20 @@ def diff(old: Version | None, new_text: str, new_name: str) -> str:
         before, after = [repr(old.text)], [repr(new_text)]  # They differ in white space only.
     name = f"version {old.version}" if old else "nothing"
     return "\n".join(difflib.unified_diff(before, after, name, new_name, lineterm="", n=99))
+
+
+def mark(version: Version) -> str:
+    """Write the line that says which version a text was, for an edit in a file."""
+    return f"<!-- version {version.version} -->"
+
+
+def unmarked(text: str) -> tuple[str, int | None]:
+    """Take the line of `mark` out of a text, wherever it stands; returns (text, the version's number or None)."""
+    found = _MARK.search(text)
+    if found is None:
+        return text, None
+    before, after = text[: found.start()], text[found.end() :]
+    return (before + after if after.strip() else before).removesuffix("\n"), int(found.group(1))
 
 
 # Edits

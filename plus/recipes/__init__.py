@@ -5,7 +5,7 @@ result.report["accuracy"]["plus"], result.summaries["ann"]
 """
 
 from plus.recipes.selecting import SelectResult
-from plus.recipes.stores import import_profiles, load_run, open_store, store_path
+from plus.recipes.stores import backup, import_profiles, load_run, open_store, restore, store_path
 from plus.recipes.summaries import SummarizeResult, UpdateResult, summarize, summarize_requests, update
 from plus.recipes.training import DemoResult, TrainResult, demo, train, train_forecast, train_run, train_settings
 
@@ -15,10 +15,12 @@ __all__ = [
     "SummarizeResult",
     "TrainResult",
     "UpdateResult",
+    "backup",
     "demo",
     "import_profiles",
     "load_run",
     "open_store",
+    "restore",
     "store_path",
     "summarize",
     "summarize_requests",

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from plus.errors import ProfileError
+from plus.errors import PlusError, ProfileError
 from plus.jsonl import read_json
+from plus.profiles.database import explained
 from plus.progress import SILENT, Screen
+from plus.types import Population
 
 if TYPE_CHECKING:
     from plus.models.run import Run
@@ -25,7 +27,7 @@ def open_store(store: str | Path | None = None, create: bool = False, screen: Sc
 
     path = store_path(store)
     if store is None or path == Path(store) or path.exists():
-        return Store(path, create)
+        return Store(path, create, screen.say)
     # Made under another name first, so that a crash leaves none half filled.
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
@@ -38,7 +40,7 @@ def open_store(store: str | Path | None = None, create: bool = False, screen: Sc
             pass  # Another process was faster: its store is as good.
     finally:
         partial.unlink(missing_ok=True)
-    return Store(path)
+    return Store(path, tell=screen.say)
 
 
 def store_path(store: str | Path | None = None) -> Path:
@@ -60,15 +62,26 @@ def add_run(store: Store, folder: Path, screen: Screen = SILENT) -> int:
     summaries = runs.read_summaries(folder)
     with screen.status(f"reading {folder}"):
         config = read_json(folder / "config.json")
-        return runs.add_run(store, folder, datasets.from_settings(config), summaries)
+        try:
+            population = datasets.from_settings(config)
+        except (PlusError, KeyError) as error:
+            # A person is to be read, edited and forgotten whether the training file is still there or not.
+            screen.say(f"the run's data cannot be read, so its summaries alone are taken over: {error}")
+            population = Population(folder.name, (), {})
+        return runs.add_run(store, folder, population, summaries)
 
 
 def import_profiles(
-    source: str | Path, store: Store, stdin: BinaryIO | None = None, screen: Screen = SILENT
+    source: str | Path,
+    store: Store,
+    stdin: BinaryIO | None = None,
+    screen: Screen = SILENT,
+    user_id: str = "",
 ) -> Imported:
     """Read profiles into a store: from JSON lines (or `stdin`), Markdown as people edited it, or a run folder.
 
-    A change in a file becomes a new version, written by the user. Raises ProfileError for anything else.
+    A change in a file becomes a new version, written by the user. Memories of other programs are added to what is
+    there, those that name nobody as `user_id`'s. Raises ProfileError for anything else.
     """
     from plus.profiles import imports
     from plus.profiles.runs import is_run
@@ -78,7 +91,7 @@ def import_profiles(
         receipt.new = add_run(store, Path(source), screen)
     else:
         with screen.status(f"reading {source}"):
-            imports.add(store, imports.read(Path(source), receipt.dropped, stdin), receipt)
+            imports.add(store, imports.read(Path(source), receipt.dropped, stdin, user_id), receipt)
     return receipt
 
 
@@ -94,3 +107,65 @@ def load_run(store: Store, run: str | Path | None = None, screen: Screen = SILEN
     with screen.loading("loading the run"):
         from plus.models.run import load
     return load(folder), folder
+
+
+def backup(store: Store, output: str | Path) -> int:
+    """Copy a store that may be in use to a new file, as it is at one moment; returns the bytes.
+
+    A copy by other means lacks what is still in the log. Raises ProfileError when the output exists.
+    """
+    import sqlite3
+
+    target = Path(output)
+    if target.exists():
+        raise ProfileError(f"{target} exists and nothing is overwritten; give a new file")
+    partial = target.with_name(f".{target.name}.partial-{os.getpid()}")
+    try:
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        copy = sqlite3.connect(partial)
+        try:
+            with explained(partial):
+                store.connection.backup(copy, pages=2000)
+                copy.execute("PRAGMA journal_mode = DELETE")  # One file.
+        finally:
+            copy.close()
+        os.link(partial, target)
+    except FileExistsError:
+        raise ProfileError(f"{target} exists and nothing is overwritten; give a new file") from None
+    finally:
+        partial.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def restore(source: str | Path, store: str | Path | None = None, screen: Screen = SILENT) -> int:
+    """Put a backup where there is no store; who was forgotten since is taken out again. Returns the number of users.
+
+    Raises ProfileError for a damaged backup, and where a store is.
+    """
+    import shutil
+
+    from plus.profiles.doctor import examine
+    from plus.profiles.store import Store
+
+    path = store_path(store)
+    if path.exists():
+        raise ProfileError(f"{path} is there and nothing is overwritten; move it away first, or give another --store")
+    # 1. A sound copy beside its place.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not Path(source).is_file():
+        raise ProfileError(f"there is no file {source}; give what plus backup wrote")
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        shutil.copyfile(source, partial)
+        os.chmod(partial, 0o600)
+        with Store(partial, create=False) as copy:
+            if faults := examine(copy, finish=False).faults:
+                raise ProfileError(f"{source} is damaged and was not put back: {faults[0]}")
+        os.link(partial, path)
+    finally:
+        for name in (partial.name, f"{partial.name}-wal", f"{partial.name}-shm"):
+            partial.with_name(name).unlink(missing_ok=True)
+    # 2. Opening it takes out who was forgotten since; the file is then rewritten.
+    with Store(path, tell=screen.say) as opened:
+        examine(opened)
+        return opened.count("SELECT count(*) FROM users")

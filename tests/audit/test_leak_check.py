@@ -38,7 +38,7 @@ def test_each_way_to_leak_is_counted_apart():
     )
     found = leak_check(Population("rows", rows_of(rows), {}))
     assert (found.in_context, found.trained_on, found.same_past, found.targets) == (1, 1, 1, 3)
-    assert found.first == "user ann, 'p'"
+    assert found.first == "test choice 1", "a report is published, so it names nobody"
 
 
 def test_synthetic_users_share_templates_and_not_comparisons():

@@ -17,6 +17,7 @@ from support.running import ENVIRONMENT, ROOT, plus
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_user, set_rule
 from plus.profiles.store import Store
+from plus.profiles.update import stale
 from plus.types import Entry, Event, Preference
 
 
@@ -92,7 +93,20 @@ def walk(commands: list[str], plus_here, monkeypatch) -> None:
 def test_every_verb_shows_an_example_and_the_statuses_are_documented(plus_here):
     verbs = [
         ["profile", verb]
-        for verb in ("list", "show", "history", "diff", "restore", "edit", "lock", "forbid", "why", "score")
+        for verb in (
+            "list",
+            "show",
+            "history",
+            "diff",
+            "restore",
+            "edit",
+            "lock",
+            "forbid",
+            "why",
+            "score",
+            "events",
+            "pause",
+        )
     ]
     for verb in [*verbs, ["export"], ["import"], ["forget"], ["doctor"]]:
         status, out, _ = plus_here(*verb, "--help")
@@ -106,7 +120,8 @@ def test_shapes_of_output(store, plus_here):
     assert status == 0 and "[bold]music[/bold]" in out, "a summary is no markup"
     row = json.loads(plus_here("profile", "show", "ann", "--json")[1])
     assert row["sentences"][0] == {"id": "s1", "text": "Likes cats.", "origin": "user", "since": 1}
-    assert plus_here("profile", "show", "ann", "-o", "md")[1] == "Likes cats. Talks of [bold]music[/bold].\n"
+    shown = plus_here("profile", "show", "ann", "-o", "md")[1]
+    assert shown == "Likes cats. Talks of [bold]music[/bold].\n<!-- version 1 -->\n"
     assert json.loads(plus_here("profile", "list", "--json")[1])["users"][0]["user_id"] == "ann"
     assert [
         json.loads(line)["version"] for line in plus_here("profile", "history", "ann", "-o", "jsonl")[1].splitlines()
@@ -305,3 +320,134 @@ def update_end_to_end(run: str, tmp_path: Path, monkeypatch, plus_here) -> None:
         "later choices win, the edit stays"
     )
     assert plus("summarize", run).stderr.strip().endswith("give one, or --update to read the store's")
+
+
+ESCAPES = "Likes tea.\x1b[2J\x1b]52;c;aGk=\x07 Fine.\x9b31m\u202e"
+
+
+def test_control_characters_are_shown_and_not_sent(store, plus_here):
+    with Store(store) as opened:
+        save_user(opened, "e\x1bve", ESCAPES, 0)
+    shapes = [[], ["-o", "md"], ["--json"], ["-o", "jsonl"]]
+    for verb in ("show", "history", "diff", "list"):
+        for shape in shapes:
+            status, out, err = plus_here("profile", verb, *([] if verb == "list" else ["e\x1bve"]), *shape)
+            assert status == 0
+            assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", out + err), (verb, shape, out)
+    out, err = plus_here("profile", "show", "e\x1bve")[1:]
+    assert "\u241b[2J" in out and "control characters in the text" in err
+    row = json.loads(plus_here("profile", "show", "e\x1bve", "--json")[1])
+    assert row["text"] == ESCAPES, "a program gets what is stored"
+    assert "\x1b" not in plus_here("profile", "show", "nob\x1bdy")[2]
+
+
+def test_a_ban_or_a_lift_that_does_nothing_is_refused(store, plus_here):
+    refused = [
+        (["forbid", "ann", "s99"], "there is no sentence 's99'"),
+        (["forbid", "ann", "..."], "the statement is empty"),
+        (["forbid", "ann", ""], "the statement is empty"),
+        (["lock", "ann", "s1", "--off"], "s1 of 'ann' is not locked"),
+        (["forbid", "ann", "Likes fish.", "--off"], "is not forbidden"),
+    ]
+    for words, said in refused:
+        status, _, err = plus_here("profile", *words)
+        assert status == 2 and said in err, words
+    assert plus_here("profile", "lock", "ann", "s1")[0] == 0
+    assert "locked already" in plus_here("profile", "lock", "ann", "s1")[2]
+    assert plus_here("profile", "lock", "ann", "s1", "--off")[0] == 0
+    assert plus_here("profile", "forbid", "ann", "Likes cats. Likes snakes.")[0] == 0, "two statements"
+    assert "Likes cats" not in plus_here("profile", "show", "ann", "-o", "md")[1]
+    assert "forbidden already" in plus_here("profile", "forbid", "ann", "likes snakes")[2]
+
+
+def test_a_limit_is_one_in_every_shape(store, plus_here):
+    with Store(store) as opened:
+        for number in range(60):
+            save_user(opened, f"user-{number}", "Drinks tea.", 0)
+    assert len(json.loads(plus_here("profile", "list", "--limit", "3", "--json")[1])["users"]) == 3
+    assert len(plus_here("profile", "list", "--limit", "3", "-o", "jsonl")[1].splitlines()) == 3
+    assert len(json.loads(plus_here("profile", "list", "--json")[1])["users"]) == 61
+    assert "3 of 61 users" in plus_here("profile", "list", "--limit", "3")[2]
+
+
+def test_a_person_sees_every_event_that_is_stored(store, plus_here):
+    (event,) = json.loads(plus_here("profile", "events", "ann", "--json")[1])["events"]
+    assert event == {
+        "id": "e1", "kind": "choice", "time": 1.0, "session_id": "talk-1", "source": "", "held_out": False,
+        "content": {"prompt": "Tell me.", "chosen": "I saw cats.", "rejected": "I saw dogs."},
+    }  # fmt: skip
+    assert "| e1 | choice |" in plus_here("profile", "events", "ann", "-o", "md")[1]
+    assert "chosen: I saw cats." in plus_here("profile", "events", "ann", "-o", "md")[1]
+    assert plus_here("profile", "events", "nobody")[0] == 4
+
+
+def test_a_paused_profile_is_kept_and_not_used(store, plus_here, tmp_path):
+    assert plus_here("profile", "pause", "ann")[0] == 0
+    assert "paused already" in plus_here("profile", "pause", "ann")[2]
+    assert "paused: it is kept" in plus_here("profile", "show", "ann")[2]
+    with Store(store) as opened:
+        assert opened.summary("ann") is None and opened.current("ann") is not None
+        opened.add_events([Entry("ann", Event("e2", "message", "More."), "", False)])
+        assert stale(opened) == []
+    assert plus_here("export", "--output", tmp_path / "out.jsonl")[0] == 0
+    assert plus_here("import", tmp_path / "out.jsonl", "--store", tmp_path / "other.db")[0] == 0
+    with Store(tmp_path / "other.db") as other:
+        assert other.summary("ann") is None, "it comes along"
+    assert plus_here("profile", "pause", "ann", "--off")[0] == 0
+    with Store(store) as opened:
+        assert opened.summary("ann").text.startswith("Likes cats.") and stale(opened) == ["ann"]
+
+
+def test_an_edit_from_a_file_knows_its_version(store, plus_here, tmp_path):
+    file = tmp_path / "mine.txt"
+    file.write_text(plus_here("profile", "show", "ann", "-o", "md")[1] + "Walks a lot.\n")
+    assert plus_here("profile", "edit", "ann", "--set", "s1=Likes dogs.")[0] == 0
+    status, _, err = plus_here("profile", "edit", "ann", "--from", file)
+    assert status == 3 and "your edit was made from 1" in err
+    file.write_text(plus_here("profile", "show", "ann", "-o", "md")[1] + "Walks a lot.\n")
+    status, out, _ = plus_here("profile", "edit", "ann", "--from", file, "--json")
+    assert status == 0 and json.loads(out)["text"] == "Likes dogs. Talks of [bold]music[/bold].\nWalks a lot."
+
+
+def test_statuses_say_whether_something_was_written(store, plus_here, tmp_path):
+    file = tmp_path / "in.jsonl"
+    file.write_text("no json\n")
+    assert plus_here("import", file)[0] == 2
+    file.write_text('no json\n{"user_id": "cay", "text": "Drinks tea."}\n')
+    assert plus_here("import", file)[0] == 6
+    file.write_text('{"user_id": "ann", "text": "Other.", "version": 9}\n')
+    assert plus_here("import", file)[0] == 3
+    assert plus_here("forget", "--lift", "--conversation", "talk-1")[0] == 2
+    assert plus_here("forget", "nobody-at-all")[0] == 4
+    status, out, _ = plus_here("forget", "--lift", "ann", "--json")
+    assert status == 0 and json.loads(out) == {"users": [{"user_id": "ann", "lifted": False}]}
+    plan = json.loads(plus_here("forget", "ann", "--dry-run", "--json")[1])
+    assert plan["users"][0]["store"]["versions"] == 1 and plus_here("profile", "show", "ann")[0] == 0
+    status, out, err = plus_here("forget", "ann", "nobody-at-all", "--json")
+    assert status == 6 and len(json.loads(out)["receipts"]) == 1 and "no user 'nobody-at-all'" in err
+
+
+def test_an_empty_file_is_no_store_and_a_backup_comes_back(store, plus_here, tmp_path):
+    (tmp_path / "empty.db").touch()
+    assert plus_here("profile", "list", "--store", tmp_path / "empty.db")[0] == 2
+    assert (tmp_path / "empty.db").stat().st_size == 0
+    assert plus_here("backup", tmp_path / "b.db")[0] == 0
+    assert plus_here("restore", tmp_path / "b.db", "--store", tmp_path / "again.db")[0] == 0
+    assert plus_here("profile", "show", "ann", "-o", "md", "--store", tmp_path / "again.db")[1].startswith(
+        "Likes cats."
+    )
+
+
+def test_a_run_folder_without_its_data_can_be_read_and_forgotten(plus_here, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps({"dataset_name": str(tmp_path / "gone.jsonl"), "seed": 0}))
+    (run / "summaries.jsonl").write_text('{"user_id": "cay", "summary": "Drinks tea.", "events": 3}\n')
+    status, out, err = plus_here("profile", "show", "cay", "--store", run, "-o", "md")
+    assert status == 0 and out.startswith("Drinks tea.") and "summaries alone are taken over" in err
+    assert plus_here("forget", "cay", "--store", run)[0] == 0
+    assert (run / "summaries.jsonl").read_text() == ""
+    (run / "summaries.jsonl").write_text('{"user_id": "cay", "summary": "Drinks tea.", "events": 3}\n')
+    for path in run.glob("profiles.db*"):
+        path.unlink()
+    assert plus_here("profile", "show", "cay", "--store", run)[0] == 5, "a store made anew knows who was forgotten"

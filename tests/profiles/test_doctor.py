@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from plus import recipes
+from plus.errors import ProfileError
+from plus.profiles import doctor, scrub
 from plus.profiles import forget as forgetting
-from plus.profiles import scrub
 from plus.profiles.doctor import examine
-from plus.profiles.forget import forget_user
-from plus.profiles.saving import save_user, set_rule
+from plus.profiles.forget import forget_conversation, forget_user
+from plus.profiles.saving import save_model, save_user, set_rule
 from plus.profiles.store import Store
+from plus.progress import Screen
 from plus.types import Entry, Event
 
 
@@ -81,3 +85,68 @@ def test_what_a_crash_left_is_completed_unless_only_asked(store, tmp_path, monke
     assert not partial.exists()
     assert not any(b"Likes cats" in path.read_bytes() for path in Path(tmp_path).iterdir())
     assert scrub.alive(os.getpid())
+
+
+DAMAGE = {
+    "changed by something else than plus": "UPDATE versions SET text = replace(text, 'tea', 'sea') WHERE version = 1",
+    "changed by something else": "UPDATE versions SET note = 'other' WHERE version = 2",
+    "a pointer to a version that is not there": "UPDATE users SET current = 66",
+    "sentences that end past the text": 'UPDATE versions SET sentences = \'[["s1",900,950,"user",1]]\'',
+    "sentences, evidence or score are no JSON": "UPDATE versions SET sentences = '[[\"s1\"'",
+    "versions that are no UTF-8": "UPDATE versions SET text = CAST(x'54ff6561' AS TEXT)",
+    "two sentences with one id": 'UPDATE versions SET sentences = \'[["s1",0,5,"user",1],["s1",6,9,"user",1]]\'',
+}
+
+
+@pytest.mark.parametrize("said", DAMAGE)
+def test_damage_that_sqlite_does_not_see_is_told(tmp_path, said):
+    with Store(tmp_path / "p.db") as store:
+        save_user(store, "cay", "Drinks tea in the morning.", 0)
+        save_user(store, "cay", "Drinks tea in the morning. Sleeps late.", 1)
+        assert examine(store).faults == []
+        store.connection.execute(DAMAGE[said])
+        assert any(said in fault and "(first: user 'cay')" in fault for fault in examine(store).faults)
+
+
+def test_versions_are_linked_again_after_some_were_forgotten(tmp_path):
+    with Store(tmp_path / "p.db") as store:
+        store.add_events([Entry("cay", Event(f"e{n}", "message", f"I said {n}", float(n)), f"c{n}") for n in range(3)])
+        for n in range(3):
+            save_model(store, store.read("cay"), f"Text number {n}.")
+        save_user(store, "cay", "My own. Text number 2.", 3)
+        forget_conversation(store, "c1")
+        assert examine(store).faults == []
+
+
+def test_a_file_system_without_locks_is_told(store, monkeypatch):
+    assert doctor.locks_work(store.path.parent)
+    monkeypatch.setattr(doctor, "_ASK", "import sys; sys.exit(1)")  # Planted: the other process gets the lock too.
+    assert any("does not lock files" in note for note in examine(store).notes)
+
+
+def test_a_copy_of_a_store_in_use_and_a_backup_hold_what_was_acknowledged(tmp_path):
+    with Store(tmp_path / "p.db") as store:
+        for number in range(30):
+            save_user(store, f"user-{number}", "Drinks tea.", 0)
+        shutil.copy(tmp_path / "p.db", tmp_path / "copy.db")
+        recipes.backup(store, tmp_path / "backup.db")
+        save_user(store, "later", "Drinks water.", 0)
+        forget_user(store, "user-3")
+        with pytest.raises(ProfileError, match=r"backup\.db exists and nothing is overwritten"):
+            recipes.backup(store, tmp_path / "backup.db")
+        with pytest.raises(ProfileError, match=r"p\.db is there and nothing is overwritten"):
+            recipes.restore(tmp_path / "backup.db", tmp_path / "p.db")
+    for name in ("copy.db", "backup.db"):
+        with Store(tmp_path / name) as copy:
+            assert len(list(copy.users())) == 30 and examine(copy).faults == []
+    (tmp_path / "p.db").unlink()
+    said: list[str] = []
+    assert recipes.restore(tmp_path / "backup.db", tmp_path / "p.db", Screen(say=said.append)) == 29
+    assert said == ["1 forgotten users were there again and were taken out; plus doctor cleans the file"]
+    assert b"user-3\x00" not in (tmp_path / "p.db").read_bytes()
+    broken = bytearray((tmp_path / "backup.db").read_bytes())
+    broken[20_000:24_000] = os.urandom(4000)
+    (tmp_path / "broken.db").write_bytes(broken)
+    with pytest.raises(ProfileError, match="damaged"):
+        recipes.restore(tmp_path / "broken.db", tmp_path / "new.db")
+    assert not (tmp_path / "new.db").exists()

@@ -177,6 +177,41 @@ def test_tables_hold_a_row_a_user(store, tmp_path):
     assert table[1]["evidence"] == ["e1"]
 
 
+def test_changes_since_are_texts_rules_imports_and_the_forgotten(store, tmp_path):
+    start = store.count("SELECT max(changed) FROM users") + 0.001
+    for user in ("lock", "ban", "gone", "still"):
+        save_user(store, user, "Likes tea. Likes rice.", 0)
+    store.connection.execute("UPDATE users SET changed = ?", (start - 1,))
+    set_rule(store, "lock", "lock", "Likes tea.")
+    forbid(store, "ban", "Likes fish.")
+    old = {"user_id": "came", "text": "From another store.", "created": 1e9, "version": 3}
+    (tmp_path / "old.jsonl").write_text(json.dumps(old))
+    add(store, read(tmp_path / "old.jsonl", Dropped()), Imported())
+    receipt = forget_user(store, "gone")
+    export(store, "jsonl", tmp_path / "feed", since=start)
+    *rows, last = lines(tmp_path / "feed")
+    assert {row["user_id"] for row in rows} == {"lock", "ban", "came"}
+    assert last["forgotten"] == receipt.subject
+    found = add(store, read(tmp_path / "feed", Dropped()), Imported())
+    assert (found.unchanged, found.dropped) == (3, Dropped())
+
+
+def test_exports_are_their_owners_and_no_cell_is_a_formula(store, tmp_path):
+    for user, text in (("=cmd|x", '=HYPERLINK("http://x.invalid","y")'), ("@sum", "-1+1"), ("plain", "A = B")):
+        save_user(store, user, text, 0)
+    for form in ("jsonl", "csv", "parquet", "openai", "trl", "markdown"):
+        export(store, form, tmp_path / form)
+    for form in ("memory", "pam", "mem0"):
+        export(store, form, tmp_path / form, ["plain"])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.name in FORMATS}
+    assert modes == {**dict.fromkeys(FORMATS, 0o600), "markdown": 0o700}
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "markdown").iterdir()} == {0o600}
+    with (tmp_path / "csv").open(newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert "'=cmd|x" in cells and "A = B" in cells
+
+
 def test_since_users_and_masks(store, tmp_path):
     assert export(store, "jsonl", tmp_path / "a", since=store.current("bob").created + 1).users == 0
     assert export(store, "jsonl", tmp_path / "b", users=["bob"]).users == 1
@@ -205,7 +240,7 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(store, tmp_path, monkey
     monkeypatch.setattr(formats, "to_row", lambda profile: 1 / 0)
     for form in FORMATS:
         with pytest.raises(ZeroDivisionError):
-            export(store, form, tmp_path / f"half-{form}")
+            export(store, form, tmp_path / f"half-{form}", ["bob"])
     assert {path.name for path in tmp_path.iterdir()} <= {"mine", "profiles.db", "profiles.db-wal", "profiles.db-shm"}
     assert (tmp_path / "mine").read_text() == "precious"
 

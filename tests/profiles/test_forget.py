@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from plus.errors import UnknownUserError
+from plus.errors import ForgottenError, ProfileError, UnknownUserError
 from plus.profiles import forget as forgetting
+from plus.profiles import scrub
 from plus.profiles.export import export
-from plus.profiles.forget import finish_interrupted, forget_conversation, forget_user
+from plus.profiles.forget import finish_interrupted, forget_conversation, forget_user, forget_users, lift, planned
 from plus.profiles.saving import forbid, save_model, save_user, set_rule
 from plus.profiles.store import Store
 from plus.types import Entry, Event, Preference
@@ -98,7 +100,7 @@ def test_a_text_that_somebody_else_has_too_is_theirs(store):
     save_user(store, "bob-b", f"Likes {SECRET}.", 1)
     receipt = forget_user(store, "ann-a")
     assert receipt.found == []
-    assert receipt.searched["shared_with_others"] >= 1
+    assert receipt.shared == [str(store.path)]
     assert store.current("bob-b").text == f"Likes {SECRET}."
 
 
@@ -117,7 +119,7 @@ def test_without_rewriting_the_file_deleted_text_can_linger(tmp_path, monkeypatc
             monkeypatch.setattr(
                 forgetting,
                 "rewrite",
-                lambda store: store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0,
+                lambda store: str(store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]),
             )
         path = tmp_path / f"{rewriting}.db"
         names = [f"somebody-{n * 7919 % 4001:05}" for n in range(1200)]
@@ -130,7 +132,8 @@ def test_without_rewriting_the_file_deleted_text_can_linger(tmp_path, monkeypatc
             with store.transaction() as connection:
                 for name in names[::2]:
                     (number,) = connection.execute("SELECT number FROM users WHERE user_id = ?", (name,)).fetchone()
-                    forgetting._remove_user(connection, number, set())
+                    leaving = forgetting.Subject(forgetting.Receipt("user", "", 0.0), [name], set(), set())
+                    forgetting._remove_user(connection, number, leaving)
             forgetting.rewrite(store)
         content = path.read_bytes()
         left[rewriting] = sum(name.encode() in content for name in names[::2])
@@ -219,12 +222,109 @@ def test_a_conversation_that_everything_came_from_leaves_no_summary(store):
     assert user.last_event > user.read_upto, "the next update writes it anew"
 
 
-def test_several_users_of_one_conversation(store, tmp_path):
+def test_a_conversation_belongs_to_a_user(store, tmp_path):
+    """Two users' logs may number conversations alike: whose is asked, and nobody else's is forgotten or refused."""
     for user in ("ann-a", "bob-b"):
-        store.add_events([Entry(user, event(user, 20, f"{user} in the group"), "group-talk", False)])
-    receipt = forget_conversation(store, "group-talk")
-    assert receipt.removed["events"] == 2
-    assert none(hits(tmp_path, "in the group"))
+        store.add_events([Entry(user, event(user, 20, f"{user} in the garden"), "7", False)])
+    with pytest.raises(ProfileError, match=r"2 users have a conversation '7' \('ann-a', 'bob-b'\); .* --user_id"):
+        forget_conversation(store, "7")
+    receipt = forget_conversation(store, "7", user_id="ann-a")
+    assert receipt.removed["events"] == 1
+    assert none(hits(tmp_path, "ann-a in the garden")) and not none(hits(tmp_path, "bob-b in the garden"))
+    assert store.add_events([Entry("bob-b", event("bob-b", 21, "again"), "7")]).added == 1
+    assert store.add_events([Entry("cay", event("cay", 1, "hello"), "7")]).added == 1
+    assert store.add_events([Entry("ann-a", event("ann-a", 22, "again"), "7")]).refused == 1
+
+
+def test_many_users_in_one_command_and_one_unknown(store, run, monkeypatch):
+    """One rewriting, a receipt each; an unknown id leaves the others' receipts as they are."""
+    rewritten = []
+    monkeypatch.setattr(forgetting, "rewrite", lambda store: rewritten.append(1) or scrub.rewrite(store))
+    for n in range(20):
+        store.add_events([Entry(f"user-{n}", event(f"user-{n}", 1), "", False)])
+    receipts, unknown = forget_users(store, [*(f"user-{n}" for n in range(20)), "user-2O", "ann-a"])
+    assert (len(receipts), unknown, rewritten) == (21, ["user-2O"], [1])
+    assert all(receipt.rewritten and not receipt.found for receipt in receipts)
+    assert receipts[-1].runs == {str(run): {"report.json": 1, "samples.jsonl": 3, "summaries.jsonl": 1}}
+    kept = list(store.rows("SELECT subject, sha256 FROM receipts"))
+    assert kept == [(receipt.subject, receipt.as_dict()["sha256"]) for receipt in receipts]
+    assert list(store.users()) == ["bob-b"]
+
+
+def test_a_row_that_names_the_user_inside_is_cut_and_the_rest_is_not_rewritten(store, run):
+    rows = [
+        '{"row": {"user_id": "ann-a", "text": "' + SECRET + '"}}',
+        '{"step": 1e3, "users": [{"user_id": "bob-b"},  {"user_id": "ann-a", "text": "x"}]}',
+        '{"user_id": "bob-b",   "n": 1.50}',
+    ]
+    (run / "samples.jsonl").write_text("\n".join(rows) + "\n")
+    (run / "report.json").write_text('{"n": 1e3,\t"examples": [{"user_id": "ann-a"}, {"user_id": "bob-b", "t": 1.0}]}')
+    forget_user(store, "ann-a")
+    assert (run / "samples.jsonl").read_text() == (
+        '{"step": 1e3, "users": [{"user_id": "bob-b"}]}\n{"user_id": "bob-b",   "n": 1.50}\n'
+    )
+    assert (run / "report.json").read_text() == '{"n": 1e3,\t"examples": [{"user_id": "bob-b", "t": 1.0}]}'
+
+
+def test_files_that_plus_did_not_write_are_searched_and_left_alone(store, run, tmp_path):
+    """In a run folder a report, a table and rows of one's own; and a folder that is no run at all."""
+    texts = {
+        "notes.md": f'First: user ann-a, "{SECRET}."',
+        "rows.csv": "ann-a,1\n",
+        "own.jsonl": '{"user_id":"ann-a"}\n',
+    }
+    for name, text in texts.items():
+        (run / name).write_text(text)
+    receipt = forget_user(store, "ann-a")
+    assert receipt.found == sorted(str(run / name) for name in texts)
+    assert {name: (run / name).read_text() for name in texts} == texts
+    other = tmp_path / "orders"
+    other.mkdir()
+    (other / "summaries.jsonl").write_text('{"user_id": "bob-b"}\n')
+    with pytest.raises(ProfileError, match=r"is no folder that plus wrote .*nothing was changed"):
+        forget_user(store, "bob-b", [other])
+    assert (other / "summaries.jsonl").read_text() and "bob-b" in list(store.users())
+
+
+def test_a_plan_changes_nothing(store, run, tmp_path):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    (plan,) = planned(store, ["ann-a"])
+    assert plan == {
+        "user_id": "ann-a", "store": {"events": 5, "versions": 2, "rules": 1},
+        "runs": {str(run): {"report.json": 1, "samples.jsonl": 3, "summaries.jsonl": 1}},
+    }  # fmt: skip
+    assert {path: path.read_bytes() for path in before} == before and "ann-a" in list(store.users())
+
+
+def test_the_forgotten_stay_so_in_a_store_made_anew_and_in_a_backup(store, tmp_path):
+    backup = tmp_path / "backup.db"
+    with sqlite3.connect(backup) as copy:
+        store.connection.backup(copy)
+    copy.close()
+    forget_user(store, "ann-a")
+    store.close()
+    said: list[str] = []
+    for path in tmp_path.glob("profiles.db*"):
+        path.unlink()
+    with Store(tmp_path / "profiles.db", tell=said.append) as anew:
+        assert anew.add_events([Entry("ann-a", event("ann-a", 1)), Entry("bob-b", event("bob-b", 1))]).refused == 1
+        with pytest.raises(ForgottenError):
+            save_user(anew, "ann-a", "Back.", 0)
+        save_user(anew, "ANN-A", "Another spelling.", 0)
+        assert len(said) == 1 and "a forgotten user's id is spelled like it" in said[0]
+    for path in tmp_path.glob("profiles.db*"):
+        path.unlink()
+    backup.rename(tmp_path / "profiles.db")
+    with Store(tmp_path / "profiles.db", tell=said.append) as put_back:
+        assert said[1:] == ["1 forgotten users were there again and were taken out; plus doctor cleans the file"]
+        assert list(put_back.users()) == ["bob-b"]
+        finish_interrupted(put_back)
+    assert SECRET.encode() not in (tmp_path / "profiles.db").read_bytes()
+    with Store(tmp_path / "profiles.db") as put_back:
+        assert lift(put_back, "ann-a") and not lift(put_back, "ann-a")
+        assert put_back.add_events([Entry("ann-a", event("ann-a", 1))]).added == 1
+    with Store(tmp_path / "profiles.db") as put_back:
+        assert "ann-a" in list(put_back.users()), "a lifted one is not taken out again"
 
 
 def test_the_receipt_names_programs_that_have_the_store_open(store):

@@ -30,6 +30,13 @@ def words(text: str) -> list[str]:
         ("- one\n- two\n\n\n- three", ["- one", "- two", "- three"]),
         ("猫が好き。犬は苦手！短い答え", ["猫が好き。", "犬は苦手！", "短い答え"]),
         ("يحب القطط؟ نعم.", ["يحب القطط؟", "نعم."]),
+        ("वह चाय पीता है। वह रात में काम करता है।", ["वह चाय पीता है।", "वह रात में काम करता है।"]),
+        ("وہ چائے پیتا ہے۔ وہ رات کو کام کرتا ہے۔", ["وہ چائے پیتا ہے۔", "وہ رات کو کام کرتا ہے۔"]),
+        ("Lives in the U.S. Army base. Has a Ph.D. in law.", ["Lives in the U.S. Army base.", "Has a Ph.D. in law."]),
+        (
+            "Up at 5 a.m. on weekdays. In bed at 9 p.m. Reads.",
+            ["Up at 5 a.m. on weekdays.", "In bed at 9 p.m.", "Reads."],
+        ),
         ("one\u2028two\x85three\rfour\x0bfive", ["one", "two", "three", "four", "five"]),
         ("", []),
         (" \n\t ", []),
