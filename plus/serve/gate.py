@@ -35,14 +35,14 @@ _REMEMBERED = 4096
 ALWAYS = re.compile(
     r"\b(?:"
     # Language and names.
-    r"languages?|mother tongue|native speaker|bilingual|speaks|translat\w+|english|french|german|spanish|italian"
-    r"|portuguese|dutch|polish|russian|ukrainian|turkish|arabic|hebrew|hindi|urdu|bengali|chinese|mandarin|cantonese|japanese|korean"
-    r"|vietnamese|thai|swedish|danish|norwegian|finnish|greek|czech|hungarian|romanian|swahili|pronouns?|addressed"
-    r"|call me|(?:be|is) called|spelling|metric|imperial|celsius|fahrenheit|time ?zone"
+    r"mother tongue|native speaker|bilingual|speaks|pronouns?|addressed|call me|(?:be|is) called|spelling|metric"
+    r"|imperial|celsius|fahrenheit|time ?zone|in (?:english|french|german|spanish|italian|portuguese|dutch|polish"
+    r"|russian|ukrainian|turkish|arabic|hebrew|hindi|urdu|bengali|chinese|mandarin|cantonese|japanese|korean|vietnamese|thai"
+    r"|swedish|danish|norwegian|finnish|greek|czech|hungarian|romanian|swahili)"
     # Manner and length.
     r"|answers?|answered|repl(?:y|ies)|responses?|explain\w*|explanations?|sentences?|words?|paragraphs?|bullets?|bulleted"
-    r"|numbered|tables?|headings?|markdown|format\w*|tone|style|formal\w*|informal\w*|casual\w*|polite\w*|blunt\w*|direct"
-    r"|humou?r|jokes?|sarcas\w+|emojis?|jargon|plain|simple|simply|short|shorter|brief\w*|concise\w*|terse\w*|long|longer"
+    r"|numbered|tables?|headings?|markdown|format\w*|tone|formal\w*|informal\w*|casual\w*|polite\w*|blunt\w*|direct"
+    r"|humou?r|jokes?|sarcas\w+|emojis?|jargon|plain|simple|simply|short|shorter|brief\w*|concise\w*|terse\w*|longer"
     r"|detail\w*|thorough\w*|step[- ]by[- ]step|examples?|citations?|sources?|footnotes?|analog(?:y|ies)|summar\w+"
     # Rules of any subject.
     r"|always|never|only|must|avoid\w*|don't|do not|does not want|no more than|at most|at least"
