@@ -29,17 +29,17 @@ def measured(folder: Path, users: int) -> dict[str, dict]:
     return {"store": ast.literal_eval(first), **named, "forget": {"line": forget}}
 
 
-def fast_enough(found: dict[str, dict], users: int, rate: float) -> None:
-    """Rates by the CPU's clock, since other processes share the machine."""
+def fast_enough(found: dict[str, dict], users: int, share: float) -> None:
+    """Rates as a share of a plain pipeline's beside it: a busy machine's CPU second holds half of an idle one's."""
     assert found["store"]["show_p50_ms"] <= 5
     for form in ("jsonl", "parquet"):
         assert found[form]["users"] == users
-        assert found[form]["users_per_cpu_second"] >= rate, found[form]
+        assert found[form]["users_per_cpu_second"] >= share * found[form]["plain_users_per_cpu_second"], found[form]
         assert found[form]["peak_MiB"] <= 300
 
 
 def test_a_thousand_users(tmp_path):
-    fast_enough(measured(tmp_path, 1000), 1000, 1000)  # Starting up is most of so small an export.
+    fast_enough(measured(tmp_path, 1000), 1000, 0.01)  # Starting up is most of so small an export.
 
 
 @pytest.mark.slow
@@ -48,4 +48,4 @@ def test_a_hundred_thousand_users(tmp_path, capsys):
     found = measured(tmp_path, 100_000)
     with capsys.disabled():
         print(found)
-    fast_enough(found, 100_000, 20_000)
+    fast_enough(found, 100_000, 0.125)
