@@ -7,7 +7,7 @@ given, and is named with the reason where it is not.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from plus.audit.findings import PEOPLE, Audit, LabelFlip, NullRun
@@ -31,7 +31,7 @@ from plus.judge.panel import Judge
 from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.extractive import ExtractiveSummarizer
 from plus.prompts import event_lines, render_event
-from plus.types import Example, Population, Scorer, Summarizer
+from plus.types import Event, Example, Population, Scorer, Summarizer
 from plus.worlds import styles
 
 CURVE = "own, by past events"  # the method under which the learning curve's predictions are kept
@@ -59,9 +59,7 @@ def examine(
     _refuse(population, summaries, examples)
     # Predictions with the user's own text and with each control's.
     found = readings(scorer, examples, summaries)
-    # A reward model over embeddings reads lines that say what they speak for and against, not a transcript.
-    line = event_lines if isinstance(scorer, EmbeddingRewardModel) else render_event
-    pasted, raw = read_raw_history(scorer, examples, line=line)
+    pasted, raw = read_raw_history(scorer, examples, line=_line_for(scorer))
     own = [replace(p, group=group) for p, group in zip(found["own"], groups(population, examples), strict=True)]
     # Checks that need more than the texts; each that cannot run leaves its reason in `not_run`.
     not_run: dict[str, str] = {}
@@ -110,6 +108,11 @@ def _name_missing(
         not_run["null run"] = "it trains anew on choices dealt to other users; plus audit RUN --null_steps N runs it"
     if not summarizer:
         not_run["learning curve"] = "shorter pasts must be summarized anew, and only texts were given"
+
+
+def _line_for(scorer: Scorer) -> Callable[[Event], str]:
+    """Choose the words of pasted events: a reward model over embeddings reads what lines speak for and against."""
+    return event_lines if isinstance(scorer, EmbeddingRewardModel) else render_event
 
 
 def _refuse(population: Population, summaries: Mapping[str, str], examples: Sequence[Example]) -> None:

@@ -150,14 +150,12 @@ def love(
 ) -> LoveResult:
     """Read reactions, train P[Love], evaluate it on held-out users, and save a model of all users.
 
-    files: rows of user_id, prompt, completion, label; profile stores; or Polis folders.
+    files: rows of user_id, prompt, completion, label (`map`: "label=vote"); profile stores; or Polis folders.
     condition: text about a user: history, summary (from `summaries`, JSON lines), or none.
     split_by: users (test on users never met) or time (test on the latest reactions).
     output_dir: folder of the model trained on all users, with report.json; without it none is trained.
-    map: which columns of the rows are which of ours, as "completion=answer,label=vote".
     Raises SettingError, SourceError, EvidenceError, RunError.
     """
-    # 1. The reactions, and the splits that test them.
     if split_by not in ("users", "time"):
         raise SettingError(f"--split_by is {split_by!r}; it takes users or time")
     Upsampling.of(0.5, positive_share)
