@@ -42,6 +42,8 @@ MOVED = {
     "plus.models.batching": "plus.models.text",
     "plus.models.decode": "plus.models.shared_prefix.decode",
     "plus.models.event_reader": "plus.models.embedding_reward_model",
+    "plus.models.generation": "plus.models.completions",
+    "plus.models.logprobs": "plus.models.completions",
     "plus.models.lora": "plus.models.loading",
     "plus.models.prefix": "plus.models.shared_prefix.attention",
     "plus.serve.checklist": "plus.judge.checklist",
@@ -67,6 +69,8 @@ MOVED = {
     "plus.train.read_once": "plus.train.grpo",
     "plus.train.rows": "plus.train.trainer",
     "plus.train.upsampling": "plus.love.batches",
+    "plus.train.parts": "plus.train.run_folder",
+    "plus.train.run_log": "plus.train.run_folder",
 }
 
 

@@ -71,6 +71,19 @@ def selected(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def written(tmp_path_factory) -> Path:
+    """A run folder of the tiny base that writes what is selected, trained on pets for a few updates of each step."""
+    folder = tmp_path_factory.mktemp("written") / "run"
+    words = ["--model_name_or_path", "tiny", "--reward_model_name_or_path", "embeddings", "--output_dir", folder]
+    words += ["--events_per_summary", "2", "--max_completion_length", "40", "--max_prompt_length", "256"]
+    words += ["--select_steps", "40", "--reading_steps", "20", "--imitation_steps", "30", "--max_steps", "3"]
+    words += ["--users_per_step", "16", "--learning_rate", "0.003", "--seed", "1"]
+    done = plus("train", "--dataset_name", "pets", *words)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
 @pytest.fixture
 def base():
     """The shipped tiny base as summarizer."""

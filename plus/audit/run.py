@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from plus.evaluate.predictions import Prediction
     from plus.train.run import Trained
     from plus.train.select import Selected
+    from plus.train.write_run import Written
 
 PASTED_EVENTS = 8  # newest events that are pasted in where there is no summary
 
@@ -138,15 +139,17 @@ def null_run(
     which must be new.
     """
     from plus.evaluate.controls import readings
-    from plus.train import run, select_run
-    from plus.train.run_log import Progress
+    from plus.train import run, select_run, write_run
+    from plus.train.run_folder import Progress
     from plus.worlds import pets
 
     null = pets.permuted(population, settings.get("seed", 42))
     changed = {**settings, "output_dir": str(folder), "max_steps": max_steps, "resume_from_checkpoint": None}
-    trained: Selected | Trained
+    trained: Selected | Trained | Written
     if settings.get("engine") == select_run.ENGINE:
         trained = select_run.train(changed, null, lambda line: None, show)[0]
+    elif settings.get("engine") == write_run.ENGINE:
+        trained = write_run.train(write_run.shortened(changed, max_steps), null, lambda line: None, show)
     else:
         trained = run.train(changed, null, lambda line: None, [Progress(show)])
     test = null.split("test")
@@ -224,11 +227,13 @@ def _subject(
 def _persona_reader(subject: Subject, steps: int, screen: Screen) -> Scorer:
     """Train a reward model on the true personas, with the run's options."""
     from plus.baselines import oracle
-    from plus.train import run, select_run
+    from plus.train import run, select_run, write_run
 
     settings, personas = {**subject.settings, "max_steps": steps}, oracle.summaries(subject.population)
-    select = settings.get("engine") == select_run.ENGINE
-    train_baseline: Callable[..., Scorer] = select_run.train_baseline if select else run.train_baseline
+    by_engine: dict[str, Callable[..., Scorer]] = {
+        select_run.ENGINE: select_run.train_baseline, write_run.ENGINE: write_run.train_baseline,
+    }  # fmt: skip
+    train_baseline: Callable[..., Scorer] = by_engine.get(str(settings.get("engine")), run.train_baseline)
     with screen.bar("true personas") as show:
         return train_baseline(
             settings, subject.population, personas, lambda step, loss: show(step, steps, {"loss": loss})

@@ -49,7 +49,8 @@ Model = Annotated[
 RewardModelName = Annotated[
     str | None,
     typer.Option(
-        help="The reward model's base. Default: the summarizer's, since a reward model must already read.",
+        help="The reward model's base. Default: the summarizer's, since a reward model must already read. embeddings: "
+        "past events are selected, the model writes about those alone, and sentence embeddings read it, on two cores.",
         rich_help_panel=LANGUAGE,
     ),
 ]
@@ -137,10 +138,10 @@ def train(
     """Train a summarizer and the reward model that rewards it, together: plus train FILE --output_dir RUN
 
     Without a model named, the summarizer selects past events and the reward model reads them over sentence embeddings:
-    real people's choices, a minute on a CPU. --preset tiny or --model_name_or_path choose a language model.
-    Any other option of TRL's GRPOConfig is taken under its name, as --save_steps 20 or --gradient_checkpointing, and so
-    are --lora_r, --lora_layers_to_transform (18-29) and the like, and --reward_model_init_kwargs. Starts under torchrun
-    too. Continue a run with --output_dir RUN --resume_from_checkpoint, which needs no other option.
+    a minute on a CPU. --preset tiny or --model_name_or_path choose a language model, which a second one reads, or those
+    embeddings do (--reward_model_name_or_path embeddings). Any other option of TRL's GRPOConfig is taken under its name
+    (--save_steps 20), and so are --lora_r, --lora_layers_to_transform (18-29) and --reward_model_init_kwargs. Starts
+    under torchrun too. Continue a run with --output_dir RUN --resume_from_checkpoint, which needs no other option.
 
     Example: plus train choices.jsonl --output_dir runs/mine
     """
@@ -165,7 +166,7 @@ def _show_plan(settings: Mapping[str, Any]) -> None:
     from plus import recipes
     from plus.train.settings import printable
 
-    print_json(printable(settings))
+    print_json({k: v for k, v in settings.items() if v is not None} if "engine" in settings else printable(settings))
     recipes.train_forecast(settings, SCREEN)
 
 
@@ -177,6 +178,14 @@ def _engine(settings: Mapping[str, Any]) -> str:
         return (
             "engine      select: no model is named; it selects each user's past choices and reads them over sentence "
             "embeddings; --preset tiny or --model_name_or_path choose a language model"
+        )
+    if settings.get("engine") == "write":
+        why = "--reward_model_name_or_path embeddings asks for it; without it a language model reads"
+        if settings["resume_from_checkpoint"]:
+            why = f"the run in {settings['output_dir']} is one of it"
+        return (
+            f"engine      write: past events are selected, {settings['model_name_or_path']} writes about those alone, "
+            f"and sentence embeddings read it; {why}"
         )
     model, reads = settings["model_name_or_path"], settings["reward_model_name_or_path"]
     why = "--preset tiny names it" if settings.get("preset") == "tiny" else "--model_name_or_path names it"

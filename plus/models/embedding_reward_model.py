@@ -3,7 +3,8 @@
     r(answer | text) = b(answer) + q(answer) . z(text) + w ridge(answer | text)
 
 b and q are a small network on the answer's embedding, z the mean of a small network over the lines of the
-text ("Agreed: ...", "Chose: ... / Over: ..."). An empty text has z = 0, which leaves b: Bradley-Terry.
+text ("Agreed: ...", "Chose: ... / Over: ..."), of a line that quotes no event over its sentences. An empty text has
+z = 0, which leaves b: Bradley-Terry.
 
 A network on 384 numbers learns a few hundred answers by heart, and its values for any other answer are
 noise. An answer that stood in no training row therefore borrows: its b and q are the mean over the
@@ -32,7 +33,8 @@ from torch import nn
 from torch.nn.functional import embedding_bag, logsigmoid, normalize
 
 from plus.models.embeddings import Embeddings, lines_once
-from plus.prompts import OVER, read_event_lines
+from plus.profiles.sentences import split
+from plus.prompts import read_event_lines
 from plus.types import Preference, Prompt
 
 KEPT = 100_000  # lines that are remembered
@@ -115,16 +117,13 @@ class EmbeddingRewardModel:
         """Embedding rows of what each text's lines speak for and against, (lines, 2); row 0 is nothing."""
         if len(self.lines) > KEPT:
             self.lines.clear()
-        # A text with choices is read as a whole; of others every line stands alone, and most have been met before.
-        parts = [[text] if OVER in text else [line for line in text.split("\n") if line.strip()] for text in texts]
+        # An event's lines stand together, of free prose every sentence alone; most have been met before.
+        parts = [[text[start:end] for start, end in split(text)] for text in texts]
         new = {part: self._sides(part) for of_text in parts for part in of_text if part not in self.lines}
         # New ones are encoded together: a sentence model takes a batch far faster than its texts one by one.
         rows = iter(self.embeddings.ids(side for sides in new.values() for pair in sides for side in pair))
-        read = {part: [(next(rows), next(rows)) for _ in sides] for part, sides in new.items()}
-        self.lines |= {part: of_part for part, of_part in read.items() if OVER not in part}
-        events = (
-            [row for part in of_text for row in (read[part] if part in read else self.lines[part])] for of_text in parts
-        )
+        self.lines |= {part: [(next(rows), next(rows)) for _ in sides] for part, sides in new.items()}
+        events = ([row for part in of_text for row in self.lines[part]] for of_text in parts)
         return [torch.tensor(of_text, dtype=torch.long).view(-1, 2) for of_text in events]
 
     def _sides(self, text: str) -> list[tuple[str, str]]:

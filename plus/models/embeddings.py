@@ -78,6 +78,14 @@ class Embeddings:
         names = {row: name for name, row in self.named.items()}
         return {names[row]: self.table[row] / self.size**0.5 for row in rows if row in names}
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the table with its texts by their SHA-256: a training that goes on needs the same rows and bits."""
+        return {"table": self.table, "named": dict(self.named)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue with the table of `state_dict`."""
+        self.table, self.named, self.rows = state["table"], dict(state["named"]), {"": 0}
+
     def _add(self, lines: Sequence[str]) -> None:
         if not lines:
             return

@@ -69,15 +69,19 @@ class ExtractiveSummarizer:
         if not histories:
             return []
         lines = self._lines(histories)
-        if self.trusted:
-            best_PK = self._scores(lines).argsort(dim=1, descending=True, stable=True)[:, : self.k].tolist()
-        else:  # The same draw for a user each time.
-            sizes = [(Random(history.user_id), len(history.events)) for history in histories]
-            best_PK = [rng.sample(range(size), min(self.k, size)) for rng, size in sizes]
+        best_PK = self._places(histories, lines)
         for of_user, places in zip(lines, best_PK, strict=True):
             if cut := sum(self.lines.is_cut(of_user[place]) for place in places if place < len(of_user)):
                 self.cut[CUT] += cut
         return [_text(of_user, places) for of_user, places in zip(lines, best_PK, strict=True)]
+
+    @torch.no_grad()
+    def places(self, histories: Sequence[UserHistory]) -> list[list[int]]:
+        """Select as `summarize` does: the places of the events in each history, best first."""
+        if not histories:
+            return []
+        chosen = self._places(histories, self._lines(histories))
+        return [[place for place in of if place < len(h.events)] for h, of in zip(histories, chosen, strict=True)]
 
     def stream(self, histories: Sequence[UserHistory]) -> Iterator[tuple[int, str]]:
         """Yield (position, text) of each history, a window of histories at a time."""
@@ -100,6 +104,16 @@ class ExtractiveSummarizer:
         with torch.no_grad():
             uniform_N = log_probability(torch.where(scores_NE.isinf(), scores_NE, 0.0), drawn_NK)
         return texts, logprobs_N.unsqueeze(1), uniform_N.unsqueeze(1), torch.ones(len(texts), 1)
+
+    def _places(self, histories: Sequence[UserHistory], lines: Sequence[Sequence[str]]) -> list[list[int]]:
+        """The k best places of each history, best first; past its events where it has fewer."""
+        if self.trusted:
+            best_PE = self._scores(lines).argsort(dim=1, descending=True, stable=True)
+            best_PK: list[list[int]] = best_PE[:, : self.k].tolist()
+            return best_PK
+        # The same draw for a user each time.
+        sizes = [(Random(history.user_id), len(history.events)) for history in histories]
+        return [rng.sample(range(size), min(self.k, size)) for rng, size in sizes]
 
     def _lines(self, histories: Sequence[UserHistory]) -> list[list[str]]:
         return [[self.lines(event) for event in history.events] for history in histories]

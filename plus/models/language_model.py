@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from plus.errors import WindowError
-from plus.models.generation import decode, end_tokens, generate, random_state
+from plus.models.completions import decode, end_tokens, generate, random_state
 from plus.models.loading import load_model, load_tokenizer, tokenizer_kwargs, window
 from plus.models.shared_prefix.check import Sharing
 from plus.models.text import encode, fit_history
@@ -106,6 +106,11 @@ class LanguageModelSummarizer:
 
         self.model = self.sharing.model = get_peft_model(self.model, config).eval()
 
+    def merge_adapters(self) -> None:
+        """Add the adapters to the weights that they stand on: a plain model writes the same from here on."""
+        model: Any = self.model
+        self.model = self.sharing.model = model.merge_and_unload().eval()
+
     def reference(self) -> PreTrainedModel | None:
         """Copy the model as it is now, frozen: the KL term is measured against it. None for a model with adapters:
         its reference is the model with its adapters off, which takes no memory."""
@@ -141,6 +146,28 @@ class LanguageModelSummarizer:
             other = model if reference is None else reference
             reference_NT, _ = self.sharing.logprobs(other, ids_NL, attention_NL, length, entropy=False)
         return decode(self.tokenizer, completion_ids_NT), logprobs_NT, reference_NT, mask_NT
+
+    def logprobs(self, histories: Sequence[UserHistory], texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compute the log-probabilities of writing `texts`, the end token included: logprobs_NT and mask_NT.
+
+        A text beyond `max_completion_length` is cut, as a sampled one is.
+        """
+        # Prompts padded on the left, texts on the right.
+        prompts = self._prompts(histories)
+        self.sharing.start(prompts, gradients=torch.is_grad_enabled())
+        end = end_tokens(self.model, self.tokenizer)[0]
+        plain = self.tokenizer(list(texts), add_special_tokens=False)["input_ids"] if texts else []
+        written = [[*ids, end][: self.max_completion_length] for ids in plain]
+        before, after = (
+            self.tokenizer.pad({"input_ids": ids}, padding_side=side, return_tensors="pt").to(self.model.device)
+            for ids, side in ((prompts, "left"), (written, "right"))
+        )
+        ids_NL, attention_NL = (
+            torch.cat([before[name], after[name]], dim=1) for name in ("input_ids", "attention_mask")
+        )
+        mask_NT = after["attention_mask"]
+        logprobs_NT, _ = self.sharing.logprobs(self.model, ids_NL, attention_NL, mask_NT.shape[1], entropy=False)
+        return logprobs_NT, mask_NT
 
     def _generate(
         self, prompts: Sequence[list[int]], temperature: float, trained: bool

@@ -1,7 +1,8 @@
 """Trained run as one object: summarize a history, predict a choice, score an answer; files of the select engine.
 
 A folder of that engine holds config.json and model.safetensors; a reward model also known.safetensors, the vectors
-of the training answers by the SHA-256 of their texts. No text and no user is in them.
+of the training answers by the SHA-256 of their texts. Of a summarizer that selects and then writes, selector/ is such a
+folder and writer/ a Hugging Face one. No text and no user is in them.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from plus.models.extractive import ExtractiveSummarizer
 from plus.models.hub import fetch
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.loading import local
+from plus.models.prose import SelectThenWrite
 from plus.models.reward_model import RewardModel
 from plus.types import Preference, UserHistory, history_of
 
 SUMMARIZER, REWARD_MODEL = "plus_select", "plus_embedding_reward_model"
+SELECT_THEN_WRITE = "plus_select_then_write"
 
 
 class Run:
@@ -35,7 +38,7 @@ class Run:
 
     def __init__(
         self,
-        summarizer: LanguageModelSummarizer | ExtractiveSummarizer,
+        summarizer: LanguageModelSummarizer | ExtractiveSummarizer | SelectThenWrite,
         reward_model: RewardModel | EmbeddingRewardModel,
         summaries: dict[str, str] | None = None,
     ) -> None:
@@ -114,13 +117,15 @@ def load(run: str | Path) -> Run:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     stored = folder / "summaries.jsonl"
     summaries = read_summaries(stored) if stored.exists() else {}
-    if config.get("engine") == "select":
+    windows = {key: config[key] for key in ("max_prompt_length", "max_completion_length") if key in config}
+    if config.get("engine") in ("select", "write"):
         embeddings = Embeddings(sentence_model(config["embedding_model"]))
-        selecting = load_extractive_summarizer(folder / "summarizer", embeddings)
-        return Run(selecting, load_embedding_reward_model(folder / "reward_model", embeddings), summaries)
+        reads = load_embedding_reward_model(folder / "reward_model", embeddings)
+        if config["engine"] == "select":
+            return Run(load_extractive_summarizer(folder / "summarizer", embeddings), reads, summaries)
+        return Run(load_select_then_write(folder / "summarizer", embeddings, **windows), reads, summaries)
     for part, key in (("summarizer", "model_name_or_path"), ("reward_model", "reward_model_name_or_path")):
         _restore_base(folder / part, config.get(key))
-    windows = {key: config[key] for key in ("max_prompt_length", "max_completion_length") if key in config}
     summarizer = LanguageModelSummarizer.from_pretrained(folder / "summarizer", **windows)
     reward_model = RewardModel.from_pretrained(folder / "reward_model", config.get("reward_max_length", 2048))
     return Run(summarizer, reward_model, summaries)
@@ -164,6 +169,21 @@ def save_embedding_reward_model(folder: Path, reward_model: EmbeddingRewardModel
     _save(folder, config, reward_model.model)
     known = embeddings.vectors_of(reward_model.known.tolist())
     save_file({name: vector.contiguous() for name, vector in known.items()}, folder / "known.safetensors")
+
+
+def save_select_then_write(folder: Path, summarizer: SelectThenWrite, embedding_model: str) -> None:
+    """Write the selector and the language model, a Hugging Face folder, into a new folder."""
+    save_extractive_summarizer(folder / "selector", summarizer.selector, embedding_model)
+    summarizer.writer.model.save_pretrained(folder / "writer")
+    summarizer.tokenizer.save_pretrained(folder / "writer")
+    write_json(folder / "config.json", {"model_type": SELECT_THEN_WRITE, "embedding_model": embedding_model})
+
+
+def load_select_then_write(folder: Path, embeddings: Embeddings, **windows: Any) -> SelectThenWrite:
+    """Open what `save_select_then_write` wrote. Raises ModelError."""
+    config_of(folder, SELECT_THEN_WRITE)
+    selector = load_extractive_summarizer(folder / "selector", embeddings)
+    return SelectThenWrite(selector, LanguageModelSummarizer.from_pretrained(folder / "writer", **windows))
 
 
 def load_extractive_summarizer(folder: Path, embeddings: Embeddings) -> ExtractiveSummarizer:

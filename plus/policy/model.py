@@ -17,9 +17,8 @@ import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from plus.errors import SourceError, WindowError
-from plus.models.generation import decode, evaluation_mode, generate, random_state
+from plus.models.completions import completion_logprobs, decode, evaluation_mode, generate, random_state
 from plus.models.loading import load_model, load_tokenizer, tokenizer_kwargs, window
-from plus.models.logprobs import completion_logprobs
 from plus.models.text import as_paragraphs, by_length, encode
 from plus.prompts import scorer_messages
 from plus.types import Dropped, Message, Prompt, as_turns

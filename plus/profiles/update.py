@@ -175,9 +175,9 @@ def digest(history: UserHistory, maker: str) -> str:
 def fingerprint(folder: Path, *settings: object) -> str:
     """Hash a model saved in a folder and its settings: names, sizes, and both ends of every file."""
     state = hashlib.sha256(repr(settings).encode())
-    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         size = path.stat().st_size
-        state.update(f"{path.name}/{size}/".encode())
+        state.update(f"{path.relative_to(folder).as_posix()}/{size}/".encode())
         with path.open("rb") as file:
             state.update(file.read(SAMPLE))
             file.seek(max(0, size - SAMPLE))

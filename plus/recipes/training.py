@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from plus.errors import ModelError, PlusError
 from plus.progress import SILENT, Screen
-from plus.recipes.selecting import SelectResult, describe, one_user, select_run
+from plus.recipes.selecting import SelectResult, WriteResult, describe, one_user, select_run, write_run
 
 if TYPE_CHECKING:
     from plus.models.reward_model import RewardModel
@@ -49,7 +49,7 @@ class DemoResult:
 
 def train(
     config: str | Path | None = None, screen: Screen = SILENT, **options: Any
-) -> TrainResult | SelectResult | None:
+) -> TrainResult | SelectResult | WriteResult | None:
     """Train a summarizer and its reward model, judge both on new users, and fill a run folder.
 
     config: YAML file of options; `options` win over it. They are those of `plus train`: `dataset_name`, `output_dir`,
@@ -62,28 +62,32 @@ def train(
 
 def train_settings(given: Mapping[str, Any], config: Path | None = None) -> dict[str, Any]:
     """Resolve the options of a run; without a model named, those of the select engine. Raises SettingError."""
-    from plus.train import select_run
+    from plus.train import select_run, write_run
     from plus.train import settings as of_language_models
 
     merged = {
         **of_language_models.from_yaml(config),
         **{key: value for key, value in given.items() if value is not None},
     }
+    if write_run.is_meant(merged):
+        return write_run.resolve(select_run.continued(merged))
     if select_run.is_meant(merged):
         return select_run.resolve(select_run.continued(merged))
     return of_language_models.resolve(of_language_models.continued(merged))
 
 
-def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResult | SelectResult | None:
+def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResult | SelectResult | WriteResult | None:
     """Train with resolved settings, judge on new users, and leave everything in the run folder."""
     if settings.get("engine") == "select":
         return select_run(settings, screen)
+    if settings.get("engine") == "write":
+        return write_run(settings, screen)
     with screen.loading("loading torch, transformers and trl"):
         from plus import datasets
         from plus.baselines import bradley_terry
         from plus.train import data_record
         from plus.train import run as training
-        from plus.train.run_log import Progress
+        from plus.train.run_folder import Progress
     # 1. The data.
     population = datasets.from_settings(settings)
     if settings["resume_from_checkpoint"]:
@@ -112,14 +116,17 @@ def train_forecast(settings: Mapping[str, Any], screen: Screen = SILENT) -> None
     if settings.get("engine") == "select":
         return
     names = [str(settings[key]) for key in ("model_name_or_path", "reward_model_name_or_path")]
-    if away := [name for name in names if name not in ("tiny", "smollm2") and not Path(name).exists()]:
+    here = ("tiny", "smollm2", "embeddings")
+    if away := [name for name in names if name not in here and not Path(name).exists()]:
         screen.say(f"no estimate: {away[0]} is not on this machine")
         return
     with screen.loading("loading torch, transformers and trl"):
         from plus import datasets
-        from plus.train import run as training
+        from plus.train import run, write_run
+
+    forecast = write_run.forecast if settings.get("engine") == "write" else run.forecast
     try:
-        for line in training.forecast(settings, datasets.from_settings(settings)):
+        for line in forecast(settings, datasets.from_settings(settings)):
             screen.say(line)
     except PlusError as error:
         screen.say(f"no estimate: {error}")
@@ -158,7 +165,7 @@ def _synthetic(settings: Mapping[str, Any], population: Population, screen: Scre
     from plus.audit.text_checks import faithfulness
     from plus.baselines import bradley_terry, oracle, untrained
     from plus.train import run as training
-    from plus.train.run_log import Progress
+    from plus.train.run_folder import Progress
     from plus.worlds import pets
 
     folder, test, seed = Path(settings["output_dir"]), population.split("test"), int(settings["seed"])
@@ -214,7 +221,7 @@ def _accuracy(model: RewardModel, texts: Mapping[str, str], test: Sequence[Examp
 def _null(settings: Mapping[str, Any], null: Population, screen: Screen) -> dict[str, Any]:
     """Train on choices permuted across users: the accuracy, which must be chance."""
     from plus.train import run as training
-    from plus.train.run_log import Progress
+    from plus.train.run_folder import Progress
 
     folder = Path(settings["output_dir"]) / "null"
     with screen.bar("null run") as show:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from plus.models.logprobs import CHUNK
-from plus.train.parts import CHECK, REFERENCE, REWARD, STEP, WRITING, line
+from plus.models.completions import CHUNK
+from plus.train.run_folder import CHECK, REFERENCE, REWARD, STEP, WRITING, line
 from plus.train.trainer import PLUSConfig, users_per_update
 
 ROOM = 2**29  # bytes of activations that a micro-batch may keep
@@ -124,8 +124,8 @@ def resident(
 ) -> dict[str, float]:
     """Estimate the bytes of a run by what holds them. A trained weight takes its gradient and Adam's two moments
     beside itself; the reference is a copy only where every weight is trained."""
-    total, trained = _count(summarizer)
-    reward_total, reward_trained = _count(reward_model)
+    total, trained = count(summarizer)
+    reward_total, reward_trained = count(reward_model)
     vocabulary = 4 * CHUNK * 4  # logits, their softmax, and both gradients, a chunk at a time
     return {
         "program": 0.7 * GIB,  # torch, transformers and trl themselves
@@ -151,8 +151,8 @@ def sizes(
     summarizer: torch.nn.Module, reward_model: torch.nn.Module, args: PLUSConfig, prompt_tokens: Sequence[int]
 ) -> list[str]:
     """Write a run's size in lines for people: parameters, what stays in memory, tokens of an update."""
-    total, trained = _count(summarizer)
-    reward_total, reward_trained = _count(reward_model)
+    total, trained = count(summarizer)
+    reward_total, reward_trained = count(reward_model)
     held = resident(summarizer, reward_model, args)
     stays = sum(held[name] for name in ("weights", "gradient and Adam", "reference"))
     found = work(args, prompt_tokens)
@@ -178,17 +178,24 @@ def forecast(
     took = seconds(found, writer, reader, bool(args.beta))
     rows = max(found.scored * writer.kept / parts, min(args.reward_tokens_per_batch, found.reward_tokens) * reader.kept)
     held = resident(summarizer, reward_model, args, rows)
+    remedy = (
+        "lower --max_prompt_length, --per_device_train_batch_size or --reward_tokens_per_batch, add --use_peft "
+        "with --lora_layers_to_transform, --reward_use_peft, or take a smaller reward model"
+    )
+    return [
+        f"estimated    an update takes about {line(took)}, by passes of {SECONDS:.0f} s on this machine as it is now",
+        *memory_lines(held, remedy),
+    ]
+
+
+def memory_lines(held: Mapping[str, float], remedy: str) -> list[str]:
+    """Write what holds how many bytes; one more line with the remedy where the machine has too few."""
     needed, there = sum(held.values()), memory()
     by_part = ", ".join(f"{name} {value / GIB:.1f}" for name, value in held.items() if value > 0.05 * GIB)
-    lines = [
-        f"estimated    an update takes about {line(took)}, by passes of {SECONDS:.0f} s on this machine as it is now",
-        f"memory       about {needed / GIB:.1f} GiB of {there / GIB:.1f} GiB: {by_part}",
-    ]
+    lines = [f"memory       about {needed / GIB:.1f} GiB of {there / GIB:.1f} GiB: {by_part}"]
     if needed > 0.95 * there:
         lines.append(
-            f"it will not fit: about {needed / GIB:.1f} GiB are needed and {there / GIB:.1f} GiB are there; "
-            "lower --max_prompt_length, --per_device_train_batch_size or --reward_tokens_per_batch, add --use_peft "
-            "with --lora_layers_to_transform, --reward_use_peft, or take a smaller reward model"
+            f"it will not fit: about {needed / GIB:.1f} GiB are needed and {there / GIB:.1f} GiB are there; {remedy}"
         )
     return lines
 
@@ -215,6 +222,6 @@ def _ids(model: Any, tokens: int) -> torch.Tensor:
     return torch.arange(tokens, device=next(model.parameters()).device).remainder(words).unsqueeze(0)
 
 
-def _count(model: torch.nn.Module) -> tuple[int, int]:
-    """Parameters of a model, and those that are trained."""
+def count(model: torch.nn.Module) -> tuple[int, int]:
+    """Count the parameters of a model, and those that are trained."""
     return sum(p.numel() for p in model.parameters()), sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -17,9 +17,9 @@ from transformers import GenerationConfig
 from transformers.generation.configuration_utils import GenerationMode
 from trl.trainer.grpo_trainer import GRPOTrainer
 
-from plus.models.logprobs import chunked_head
+from plus.models.completions import chunked_head
 from plus.models.shared_prefix.check import Sharing
-from plus.train.parts import CHECK, REFERENCE, WRITING, Parts
+from plus.train.run_folder import CHECK, REFERENCE, WRITING, Parts
 
 
 class ReadOnceTrainer(GRPOTrainer):

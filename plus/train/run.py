@@ -20,8 +20,7 @@ from plus.models.text import encode
 from plus.train import data_record, distributed, estimate, run_folder
 from plus.train.loop import shuffled
 from plus.train.reward_only import train_reward_model
-from plus.train.run_folder import RunLog
-from plus.train.run_log import Health
+from plus.train.run_folder import Health, RunLog
 from plus.train.settings import init_kwargs, model_path, trainer_config
 from plus.train.trainer import PLUSConfig, PLUSTrainer, coadaptation, dataset, last_checkpoint, users_per_update
 from plus.types import Population

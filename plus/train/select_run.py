@@ -14,6 +14,8 @@ from plus.errors import RunError, SettingError, SourceError
 from plus.jsonl import append_jsonl, read_json, write_json, write_jsonl
 from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import MINILM, Embeddings, SentenceModel, sentence_model
+from plus.models.extractive import ExtractiveSummarizer
+from plus.models.prose import SelectThenWrite
 from plus.models.run import save_embedding_reward_model, save_extractive_summarizer
 from plus.train import data_record, run_folder
 from plus.train.option_help import OF_SELECT
@@ -69,7 +71,7 @@ def engine_of(folder: Path) -> str | None:
     config = read_json(path) if path.is_file() else {}
     if "dataset_name" not in config:  # A checkpoint's config.json is that of its model.
         return None
-    return ENGINE if config.get("engine") == ENGINE else LANGUAGE_MODEL
+    return str(config.get("engine") or LANGUAGE_MODEL)
 
 
 def resolve(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -247,12 +249,14 @@ def _is_read(content: Preference | Reaction | str | tuple[Turn, ...]) -> bool:
     return not isinstance(content, tuple) or all(turn.role == "user" for turn in content)
 
 
-def write_summaries(folder: Path, found: Selected, population: Population, window: int = 2048) -> dict[str, str]:
+def write_summaries(
+    folder: Path, summarizer: ExtractiveSummarizer | SelectThenWrite, population: Population, window: int = 2048
+) -> dict[str, str]:
     """Summarize every user into summaries.jsonl, a window of users at a time; returns user_id -> summary."""
     histories, texts = list(population.histories.values()), list[str]()
-    found.summarizer.cut.clear()  # Of the summaries that are kept, not of those read while training.
+    summarizer.cut.clear()  # Of the summaries that are kept, not of those read while training.
     for start in range(0, len(histories), window):
-        texts += found.summarizer.summarize(histories[start : start + window])
+        texts += summarizer.summarize(histories[start : start + window])
     summaries = dict(zip(population.histories, texts, strict=True))
     write_jsonl(
         folder / "summaries.jsonl",

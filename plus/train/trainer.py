@@ -30,7 +30,7 @@ from plus.train import distributed
 from plus.train.coadapt import CoAdaptation
 from plus.train.grpo import ReadOnceTrainer
 from plus.train.option_help import HELP
-from plus.train.parts import REWARD, Parts
+from plus.train.run_folder import REWARD, Parts
 from plus.types import Context
 
 

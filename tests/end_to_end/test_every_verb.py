@@ -44,11 +44,11 @@ class Tried(NamedTuple):
         return read_summaries(self.folder / "summaries.jsonl")
 
 
-@pytest.fixture(scope="module", params=["select", "tiny"])
+@pytest.fixture(scope="module", params=["select", "tiny", pytest.param("write", marks=pytest.mark.slow)])
 def run(request, tmp_path_factory) -> Tried:
-    made = request.getfixturevalue("selected" if request.param == "select" else "demo")
+    made = request.getfixturevalue({"select": "selected", "tiny": "demo", "write": "written"}[request.param])
     folder = tmp_path_factory.mktemp(request.param) / "run"
-    shutil.copytree(made if request.param == "select" else made["run"], folder)
+    shutil.copytree(made["run"] if request.param == "tiny" else made, folder)
     known = dict(list(read_summaries(folder / "summaries.jsonl").items())[-USERS:])
     write_jsonl(folder / "summaries.jsonl", ({"user_id": user, "summary": text} for user, text in known.items()))
     with open_store(folder) as store:

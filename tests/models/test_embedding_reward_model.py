@@ -47,6 +47,32 @@ def test_a_choice_is_one_event_of_two_lines(reader):
     assert abs(margin(reader, chose) - margin(reader, "Chose: dogs are fine\nOver: cats are fine")) > 1e-3
 
 
+def test_free_prose_is_read_a_sentence_at_a_time(reader):
+    """z is the mean over sentences, each embedded alone: from the network's own numbers."""
+    prose = "They like cats.  They fear dogs! Cats are fine"
+    table = reader.embeddings
+    rows = table.ids(["They like cats.", "They fear dogs!", "Cats are fine"])
+    sides = torch.tensor([[row, 0] for row in rows])
+    with torch.no_grad():
+        z = reader.model.people(table.table, [sides])[0]
+        cats, dogs = (reader.model.answer(table.vectors([text])[0]) for text in (PAIR.chosen, PAIR.rejected))
+    expected = (cats[0] - dogs[0] + (cats[1:] - dogs[1:]) @ z).item()
+    assert margin(reader, prose) == pytest.approx(expected, abs=1e-5)
+    assert margin(reader, "They fear dogs!\nThey like cats.\nCats are fine") == pytest.approx(expected, abs=1e-5)
+    assert abs(margin(reader, prose.replace("! ", ", and ")) - expected) > 1e-4, "two sentences are not one"
+
+
+def test_a_quoted_event_stays_one_text_and_a_person_may_add_sentences(reader):
+    """An answer of two sentences that was agreed to is one event; free words beside it are read by the sentence."""
+    lines = "Agreed: cats are fine. dogs too.\nI like fish. I like birds."
+    apart = "I like birds.\nAgreed: cats are fine. dogs too.\nI like fish."
+    assert margin(reader, lines) == pytest.approx(margin(reader, apart), abs=1e-5)
+    assert {"cats are fine. dogs too.", "I like fish.", "I like birds."} <= reader.embeddings.rows.keys()
+    assert not {"cats are fine.", "dogs too."} & reader.embeddings.rows.keys()
+    chose = "Chose: cats are fine. Really.\nOver: dogs are fine.\nI like fish. I like birds."
+    assert len(reader._events([chose])[0]) == 3
+
+
 def test_the_log_likelihood_is_the_log_sigmoid_of_the_margin(reader):
     (value,) = reader.log_likelihood([TEXT], [PAIR])
     assert value == pytest.approx(-math.log1p(math.exp(-margin(reader, TEXT))), abs=1e-5)

@@ -16,7 +16,7 @@ from support.smollm2 import smollm2_file
 
 from plus.errors import ModelError
 from plus.models import gguf, smollm2
-from plus.models.generation import decode, generate
+from plus.models.completions import decode, generate
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.text import encode
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
-from plus.models.logprobs import completion_logprobs
+from plus.models.completions import completion_logprobs
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation
 

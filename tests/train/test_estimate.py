@@ -14,7 +14,7 @@ from plus.resources import shipped
 from plus.train import estimate, run_folder
 from plus.train import run as training
 from plus.train import settings as options
-from plus.train.parts import PARTS, line
+from plus.train.run_folder import PARTS, line
 
 
 def test_the_tokens_of_an_update_are_counted(tmp_path):

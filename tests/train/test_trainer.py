@@ -10,7 +10,7 @@ from support.trainers import config, population
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from plus.models.logprobs import completion_logprobs
+from plus.models.completions import completion_logprobs
 from plus.models.text import encode
 from plus.train import loop
 from plus.train.coadapt import CoAdaptation

@@ -30,7 +30,7 @@ from transformers.cache_utils import DynamicLayer
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from plus.models.logprobs import Head, chunked_head
+from plus.models.completions import Head, chunked_head
 
 ATTENTION = "plus_shared_prefix"
 

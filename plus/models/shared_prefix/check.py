@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from transformers import GenerationConfig, PreTrainedModel
 
-from plus.models.logprobs import Head, chunked_head, completion_logprobs
+from plus.models.completions import Head, chunked_head, completion_logprobs
 from plus.models.shared_prefix.attention import obstacle, prepare, shared_logprobs
 from plus.models.shared_prefix.decode import shared_decode
 

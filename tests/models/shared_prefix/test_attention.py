@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from support.decoders import NOT_SHARING, SHARING, batch, decoder, real_float64
 
-from plus.models.logprobs import completion_logprobs
+from plus.models.completions import completion_logprobs
 from plus.models.shared_prefix.attention import fold, obstacle, pack, prepare, shared_logprobs
 
 TOKENS = 6

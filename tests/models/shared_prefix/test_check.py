@@ -11,7 +11,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import DynamicLayer
 from transformers.masking_utils import sdpa_mask
 
-from plus.models.logprobs import completion_logprobs
+from plus.models.completions import completion_logprobs
 from plus.models.shared_prefix import attention as prefix
 from plus.models.shared_prefix import check, decode
 from plus.models.shared_prefix.check import Sharing, fault

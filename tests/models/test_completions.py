@@ -7,8 +7,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from support.decoders import SHARING, VOCABULARY, batch, decoder, real_float64
 
-from plus.models import logprobs as room
-from plus.models.logprobs import chunked_head, completion_logprobs, output_layer
+from plus.models import completions as room
+from plus.models.completions import chunked_head, completion_logprobs, output_layer
 from plus.models.shared_prefix.attention import prepare, shared_logprobs
 
 TOKENS = 6

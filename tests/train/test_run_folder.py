@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from plus.train.run_log import complaints
+from plus.train.run_folder import complaints
 
 
 def test_a_run_that_goes_nowhere_says_so_and_names_the_knobs():
