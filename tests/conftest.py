@@ -16,7 +16,11 @@ from support.running import plus
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put one test that needs the demo first and the others last: one worker runs it while the rest go on."""
-    waiting = [item for item in items if "demo" in getattr(item, "fixturenames", ())]
+    waiting = [
+        item
+        for item in items
+        if "demo" in getattr(item, "fixturenames", ()) or item.get_closest_marker("reads_demo") is not None
+    ]
     others = [item for item in items if item not in set(waiting)]
     items[:] = [*waiting[:1], *others, *waiting[1:]]
 

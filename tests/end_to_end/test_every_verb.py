@@ -27,6 +27,9 @@ from plus.profiles.store import Store
 from plus.recipes.stores import open_store, store_path
 from plus.resources import shipped
 
+ENGINES = [
+    "select", pytest.param("tiny", marks=pytest.mark.reads_demo), pytest.param("write", marks=pytest.mark.slow),
+]  # fmt: skip
 USERS = 60  # of the demo's 4,048: every verb does the same for each
 PROMPT, LIKES_ONE, LIKES_OTHER = "Tell me about home.", "I saw some cats.", "I saw some dogs."
 
@@ -44,7 +47,7 @@ class Tried(NamedTuple):
         return read_summaries(self.folder / "summaries.jsonl")
 
 
-@pytest.fixture(scope="module", params=["select", "tiny", pytest.param("write", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=ENGINES)
 def run(request, tmp_path_factory) -> Tried:
     made = request.getfixturevalue({"select": "selected", "tiny": "demo", "write": "written"}[request.param])
     folder = tmp_path_factory.mktemp(request.param) / "run"
