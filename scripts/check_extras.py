@@ -32,6 +32,10 @@ profile forbid u1 "Likes fish." --store s.db
 profile history u1 --store s.db
 profile diff u1 --store s.db
 profile restore u1 1 --store s.db
+profile events u1 --store s.db
+profile pause u2 --store s.db
+backup kept.db --store s.db
+restore kept.db --store again.db
 data check choices.jsonl
 data head choices.jsonl
 data card choices.jsonl

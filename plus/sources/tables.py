@@ -84,10 +84,11 @@ def _found(path: Path) -> Path:
     return path
 
 
-def json_row(line: bytes, where: str, dropped: Dropped, longest: int = MAX_LINE) -> dict[str, Any] | None:
+def json_row(line: bytes, where: str, dropped: Dropped, longest: int | None = None) -> dict[str, Any] | None:
     """Parse the object of one line; None, counted unless blank, for a line without one."""
     if not line.strip():
         return None
+    longest = longest or MAX_LINE
     # `lines` cut it here, so it is no whole line.
     if len(line) >= longest:
         dropped.add(f"lines of {longest // 2**20} MB or more", where)
@@ -105,9 +106,9 @@ def json_row(line: bytes, where: str, dropped: Dropped, longest: int = MAX_LINE)
     return None
 
 
-def lines(file: BinaryIO | gzip.GzipFile, longest: int = MAX_LINE) -> Iterator[tuple[int, bytes]]:
+def lines(file: BinaryIO | gzip.GzipFile, longest: int | None = None) -> Iterator[tuple[int, bytes]]:
     """Yield (number, line); an overlong line is cut, so that it is dropped and not kept in memory."""
-    number = 0
+    number, longest = 0, longest or MAX_LINE
     while line := file.readline(longest):
         number += 1
         # The rest of an overlong line is read and thrown away.

@@ -79,7 +79,8 @@ def walk(commands: list[str], plus_here, monkeypatch) -> None:
     assert "-The user likes cats best." in diff and "+The user likes hamsters best." in diff
     assert "1.000" in better
     assert history.count("user ") >= 2
-    assert "0 found" in forgotten and "receipt" in forgotten
+    # Other users were told the same words: none of them is counted as this user's.
+    assert re.search("0 found|none is left in rows of this one", forgotten) and "receipt" in forgotten
     scores = [float(value) for value in re.findall(r"(-\d\.\d+) \[", worse)]
     assert scores[0] > scores[1], "the wrong favourite scores lower than what it replaced"
     scores = [float(value) for value in re.findall(r"(-\d\.\d+) \[", better)]

@@ -49,7 +49,10 @@ def test_an_old_run_is_evaluated_to_the_same_report(old, plus_here):
     assert status == 0, err
     then, now = json.loads((old / "evaluate.json").read_text()), json.loads(out)
     assert now["accuracy"] == then["accuracy"] and now["controls"] == pytest.approx(then["controls"], abs=1e-6)
-    assert now["audit"].keys() == then["audit"].keys() and now["verdict"] == then["verdict"]
+    assert now["audit"].keys() == then["audit"].keys()
+    # The older verdict named a user and quoted a prompt; a report holds neither now.
+    assert now["verdict"].split(" (first: ")[0] == then["verdict"].split(" (first: ")[0]
+    assert "Tell me" in then["verdict"] and "Tell me" not in now["verdict"] and "user-" not in now["verdict"]
 
 
 def test_an_old_store_shows_edits_locks_and_bans(old, plus_here):

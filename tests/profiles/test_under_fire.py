@@ -107,7 +107,7 @@ def killed_at_random(folder: Path, kills: int) -> dict[str, int]:
                     assert not store.row("SELECT 1 FROM users WHERE user_id = ?", (user,))
                 else:
                     assert user not in done
-            finished += finish_interrupted(store)
+            finished += len(finish_interrupted(store))
             kept(store, rows, gone)
         for row in mine:  # An export that was acknowledged is complete; it is the user's to delete.
             if row.get("done") == "export":

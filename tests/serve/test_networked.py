@@ -36,6 +36,7 @@ FETCHES = {
     "train",
 }
 LOCAL = {
+    "backup",
     "demo",
     "doctor",
     "export",
@@ -44,14 +45,17 @@ LOCAL = {
     "ingest",
     "profile diff",
     "profile edit",
+    "profile events",
     "profile forbid",
     "profile history",
     "profile list",
     "profile lock",
+    "profile pause",
     "profile restore",
     "profile score",
     "profile show",
     "profile why",
+    "restore",
 }
 
 

@@ -39,11 +39,12 @@ def test_training_rows_train_and_hold_the_evaluation_out(tmp_path):
     assert event.content == "Past choices 1.\nUser: hi\nAssistant: yo", "our own instruction is added later"
 
 
-def test_a_rendered_conversation_stays_text(tmp_path):
+def test_a_rendered_conversation_becomes_turns(tmp_path):
     write(tmp_path / "train.jsonl", [row(1, reward_prompt="User: a\nAssistant: b\nUser: c")])
     pair = plus_rows.load(tmp_path).examples[0].target
-    assert pair.earlier == ()
-    assert [m["role"] for m in scorer_messages("", pair.conversation, pair.chosen)] == ["user", "assistant"]
+    assert [(turn.role, turn.content) for turn in pair.earlier] == [("user", "a"), ("assistant", "b")]
+    roles = [m["role"] for m in scorer_messages("", pair.conversation, pair.chosen)]
+    assert pair.prompt == "c" and roles == ["user", "assistant", "user", "assistant"]
 
 
 def test_one_file_is_dealt_by_context_and_twins_are_counted(tmp_path):
