@@ -26,7 +26,8 @@ from typing import Any, BinaryIO
 from urllib.parse import quote
 
 from plus.errors import ProfileError
-from plus.profiles.rows import FORGOTTEN, Profile, as_mem0, as_pam, dated_lines, to_row
+from plus.profiles.memories import as_mem0, as_pam, dated_lines
+from plus.profiles.rows import FORGOTTEN, Profile, to_row
 from plus.profiles.store import Store
 from plus.prompts import escape, profile_message
 from plus.sources.rows import as_row

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from plus.errors import ConflictError, DiskError, ForgottenError, ProfileError
-from plus.profiles import rows, versions
+from plus.profiles import memories, versions
 from plus.profiles.formats import from_markdown
-from plus.profiles.rows import FORGOTTEN, Memory, Profile, from_row
+from plus.profiles.memories import Memory
+from plus.profiles.rows import FORGOTTEN, Profile, from_row
 from plus.profiles.saving import pause, put, save_user, set_rule
 from plus.profiles.sentences import normalized
 from plus.profiles.store import Store
@@ -53,7 +54,7 @@ class Imported:
 def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None, user_id: str = "") -> Iterator[Profile]:
     """Read the profiles of a JSONL file (or stdin), a Markdown file, or a folder of those; broken ones are counted.
 
-    Memories of other programs (see rows.py) are of `user_id` where they name nobody. Raises ProfileError for anything
+    Memories of other programs (memories.py) are of `user_id` where they name nobody. Raises ProfileError for anything
     else.
     """
     # The source's kind: stdin, a folder, Markdown by its name, JSON lines for the rest.
@@ -187,21 +188,21 @@ def _set_rules(store: Store, user_id: str, before: Rules, after: Rules) -> None:
 
 
 def _memories(found: Iterable[Memory], user_id: str, where: str) -> Iterator[Profile]:
-    for row in rows.gathered(found, user_id, where):
+    for row in memories.gathered(found, user_id, where):
         yield replace(from_row(row, where), is_memory=True)
 
 
 def _of_others(source: Path, dropped: Dropped) -> list[Memory] | None:
     """The memories of another program's file; None for JSON lines, which are ours."""
     if source.suffix == ".txt":
-        return rows.memories_of_text(_decoded(source), source.name, dropped)
+        return memories.memories_of_text(_decoded(source), source.name, dropped)
     if source.suffix != ".json":
         return None
     try:
         value = json.loads(_decoded(source))
     except (ValueError, RecursionError):
         return None
-    return rows.memories_of_json(value, source.name, dropped)
+    return memories.memories_of_json(value, source.name, dropped)
 
 
 def _decoded(source: Path) -> str:
@@ -215,7 +216,7 @@ def _markdown(path: Path, dropped: Dropped, user_id: str) -> Iterator[Profile]:
     try:
         content = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
         if user_id and not content.startswith(b"---") and content.strip():
-            yield from _memories(rows.memories_of_text(_decoded(path), path.name, dropped), user_id, path.name)
+            yield from _memories(memories.memories_of_text(_decoded(path), path.name, dropped), user_id, path.name)
             return
         yield from_row(from_markdown(path.read_bytes(), path.name), path.name)
     except ProfileError as error:
