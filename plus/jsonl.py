@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -55,6 +55,11 @@ def read_whole_lines(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return rows
+
+
+def keep_lines(path: Path, is_kept: Callable[[Mapping[str, Any]], bool]) -> None:
+    """Leave the lines that are kept in a log that goes on, such as those up to a checkpoint; a cut last line goes."""
+    write_jsonl(path, [row for row in read_whole_lines(path) if is_kept(row)])
 
 
 def read_summaries(path: Path) -> dict[str, str]:

@@ -29,7 +29,7 @@ from transformers import (
 )
 from trl.trainer.grpo_config import GRPOConfig
 
-from plus.jsonl import append_jsonl, read_whole_lines, write_jsonl
+from plus.jsonl import append_jsonl, keep_lines
 from plus.models.loading import lora_config
 from plus.policy.model import Policy, UserPrompt, prompt_column
 from plus.policy.rewards import Goals
@@ -161,8 +161,7 @@ class PolicyLog(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         if state.is_world_process_zero:
-            rows = read_whole_lines(self.folder / "metrics.jsonl")
-            write_jsonl(self.folder / "metrics.jsonl", [row for row in rows if row["step"] <= state.global_step])
+            keep_lines(self.folder / "metrics.jsonl", lambda row: row["step"] <= state.global_step)
 
     def on_log(
         self,

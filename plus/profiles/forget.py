@@ -243,11 +243,7 @@ def _remove_user(connection: sqlite3.Connection, number: int, leaving: Subject) 
     for table in ("versions", "rules"):
         for (text,) in connection.execute(f"SELECT text FROM {table} WHERE user = ?", (number,)):
             leaving.texts |= {text, *(text[start:end] for start, end in split(text))}
-    removed = {
-        table: connection.execute(f"DELETE FROM {table} WHERE user = ?", (number,)).rowcount
-        for table in ("events", "versions", "rules")
-    }
-    return {**removed, "users": connection.execute("DELETE FROM users WHERE number = ?", (number,)).rowcount}
+    return schema.delete_user(connection, number)
 
 
 def _begin(connection: sqlite3.Connection, leaving: Sequence[Subject], folders: Sequence[Path]) -> int:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plus.errors import DiskError, ProfileError
+from plus.profiles import schema
 from plus.profiles.database import Database
 
 
@@ -116,9 +117,7 @@ def merge(store: Database, salt: bytes) -> list[str]:
         users = connection.execute("SELECT number, user_id FROM users").fetchall() if gone else []
         back = [(number, user) for number, user in users if fingerprint(secret or salt, "user", user) in gone]
         for number, _ in back:
-            for table in ("events", "versions", "rules"):
-                connection.execute(f"DELETE FROM {table} WHERE user = ?", (number,))
-            connection.execute("DELETE FROM users WHERE number = ?", (number,))
+            schema.delete_user(connection, number)
         if back:
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('rewrite', 1)")
         connection.execute("INSERT OR REPLACE INTO meta VALUES ('ledger', ?)", (path.stat().st_size,))

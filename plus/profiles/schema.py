@@ -264,6 +264,15 @@ def is_held_out(likeness: int, share: float) -> bool:
     return likeness + 2**63 < share * 2**64
 
 
+def delete_user(connection: sqlite3.Connection, number: int) -> dict[str, int]:
+    """Delete all rows of a user; returns their counts by table."""
+    counts = {
+        table: connection.execute(f"DELETE FROM {table} WHERE user = ?", (number,)).rowcount
+        for table in ("events", "versions", "rules")
+    }
+    return {**counts, "users": connection.execute("DELETE FROM users WHERE number = ?", (number,)).rowcount}
+
+
 def register(connection: sqlite3.Connection) -> None:
     """Give SQL the function likeness(user, kind, content), which a migration needs."""
 

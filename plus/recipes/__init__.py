@@ -4,10 +4,11 @@ result = plus.train(dataset_name="pets", preset="tiny", max_steps=3, output_dir=
 result.report["accuracy"]["plus"], result.summaries["ann"]
 """
 
-from plus.recipes.selecting import SelectResult, WriteResult
+from plus.recipes.selecting import SelectResult
 from plus.recipes.stores import backup, import_profiles, load_run, open_store, restore, store_path
 from plus.recipes.summaries import SummarizeResult, UpdateResult, summarize, summarize_requests, update
 from plus.recipes.training import DemoResult, TrainResult, demo, train, train_forecast, train_run, train_settings
+from plus.recipes.writing import WriteResult
 
 __all__ = [
     "DemoResult",

@@ -1,6 +1,6 @@
-"""Training jobs that begin with the select engine, judged beside what they have to beat: selection, and prose.
+"""Training job of the select engine: real people's choices on a CPU, judged beside what it has to beat.
 
-`select_run` is real people's choices on a CPU; in `write_run` a language model then writes about what is selected.
+`writing.py` begins with it too, and shares the steps before and after training.
 """
 
 from __future__ import annotations
@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 from plus.progress import SILENT, Screen
 
 if TYPE_CHECKING:
+    from plus.audit.report import Evaluation
     from plus.evaluate.predictions import Prediction
     from plus.models.embedding_reward_model import EmbeddingRewardModel
     from plus.models.embeddings import Embeddings
+    from plus.models.extractive import ExtractiveSummarizer
+    from plus.models.prose import SelectThenWrite
     from plus.train.select import SelectData, Selected, SelectSettings
-    from plus.train.write_run import Written
     from plus.types import Context, Example, Population, UserHistory
 
 ALL, CONTROVERSIAL = "all", "controversial"
+JUDGING = "summarizing every user and judging on new ones"
 
 
 @dataclass(frozen=True)
@@ -44,95 +47,73 @@ class SelectResult:
 def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectResult:
     """Train with resolved settings of the select engine, judge on new users, and fill the run folder."""
     with screen.loading("loading torch and the sentence model"):
-        from plus import datasets
-        from plus.audit.report import evaluate_models
-        from plus.models.run import save_embedding_reward_model
-        from plus.train import data_record, select_run
-        from plus.train.select import train_on_texts
+        from plus.train import select_run
     folder, seed = Path(settings["output_dir"]), int(settings["seed"])
     # 1. The data.
-    settings = select_run.sampled(settings, screen.say)
-    population = datasets.from_settings(settings)
-    if settings["resume_from_checkpoint"]:
-        population = data_record.admit(folder, population, screen.say)
-    describe(population, screen)
+    settings, population = read(settings, screen)
     # 2. The method, and the baseline on the same rows.
     with screen.bar("plus") as show:
         found, data, embeddings, budget = select_run.train(settings, population, screen.say, show)
     screen.say(trust_line(found, budget.events_per_summary))
-    with screen.status("training without summaries"):
-        plain = train_on_texts(data, embeddings, budget, lambda histories: [""] * len(histories), seed)
-        save_embedding_reward_model(folder / "bradley_terry", plain, settings["embedding_model"])
+    plain = train_without_summaries(settings, data, embeddings, budget, screen)
     # 3. Summaries of every user, and the verdict on new ones.
-    with screen.status("summarizing every user and judging on new ones"):
-        summaries = select_run.write_summaries(folder, found.summarizer, population)
-        cut = dict(found.summarizer.cut)
-        evaluation = evaluate_models(population, found.reward_model, summaries, plain, found.summarizer)
-        report = evaluation.to_json() | {"engine": select_run.ENGINE, "selection": selection(found, budget), "cut": cut}
+    with screen.status(JUDGING):
+        summaries, evaluation, report = judged(population, found.summarizer, found.reward_model, plain, folder)
+        report |= {"engine": select_run.ENGINE, "selection": selection(found, budget)}
         report["gains"] = gains(population, evaluation.predictions, data, embeddings, budget, seed)
-        _write(folder, settings, report, evaluation.predictions)
-    for what, count in cut.items():
-        screen.say(f"cut: {count:,} {what}")
+        write(folder, settings, report, evaluation.predictions)
+    say_cut(report, screen)
     return SelectResult(folder, settings, report, summaries, found, plain, population)
 
 
-@dataclass(frozen=True)
-class WriteResult:
-    """Result of a run of the write engine: report is what report.json holds, summaries are user_id -> summary."""
+def read(settings: Mapping[str, Any], screen: Screen) -> tuple[Mapping[str, Any], Population]:
+    """Load the run's population, or a sample of a large one; returns the settings with the sample's share, and it.
 
-    folder: Path
-    settings: Mapping[str, Any]
-    report: Mapping[str, Any]
-    summaries: Mapping[str, str]
-    written: Written
-    bradley_terry: EmbeddingRewardModel
-    population: Population
+    A resumed run has the users that it began with. Raises SourceError and RunError.
+    """
+    from plus import datasets
+    from plus.train import data_record, select_run
 
-
-def write_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> WriteResult:
-    """Train with resolved settings, or go on where a run was cut short; judge on new users and fill the run folder."""
-    with screen.loading("loading torch, transformers and the sentence model"):
-        from plus import datasets
-        from plus.audit.report import evaluate_models
-        from plus.models.run import save_embedding_reward_model
-        from plus.train import data_record, select_run
-        from plus.train import write_run as engine
-        from plus.train.select import train_on_texts
-    folder, seed = Path(settings["output_dir"]), int(settings["seed"])
-    # 1. The data.
     settings = select_run.sampled(settings, screen.say)
     population = datasets.from_settings(settings)
     if settings["resume_from_checkpoint"]:
-        population = data_record.admit(folder, population, screen.say)
+        population = data_record.admit(Path(settings["output_dir"]), population, screen.say)
     describe(population, screen)
-    # 2. The method, and the baseline on the same rows.
-    with screen.bar("plus") as show:
-        done = engine.train(settings, population, screen.say, show)
-    screen.say(trust_line(done.selected, done.budget.events_per_summary))
-    steps = judged_steps(done.likelihoods, done.judges)
-    for line in step_lines(steps):
-        screen.say(line)
-    if not done.kept:
-        screen.say("grpo        makes validation choices less likely: both models of before it are kept")
+    return settings, population
+
+
+def train_without_summaries(
+    settings: Mapping[str, Any], data: SelectData, embeddings: Embeddings, budget: SelectSettings, screen: Screen
+) -> EmbeddingRewardModel:
+    """Train Bradley-Terry, the same reward model without any text, and save it in the run folder."""
+    from plus.models.run import save_embedding_reward_model
+    from plus.train.select import train_on_texts
+
     with screen.status("training without summaries"):
-        plain = train_on_texts(done.data, done.embeddings, done.budget, lambda histories: [""] * len(histories), seed)
-        save_embedding_reward_model(folder / "bradley_terry", plain, settings["embedding_model"])
-    # 3. Summaries of every user, and the verdict on new ones.
-    with screen.status("summarizing every user and judging on new ones"):
-        summaries = select_run.write_summaries(folder, done.summarizer, population)
-        cut = dict(done.summarizer.cut)
-        evaluation = evaluate_models(population, done.reward_model, summaries, plain, done.summarizer)
-        report = evaluation.to_json() | {"engine": engine.ENGINE, "steps": steps, "grpo_kept": done.kept, "cut": cut}
-        report["selection"] = selection(done.selected, done.budget)
-        report["gains"] = {"all": prose_gains(population, evaluation.predictions, done, seed)}
-        _write(folder, settings, report, evaluation.predictions)
-        engine.finish(folder)
-    for what, count in cut.items():
-        screen.say(f"cut: {count:,} {what}")
-    return WriteResult(folder, settings, report, summaries, done, plain, population)
+        plain = train_on_texts(data, embeddings, budget, lambda histories: [""] * len(histories), int(settings["seed"]))
+        folder = Path(settings["output_dir"]) / "bradley_terry"
+        save_embedding_reward_model(folder, plain, settings["embedding_model"])
+    return plain
 
 
-def _write(
+def judged(
+    population: Population,
+    summarizer: ExtractiveSummarizer | SelectThenWrite,
+    reward_model: EmbeddingRewardModel,
+    plain: EmbeddingRewardModel,
+    folder: Path,
+) -> tuple[dict[str, str], Evaluation, dict[str, Any]]:
+    """Summarize every user and judge on new ones: the summaries, the evaluation, and what report.json holds of it."""
+    from plus.audit.report import evaluate_models
+    from plus.train import select_run
+
+    summaries = select_run.write_summaries(folder, summarizer, population)
+    cut = dict(summarizer.cut)  # Of the summaries that are kept: the audit summarizes too.
+    evaluation = evaluate_models(population, reward_model, summaries, plain, summarizer)
+    return summaries, evaluation, evaluation.to_json() | {"cut": cut}
+
+
+def write(
     folder: Path, settings: Mapping[str, Any], report: Mapping[str, Any], predictions: Sequence[Prediction]
 ) -> None:
     """Write the page, report.json, the curves and the model card."""
@@ -144,6 +125,12 @@ def _write(
     write_json(folder / "report.json", report)
     plot_curves(folder)
     write_card(folder, settings, report)
+
+
+def say_cut(report: Mapping[str, Any], screen: Screen) -> None:
+    """Say what was cut of the summaries."""
+    for what, count in report["cut"].items():
+        screen.say(f"cut: {count:,} {what}")
 
 
 def one_user(done: SelectResult) -> dict[str, Any]:
@@ -261,63 +248,3 @@ def controversial(data: SelectData, examples: Sequence[Example]) -> list[bool]:
     whole = data.events or {str(number): row.history.events for number, row in enumerate(data.training)}
     shares = agreement(whole, whole, choices_of=1)
     return [is_controversial(shares, example.target) for example in examples]
-
-
-def judged_steps(likelihoods: Mapping[str, Sequence[float]], judges: Sequence[Context]) -> list[dict[str, Any]]:
-    """Compare each step with the one before, on the validation users' choices: mean log-likelihoods in nats, accuracy,
-    and the difference with its interval over users. The reward model is that of the time: steps up to rejection share
-    one, and GRPO trains it on."""
-    from plus.evaluate.intervals import interval
-    from plus.measures import accuracy, mean
-
-    users = [row.history.user_id for row in judges for _ in row.pairs]
-    found: list[dict[str, Any]] = []
-    before: Sequence[float] | None = None
-    for name, values in likelihoods.items():
-        if not values:
-            continue
-        row: dict[str, Any] = {"step": name, "log_likelihood": mean(values), "accuracy": accuracy(values)}
-        if before is not None:
-            differences = ((0, user, a - b) for user, a, b in zip(users, values, before, strict=True))
-            row["minus the step before"] = interval(differences)._asdict()
-        found.append(row)
-        before = values
-    return found
-
-
-def step_lines(steps: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write the steps in lines for people."""
-    if not steps:
-        return ["steps       no validation users, so nothing says what a step was worth"]
-    lines = ["steps       log-likelihood of validation choices, accuracy, and the difference from the step before"]
-    for row in steps:
-        apart = row.get("minus the step before")
-        beside = "" if apart is None else f"  {apart['mean']:+.3f} [{apart['low']:+.3f}, {apart['high']:+.3f}]"
-        lines.append(f"  {row['step']:<24} {row['log_likelihood']:.3f}  {row['accuracy']:.3f}{beside}")
-    return lines
-
-
-def prose_gains(
-    population: Population, predictions: Sequence[Prediction], done: Written, seed: int
-) -> dict[str, dict[str, Any]]:
-    """Compare the prose on new users with what it has to beat: paired differences of accuracy, with intervals.
-
-    Beside Bradley-Terry and another user's text, the same reward model given the selected events as lines, random ones,
-    and the rule's sentences of the selected ones.
-    """
-    from plus.evaluate.intervals import paired_difference
-    from plus.evaluate.predictions import predict
-    from plus.models.extractive import random_selection
-    from plus.train.select import once
-
-    examples, selector = population.split("test"), done.summarizer.selector
-    histories = [example.history for example in examples]
-    rows = {name: [p for p in predictions if p.method == name] for name in ("own", "bradley_terry", "shuffled")}
-    own, k = rows.pop("own"), selector.k
-    texts = {
-        f"extractive_{k}": once(selector.summarize, histories),
-        f"random_{k}": random_selection(histories, k, Random(f"random-{seed}"), selector.lines),
-        "rule": once(lambda of: done.summarizer.plain(done.summarizer.selected(of)), histories),
-    }
-    rows |= {name: predict(name, 0, done.reward_model, of, examples) for name, of in texts.items()}
-    return {f"plus - {name}": paired_difference(own, of)._asdict() for name, of in rows.items()}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from plus.errors import ModelError, PlusError
 from plus.progress import SILENT, Screen
-from plus.recipes.selecting import SelectResult, WriteResult, describe, one_user, select_run, write_run
+from plus.recipes.selecting import SelectResult, describe, one_user, select_run
+from plus.recipes.writing import WriteResult, write_run
 
 if TYPE_CHECKING:
     from plus.models.reward_model import RewardModel

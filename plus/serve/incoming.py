@@ -174,11 +174,9 @@ def parsed(raw: bytes) -> dict[str, Any]:
     """Parse a body that is a JSON object. Raises HTTPException 400."""
     try:
         given = _DECODER.decode(raw.decode("utf-8-sig"))
-    except HTTPException:
-        raise
     except (ValueError, RecursionError) as error:
-        long = "a number with too many digits" if "digits" in str(error) else "no JSON"
-        raise HTTPException(400, f"the request is {long}" if long == "no JSON" else f"the request has {long}") from None
+        what = "has a number with too many digits" if "digits" in str(error) else "is no JSON"
+        raise HTTPException(400, f"the request {what}") from None
     if not isinstance(given, dict):
         raise HTTPException(400, f"the request must be a JSON object, not {type(given).__name__}")
     return given

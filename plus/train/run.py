@@ -12,7 +12,6 @@ from peft import LoraConfig
 from transformers import PreTrainedModel, PrinterCallback, ProgressCallback, TrainerCallback, set_seed
 
 from plus.errors import RunError, SourceError
-from plus.jsonl import write_jsonl
 from plus.models.language_model import LanguageModelSummarizer
 from plus.models.loading import lora_config
 from plus.models.reward_model import RewardModel
@@ -240,15 +239,7 @@ def train_baseline(
 def write_summaries(folder: Path, summarizer: LanguageModelSummarizer, population: Population) -> dict[str, str]:
     """Summarize every user of the population into summaries.jsonl; returns user_id -> text."""
     texts = summarizer.summarize(list(population.histories.values()))
-    summaries = dict(zip(population.histories, texts, strict=True))
-    write_jsonl(
-        folder / "summaries.jsonl",
-        (
-            {"user_id": user, "summary": text, "events": len(population.histories[user].events)}
-            for user, text in summaries.items()
-        ),
-    )
-    return summaries
+    return run_folder.write_summaries(folder, population, texts)
 
 
 def _checkpoint(settings: Mapping[str, Any], folder: Path, say: Callable[[str], None]) -> Path | None:

@@ -19,8 +19,9 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from plus.errors import RunError
-from plus.jsonl import append_jsonl, read_whole_lines, write_json, write_jsonl
+from plus.jsonl import append_jsonl, keep_lines, write_json, write_jsonl
 from plus.train.coadapt import CoAdaptation
+from plus.types import Population
 
 CHECK, WRITING, REFERENCE, REWARD = "check", "writing", "reference", "reward_model"
 STEP = "policy"  # the rest: log-probabilities with gradient, backward, and the optimizer
@@ -69,6 +70,19 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
+def write_summaries(folder: Path, population: Population, texts: Sequence[str]) -> dict[str, str]:
+    """Write summaries.jsonl from a text for each history of the population, in order; returns user_id -> text."""
+    summaries = dict(zip(population.histories, texts, strict=True))
+    write_jsonl(
+        folder / "summaries.jsonl",
+        (
+            {"user_id": user, "summary": text, "events": len(population.histories[user].events)}
+            for user, text in summaries.items()
+        ),
+    )
+    return summaries
+
+
 class RunLog(TrainerCallback):
     """Log of a run: metrics.jsonl and samples.jsonl; after a resume both continue without gap or repeat."""
 
@@ -81,8 +95,7 @@ class RunLog(TrainerCallback):
         if not state.is_world_process_zero:
             return
         for name in ("metrics.jsonl", "samples.jsonl"):
-            rows = read_whole_lines(self.folder / name)
-            write_jsonl(self.folder / name, [row for row in rows if row["step"] <= state.global_step])
+            keep_lines(self.folder / name, lambda row: row["step"] <= state.global_step)
 
     def on_log(
         self,

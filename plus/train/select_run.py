@@ -11,7 +11,7 @@ from typing import Any
 
 from plus.datasets import OPTIONS, count_users
 from plus.errors import RunError, SettingError, SourceError
-from plus.jsonl import append_jsonl, read_json, write_json, write_jsonl
+from plus.jsonl import append_jsonl, read_json, write_json
 from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import MINILM, Embeddings, SentenceModel, sentence_model
 from plus.models.extractive import ExtractiveSummarizer
@@ -257,15 +257,7 @@ def write_summaries(
     summarizer.cut.clear()  # Of the summaries that are kept, not of those read while training.
     for start in range(0, len(histories), window):
         texts += summarizer.summarize(histories[start : start + window])
-    summaries = dict(zip(population.histories, texts, strict=True))
-    write_jsonl(
-        folder / "summaries.jsonl",
-        (
-            {"user_id": user, "summary": text, "events": len(population.histories[user].events)}
-            for user, text in summaries.items()
-        ),
-    )
-    return summaries
+    return run_folder.write_summaries(folder, population, texts)
 
 
 def continued(given: Mapping[str, Any]) -> dict[str, Any]:

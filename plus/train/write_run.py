@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from plus.errors import RunError, SettingError
-from plus.jsonl import append_jsonl, read_whole_lines, write_json, write_jsonl
+from plus.jsonl import append_jsonl, keep_lines, write_json
 from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import Embeddings, sentence_model
 from plus.models.extractive import ExtractiveSummarizer
@@ -260,10 +260,8 @@ class _Log:
     def _keep(self, reached: tuple[int, int]) -> None:
         """Keep the lines up to the checkpoint."""
         for name in (GRPO, SELECT):
-            rows = read_whole_lines(self.path(name))
-            kept = [row for row in rows if (self._order(row["stage"]), row["step"]) <= reached]
-            if rows:
-                write_jsonl(self.path(name), kept)
+            if self.path(name).exists():
+                keep_lines(self.path(name), lambda row: (self._order(row["stage"]), row["step"]) <= reached)
 
     def add(self, name: str, step: int, metrics: Mapping[str, float]) -> None:
         """Write the line of an update."""

@@ -13,7 +13,7 @@ from support.words import embeddings
 from plus.measures import mean
 from plus.models.embeddings import Embeddings
 from plus.models.language_model import LanguageModelSummarizer
-from plus.recipes import selecting
+from plus.recipes import writing
 from plus.resources import shipped
 from plus.train import write_run
 from plus.train.select import SelectData, embed, train_select
@@ -85,14 +85,14 @@ def test_imitation_is_worth_more_than_zero_shot_and_grpo_does_not_lower_it(train
 
 def test_the_report_sets_each_step_beside_the_one_before(trained):
     training, _, _ = trained
-    rows = selecting.judged_steps(training.likelihoods, training.judges)
+    rows = writing.judged_steps(training.likelihoods, training.judges)
     by_name = {row["step"]: row for row in rows}
     assert "minus the step before" not in rows[0]
     expected = by_name[IMITATION]["log_likelihood"] - by_name["zero-shot"]["log_likelihood"]
     apart = by_name[IMITATION]["minus the step before"]
     assert apart["mean"] == pytest.approx(expected) and apart["low"] > 0 and apart["users"] == len(training.judges)
-    assert any(line.split()[0] == GRPO for line in selecting.step_lines(rows)[1:])
-    assert selecting.step_lines([])[0].endswith("nothing says what a step was worth")
+    assert any(line.split()[0] == GRPO for line in writing.step_lines(rows)[1:])
+    assert writing.step_lines([])[0].endswith("nothing says what a step was worth")
 
 
 def test_only_adapters_move_and_the_reader_rests_while_the_writer_imitates(trained):
@@ -196,7 +196,7 @@ def test_without_validation_users_nothing_is_claimed(data):
         replace(data, validation=()), replace(animals.WRITE, reading_steps=1, imitation_steps=0, max_steps=0)
     )
     training.run(lambda *line: None, lambda: None)
-    assert selecting.judged_steps(training.likelihoods, training.judges) == []
+    assert writing.judged_steps(training.likelihoods, training.judges) == []
 
 
 def test_embeddings_are_the_same_rows_after_a_round_trip(data):
