@@ -9,6 +9,7 @@ import torch
 from support.decoders import SHARING, decoder
 from support.trainers import config, population
 
+from plus.jsonl import read_whole_lines
 from plus.models.language_model import LanguageModelSummarizer
 from plus.resources import shipped
 from plus.train import estimate, run_folder
@@ -64,7 +65,7 @@ def run(tmp_path, monkeypatch, room: float):
     })  # fmt: skip
     said: list[str] = []
     trained = training.train(settings, population(), said.append)
-    return trained.summarizer.model.state_dict(), run_folder.read_whole_lines(tmp_path / "metrics.jsonl"), said
+    return trained.summarizer.model.state_dict(), read_whole_lines(tmp_path / "metrics.jsonl"), said
 
 
 def test_an_update_in_micro_batches_is_the_same_update(tmp_path, monkeypatch):
