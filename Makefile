@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lm lint format setup wheel measure clean
+.PHONY: docs help demo test test-slow lm lint format setup wheel measure clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -34,6 +34,10 @@ format: $(READY)  ## mend what ruff can mend
 	$(BIN)/ruff format .
 
 setup: $(READY)  ## .venv with everything, once: about two minutes of a fast network
+
+docs: $(READY)  ## the pages of docs/ as a site, in docs/_build/html
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
 
 wheel: $(READY)  ## build the wheel, install it into a clean environment, run one verb of each extra there
 	bash scripts/check_wheel.sh

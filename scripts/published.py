@@ -1,6 +1,6 @@
-"""Results as a repository keeps them: small JSON files (notebooks/results), and the README's tables made of them.
+"""Results as a repository keeps them: small JSON files (notebooks/results), and the tables of README and docs of them.
 
-Needs no torch, so that a notebook and a README can be checked anywhere.
+Needs no torch, so that a notebook and a page can be checked anywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from plus.evaluate import markdown
 from plus.evaluate.intervals import Interval
 from plus.measures import mean
 
-# The rows of the README's tables of real people; the files hold all of them.
+# The rows of the tables of real people in docs/results; the files hold all of them.
 BRIEF = (
     *("majority", "longer_wins", "bradley_terry", "dpl_mean_variance", "vpl", "low_rank", "in_context"),
     *("random_4", "last_4", "surprise_4", "untrained_4", "extractive_4", "extractive_4, read by random_4"),
@@ -27,6 +27,15 @@ BRIEF = (
 )
 # Simpson and Gurevych (Machine Learning 2020), all workers / those with more than 50 training pairs.
 UKPCONVARG1 = {"published: GPPL": ("0.71", "0.72"), "published: crowdGPPL": ("0.72", "0.74")}
+# The README's one table: its columns and the methods behind them.
+FIRST = {
+    "Bradley-Terry": "bradley_terry",
+    "low rank": "low_rank",
+    "history in context": "in_context",
+    "8 random events": "random_8",
+    "PLUS, 8 events": "extractive_8",
+    "another user's": "extractive_8, shuffled",
+}
 MEANING = {
     "accuracy.plus": "with the learned summary",
     "accuracy.bradley_terry": "one taste for all: no information about the user",
@@ -67,10 +76,21 @@ def compact(result: Mapping[str, Any]) -> str:
 
 
 def tables(result: Mapping[str, Any], brief: bool = True) -> str:
-    """Render a condensed result in Markdown; `brief` leaves out what the README has no room for."""
+    """Render a condensed result in Markdown; `brief` leaves out what a page has no room for."""
     return {"people": _people, "evidence": _synthetic, "ablation": _arms, "demo": _promised}[result["kind"]](
         result, brief
     )
+
+
+def first_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Render the README's table: a row a data set of real people, in its first group and hardest slice."""
+    rows = []
+    for result in results:
+        group, table = next(iter(result["groups"].items()))
+        where, found = _slices(table)[-1], table["rows"]
+        cells = [markdown.number(found[name][where][0]) for name in FIRST.values()]
+        rows.append([f"{result['dataset']}, {group}" + (f", {where}" if where != "all" else ""), *cells])
+    return markdown.table(["data", *FIRST], rows)
 
 
 def intervals(result: Mapping[str, Any]) -> dict[str, dict[str, Interval]]:

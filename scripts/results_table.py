@@ -1,9 +1,10 @@
 """Keep results in the repository: python scripts/results_table.py NAME=RESULTS [NAME=RESULTS ...]
 
 RESULTS is the folder of a finished `plus benchmark` (real people, --ablation) or of reproduce_tiny.sh, or
-files that `plus demo --json` printed, with commas between them. Each becomes notebooks/results/NAME.json, and
-the README's tables are written anew, each between `<!-- results: NAME -->` and `<!-- end of results -->`,
-from all files that are there. Without an argument only the README is written.
+files that `plus demo --json` printed, with commas between them. Each becomes notebooks/results/NAME.json, and the
+tables of README and docs/results are written anew, each between `<!-- results: NAME -->` and `<!-- end of results -->`,
+from all files that are there; `first` is the README's own table of real people. Without an argument only the pages
+are written.
 """
 
 from __future__ import annotations
@@ -19,24 +20,28 @@ import published
 from plus.errors import PlusError
 
 ROOT = Path(__file__).parent.parent
-FOLDER, README = ROOT / "notebooks" / "results", ROOT / "README.md"
+FOLDER = ROOT / "notebooks" / "results"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs" / "results").glob("*.md")))
+PEOPLE = ("taxes", "bowling-green", "llmfao")
 MARKS = re.compile(r"(<!-- results: ([\w-]+) -->\n).*?(<!-- end of results -->)", re.S)
 
 
 def rewritten(text: str, folder: Path) -> str:
-    """Fill every marked table of the README from the files in `folder`; one without a file stays."""
+    """Fill every marked table of a page from the files in `folder`; one without a file stays."""
 
     def fill(found: re.Match[str]) -> str:
-        path = folder / f"{found[2]}.json"
-        if not path.exists():
+        paths = [folder / f"{name}.json" for name in (PEOPLE if found[2] == "first" else (found[2],))]
+        if not all(path.exists() for path in paths):
             return found[0]
-        return f"{found[1]}\n{published.tables(json.loads(path.read_text(encoding='utf-8')))}\n\n{found[3]}"
+        results = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+        table = published.first_table(results) if found[2] == "first" else published.tables(results[0])
+        return f"{found[1]}\n{table}\n\n{found[3]}"
 
     return MARKS.sub(fill, text)
 
 
 def main() -> None:
-    """Keep the results given, then write the README's tables."""
+    """Keep the results given, then write the tables of README and docs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="*", metavar="NAME=RESULTS")
     for given in parser.parse_args().results:
@@ -46,7 +51,8 @@ def main() -> None:
         kept = published.condensed([Path(part) for part in where.split(",")])
         FOLDER.mkdir(parents=True, exist_ok=True)
         (FOLDER / f"{name}.json").write_text(published.compact(kept), encoding="utf-8")
-    README.write_text(rewritten(README.read_text(encoding="utf-8"), FOLDER), encoding="utf-8")
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text(encoding="utf-8"), FOLDER), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -165,8 +165,8 @@ def ingest(
 
     files: logs, or folders or .zip archives of them.
     store: the store, or a function that opens it; it is called once all formats are known, and what it opens is closed.
-    user_id: the user of rows that state none. user_id_column: the column that says whose a row is, with dots for what
-        lies inside (`metadata.customer`).
+    user_id: the user of rows that state none.
+    user_id_column: the column that says whose a row is, with dots for what lies inside (`metadata.customer`).
     dropped_to: a new JSONL file that gets the location and reason of each thing left out.
     columns: names of the log's columns under ours, as `plus data` takes them (prompt=query,completion=answer).
     thumbs: more names of scores that are a user's thumb.

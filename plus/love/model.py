@@ -206,7 +206,7 @@ class Love:
         return [[next(values) for _ in user.targets] for user in users]
 
     def as_reward_function(self) -> Callable[..., list[float]]:
-        """Make a TRL reward function, f(prompts, completions, summary=..., **columns): P(love) of each completion.
+        """Make a TRL reward function, `f(prompts, completions, summary=..., **columns)`: P(love) of each completion.
 
         `summary` is any text about the user, also lines of their past. Without it, and where the model was trained
         without texts, the user is unknown.

@@ -33,13 +33,12 @@ def store(tmp_path, monkeypatch) -> Path:
 
 
 def first_page() -> list[str]:
-    """The commands of the README's page on profiles, in order."""
-    section = (ROOT / "README.md").read_text().split("## Summaries people own")[1].split("\n## ")[0]
-    (block,) = re.findall(r"```sh\n(.*?)```", section, re.S)
+    """The commands of the page on profiles, in order."""
+    (block,) = re.findall(r"```sh\n(.*?)```", (ROOT / "docs" / "howto" / "profiles.md").read_text(), re.S)
     return [line.partition("  #")[0].strip() for line in block.splitlines() if line.strip()]
 
 
-def test_the_first_time_users_page_of_the_readme_does_what_it_says(demo, tmp_path, plus_here, monkeypatch):
+def test_the_page_on_profiles_does_what_it_says(demo, tmp_path, plus_here, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(
         demo["run"], tmp_path / "runs" / "demo-0", ignore=shutil.ignore_patterns("checkpoint-*", "null", "polis")

@@ -1,4 +1,4 @@
-"""Results as small files and as the README's tables: both hold what was measured, and the README is not behind."""
+"""Results as small files and as tables of README and docs: both hold what was measured, and no page is behind."""
 
 from __future__ import annotations
 
@@ -135,13 +135,23 @@ def test_files_are_compact_and_the_same_values(people):
     assert '"all": [ 0.8, 0.75, 0.85, 30, 90 ]' in text
 
 
-def test_the_readme_says_what_the_files_hold():
-    """A planted fault: with another number in the file the README would be behind, and this sees it."""
-    script = results_table()
-    readme = script.README.read_text(encoding="utf-8")
-    assert script.rewritten(readme, script.FOLDER) == readme, "run scripts/results_table.py"
-    names = {found[1] for found in script.MARKS.findall(readme)} | {found[2] for found in script.MARKS.finditer(readme)}
-    assert {path.stem for path in script.FOLDER.glob("*.json")} <= names
+def test_the_pages_say_what_the_files_hold():
+    """A planted fault: with another number in a file a page would be behind, and this sees it."""
+    script, names = results_table(), set()
+    for page in script.PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert script.rewritten(text, script.FOLDER) == text, "run scripts/results_table.py"
+        names |= {found[2] for found in script.MARKS.finditer(text)}
+    assert {path.stem for path in script.FOLDER.glob("*.json")} | {"first"} == names
+
+
+def test_the_first_table_has_the_hardest_slice_of_the_first_group(people):
+    result = published.condensed([people])
+    rows = result["groups"]["new users"]["rows"]
+    for number, name in enumerate(published.FIRST.values()):
+        rows[name] = {"all": [0.1, 0, 1, 3, 9], "controversial": [number / 10, 0, 1, 3, 9]}
+    *_, row = published.first_table([result]).splitlines()
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["0.000", "0.100", "0.200", "0.300", "0.400", "0.500"]
 
 
 def test_a_changed_file_changes_its_table_alone(people, tmp_path):
