@@ -17,6 +17,7 @@ from plus.cli import (
     forget,
     judge,
     love,
+    mcp,
     policy,
     profile,
     proxy,
@@ -61,6 +62,7 @@ app.command(context_settings=EITHER)(forget.restore)
 app.command(context_settings=EITHER)(dry_run.prompt)
 app.command(context_settings=EITHER)(proxy.proxy)
 app.command(context_settings=EITHER)(proxy.gate)
+app.command(context_settings=EITHER)(mcp.mcp)
 app.command(context_settings=EITHER)(chat.chat)
 app.command(context_settings=EITHER)(judge.judge)
 

@@ -43,6 +43,7 @@ LOCAL = {
     "forget",
     "import",
     "ingest",
+    "mcp",  # To the assistant that started it, by stdin and stdout.
     "profile diff",
     "profile edit",
     "profile events",
@@ -110,6 +111,7 @@ OFFLINE = (
     "cli/test_data.py",
     "serve/test_capture.py::test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked",
     "cli/test_main.py",
+    "serve/test_mcp_server.py",
     "end_to_end/test_demo.py",
 )
 
