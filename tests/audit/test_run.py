@@ -9,14 +9,14 @@ import plus
 from plus.audit.run import names_of
 
 
-def test_the_python_door_gives_the_same_audit_as_the_command(demo, plus_here):
-    found = plus.audit(demo["run"], max_examples=20)
-    status, printed, noise = plus_here("audit", demo["run"], "--max_examples", "20", "--json")
+def test_the_python_door_gives_the_same_audit_as_the_command(selected, plus_here):
+    found = plus.audit(selected, max_examples=20)
+    status, printed, noise = plus_here("audit", selected, "--max_examples", "20", "--json")
     assert status == 0, noise
     assert json.loads(printed) == json.loads(json.dumps(found.to_json()))
     assert found.verdict == found.to_json()["verdict"] and len(found.findings) == len(found.to_json()["findings"])
-    evaluation = plus.evaluate(demo["run"])
-    status, printed, noise = plus_here("evaluate", demo["run"], "--json")
+    evaluation = plus.evaluate(selected)
+    status, printed, noise = plus_here("evaluate", selected, "--json")
     assert status == 0, noise
     assert json.loads(printed) == json.loads(json.dumps(evaluation.to_json()))
 

@@ -140,7 +140,7 @@ def test_choices_reactions_and_remarks_are_read_alone_and_mixed(kinds, plus_here
 
 def test_answers_of_a_hundred_thousand_characters_are_cut_and_counted(plus_here, tmp_path):
     rng = random.Random(2)
-    books = [" ".join(f"Chapter {n} tells of {topic} and of rivers." for n in range(2500)) for topic in TOPICS]
+    books = [" ".join(f"Chapter {n} tells of {topic} and of rivers." for n in range(2500)) for topic in TOPICS[:2]]
     assert all(len(book) > 100_000 for book in books)
     rows = [choice(user, rng, books) for user in USERS for _ in range(5)]
     report, err, summaries = train(plus_here, tmp_path, rows, "--max_completion_length", "400")

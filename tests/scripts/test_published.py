@@ -171,6 +171,7 @@ def test_it_needs_no_torch():
     assert done.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_notebook_draws_every_kind_of_result(evidence, tmp_path, monkeypatch):
     """The shipped files and those of this test, so that no cell is idle."""
     paths = os.pathsep.join([ENVIRONMENT["PYTHONPATH"], str(ROOT / "scripts")])

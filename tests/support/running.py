@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # Before torch: as the command line does (plus/cli/main.py).
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # No test waits for the Hub; some start one of their own.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # A worker has a core of its own, and so have its processes.
 

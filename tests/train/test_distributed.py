@@ -81,10 +81,6 @@ def check(tmp_path: Path, accumulation: int, options: dict) -> None:
     assert timeless[0] == timeless[1]
 
 
-def test_two_processes_with_gradient_accumulation_and_adapters(tmp_path):
-    check(tmp_path, 2, LORA)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("accumulation", [1, 2])
 @pytest.mark.parametrize("options", [FULL, LORA], ids=["full", "lora"])

@@ -45,7 +45,7 @@ def test_batches_use_every_context_before_any_comes_again():
     assert sorted(seen[:5]) == sorted(seen[5:]) == sorted(row.history.user_id for row in rows)
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_plain_loop_learns_what_users_prefer(base, seed):
     """From topics to favourites in 25 updates; judged on users never met, with the controls."""
     torch.manual_seed(seed)
