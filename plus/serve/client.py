@@ -171,30 +171,35 @@ _Send = Callable[[Mapping[str, Any]], Any]  # the request as it goes out -> the 
 _Finish = Callable[[Any], Any] | None
 
 
-def _called(send: _Send, attempt: Attempt, personalizer: Personalizer, finish: _Finish = None) -> Any:
+async def _awaited(
+    send: _Send, attempt: Attempt, personalizer: Personalizer, finish: _Finish = None, *, waits: bool = True
+) -> Any:
+    """Send a request, and again without what its server refuses: one loop for both kinds of client.
+
+    waits: whether `send` gives something to await; without, this coroutine never waits.
+    """
     while True:
         try:
             made = send(attempt.sent)
+            made = await made if waits else made
         except openai.APIStatusError as error:
             if (following := attempt.after_refusal(error.status_code, error.message)) is None:
                 raise
             attempt = following
         else:
             personalizer.accepted(attempt)
-            return finish(made) if finish else made
+            if finish is None:
+                return made
+            return await asyncio.to_thread(finish, made) if waits else finish(made)
 
 
-async def _awaited(send: _Send, attempt: Attempt, personalizer: Personalizer, finish: _Finish = None) -> Any:
-    while True:
-        try:
-            made = await send(attempt.sent)
-        except openai.APIStatusError as error:
-            if (following := attempt.after_refusal(error.status_code, error.message)) is None:
-                raise
-            attempt = following
-        else:
-            personalizer.accepted(attempt)
-            return await asyncio.to_thread(finish, made) if finish else made
+def _called(*arguments: Any) -> Any:
+    """Run `_awaited` to its end at once, for a client that does not wait."""
+    try:
+        _awaited(*arguments, waits=False).send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("a call of a client that does not wait has waited")
 
 
 class _Entered:
@@ -219,9 +224,9 @@ class _Entered:
         self._manager = self._send(sent)
         return self._manager.__enter__()
 
-    async def _aenter(self, sent: Mapping[str, Any]) -> Any:
+    def _aenter(self, sent: Mapping[str, Any]) -> Any:
         self._manager = self._send(sent)
-        return await self._manager.__aenter__()
+        return self._manager.__aenter__()
 
 
 def refuse_ranking(
