@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from plus.errors import SettingError, SourceError
 from plus.sources import arena, generic, llmfao, plus_rows, polis, prism, spi, synthesizeme, ukpconvarg1, ultrafeedback
 from plus.sources.columns import ColumnMap, Renaming
 from plus.sources.rows import as_row
-from plus.sources.splits import Plan, SplitBy, UserSplit
+from plus.sources.splits import Plan, SplitBy, UserSplit, in_sample
 from plus.sources.tables import FORMATS
 from plus.types import Dropped, Population
 from plus.worlds import pets, pets_ood, styles
@@ -76,21 +76,21 @@ def load(
     """Load the population of a data set. Raises SourceError for an unknown name or missing files.
 
     `options` are those of `OPTIONS` and belong to rows of one's own: SettingError for a named set. user_split: how
-    new users are split (`Plan`). user_share: of the users of rows of one's own, as a sample by a keyed hash.
+    new users are split (`Plan`). user_share: of the users, as a sample by a keyed hash.
     """
     known = sorted([*SYNTHETIC, *FROM_FOLDER, *FROM_HUB])
     if name in known and (asked := [key for key, value in options.items() if value != OPTIONS[key]]):
         raise SettingError(f"--{asked[0]} is for rows of your own; {name} has its own rule, so leave it out")
     # A name first, then a file, a folder or a Hub id.
     if name in SYNTHETIC:
-        return SYNTHETIC[name](seed=seed)
+        return sample(SYNTHETIC[name](seed=seed), user_share)
     if name in FROM_HUB:
-        return FROM_HUB[name](data_dir, seed=seed)
+        return sample(FROM_HUB[name](data_dir, seed=seed), user_share)
     if name in FROM_FOLDER:
         if data_dir is None:
             raise SourceError(f"--dataset_name {name} reads files; give their folder with --data_dir")
         own = {"user_split": user_split} if name in HASHED else {}
-        return FROM_FOLDER[name](data_dir, seed=seed, **own)
+        return sample(FROM_FOLDER[name](data_dir, seed=seed, **own), user_share)
     if is_source(name):
         return _own_rows(name, seed, {**OPTIONS, **options}, user_split, user_share)
     # Neither: name the closest data set.
@@ -98,6 +98,20 @@ def load(
     hint = f"; did you mean {near[0]}?" if near else ""
     raise SourceError(
         f"there is no data set {name!r}; --dataset_name takes {', '.join(known)}, a file, a folder or a Hub id{hint}"
+    )
+
+
+def sample(population: Population, share: float) -> Population:
+    """Keep a share of the users, each with all that belongs to them: the same sample each time."""
+    if share >= 1:
+        return population
+    kept = {user for user in population.histories if in_sample(user, share)}
+    return replace(
+        population,
+        rows=tuple(row for row in population.rows if row.history.user_id in kept),
+        histories={user: history for user, history in population.histories.items() if user in kept},
+        personas={user: words for user, words in population.personas.items() if user in kept},
+        events={user: events for user, events in population.events.items() if user in kept},
     )
 
 

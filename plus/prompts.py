@@ -165,9 +165,25 @@ def _said(turns: Iterable[Turn]) -> list[tuple[str, str]]:
 
 
 def summarizer_messages(history: UserHistory, instruction: str = INSTRUCTION) -> list[Message]:
-    """Build the summarizer's prompt: the events, oldest first, then the instruction."""
-    events = "\n\n".join(render_event(event) for event in history.events)
+    """Build the summarizer's prompt: the events, oldest first, then the instruction.
+
+    Reactions in a row to answers of one prompt say it once: half the tokens, where all rate statements.
+    """
+    events = ""
+    for before, event in zip((None, *history.events), history.events, strict=False):
+        text = render_event(event)
+        if before is not None and _same_question(before, event):
+            events += "\n" + text.rpartition("\n")[2]
+        else:
+            events += f"\n\n{text}" if events else text
     return [{"role": "user", "content": f"{events}\n\n{instruction}" if events else instruction}]
+
+
+def _same_question(one: Event, two: Event) -> bool:
+    match one.content, two.content:
+        case Reaction(first, earlier=()), Reaction(second, answer, earlier=()):
+            return first == second and "\n" not in escape(answer)
+    return False
 
 
 def profile_message(summary: str) -> str:

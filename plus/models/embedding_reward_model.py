@@ -33,6 +33,7 @@ from torch import nn
 from torch.nn.functional import embedding_bag, logsigmoid, normalize
 
 from plus.models.embeddings import Embeddings, lines_once
+from plus.models.plain_sentences import read_sentence
 from plus.profiles.sentences import split
 from plus.prompts import read_event_lines
 from plus.types import Preference, Prompt
@@ -127,7 +128,12 @@ class EmbeddingRewardModel:
         return [torch.tensor(of_text, dtype=torch.long).view(-1, 2) for of_text in events]
 
     def _sides(self, text: str) -> list[tuple[str, str]]:
-        return [(line, "") for line in text.split("\n")] if self.label_as_text else read_event_lines(text)
+        if self.label_as_text:
+            return [(line, "") for line in text.split("\n")]
+        return [
+            read_sentence(liked) if not other and liked == text.strip() else (liked, other)
+            for liked, other in read_event_lines(text)
+        ]
 
     def _new(self, answers_B2: torch.Tensor) -> torch.Tensor:
         """(B, 2): true where an answer borrows. In training both answers of a pair do, or neither."""

@@ -76,6 +76,7 @@ def read(settings: Mapping[str, Any], screen: Screen) -> tuple[Mapping[str, Any]
 
     settings = select_run.sampled(settings, screen.say)
     population = datasets.from_settings(settings)
+    settings, population = select_run.sampled_set(settings, population, screen.say)
     if settings["resume_from_checkpoint"]:
         population = data_record.admit(Path(settings["output_dir"]), population, screen.say)
     describe(population, screen)

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from plus.datasets import OPTIONS, count_users
+from plus.datasets import OPTIONS, count_users, sample
 from plus.errors import RunError, SettingError, SourceError
 from plus.jsonl import append_jsonl, read_json, write_json
 from plus.models.embedding_reward_model import EmbeddingRewardModel
@@ -32,6 +32,7 @@ RUN_OPTIONS: dict[str, Any] = {
 # Tokens of a summary: 100 for each of its 8 events, which no statement of the Polis conversations at hand reaches.
 TOKENS = 800
 LEAST_TOKENS = 20  # of an event, its labels included
+SAMPLE = "training reads about {most:,} of {users:,} users, a sample by a keyed hash of their ids (--max_users)"
 UNKNOWN = 0.5  # more of a text's tokens than this are unknown to the embedding model: a script that it does not read
 NEW_ANSWERS = 0.5  # more of the held-out answers than this stood in no training row: answers borrow
 BORROW = 0.3
@@ -113,12 +114,19 @@ def sampled(settings: Mapping[str, Any], say: Callable[[str], None]) -> dict[str
         users = count_users(settings)
     if users <= most:
         return dict(settings)
-    share = most / users
-    say(
-        f"training reads about {most:,} of {users:,} users, a sample by a keyed hash of their ids (--max_users); "
-        "plus summarize writes all their summaries"
-    )
-    return {**settings, "user_share": share}
+    say(SAMPLE.format(most=most, users=users) + "; plus summarize writes all their summaries")
+    return {**settings, "user_share": most / users}
+
+
+def sampled_set(
+    settings: Mapping[str, Any], population: Population, say: Callable[[str], None]
+) -> tuple[dict[str, Any], Population]:
+    """Take a sample of a named set with more users than `max_users`, as `sampled` does of rows of one's own."""
+    most, users = int(settings["max_users"]), len(population.histories)
+    if settings["user_share"] != 1.0 or settings["resume_from_checkpoint"] or users <= most:
+        return dict(settings), population
+    say(SAMPLE.format(most=most, users=users))
+    return {**settings, "user_share": most / users}, sample(population, most / users)
 
 
 def train(

@@ -8,6 +8,7 @@ import pytest
 
 from plus import datasets
 from plus.errors import SettingError, SourceError
+from plus.train import select_run
 
 
 def test_named_takes_paths_and_refuses_what_is_neither(tmp_path):
@@ -46,3 +47,17 @@ def test_split_writes_a_folder_and_says_what_it_wrote(tmp_path):
     assert sorted(path.stem for path in (tmp_path / "out").iterdir()) == sorted(written.rows)
     with pytest.raises(SettingError, match="--split_by is 'mood'"):
         datasets.split(str(tmp_path / "out"), tmp_path / "again", split_by="mood")
+
+
+def test_a_sample_of_a_named_set_has_whole_users_and_the_run_says_so():
+    said: list[str] = []
+    whole = datasets.load("pets", seed=0)
+    users, settings = len(whole.histories), {"max_users": 300, "user_share": 1.0, "resume_from_checkpoint": None}
+    after, kept = select_run.sampled_set(settings, whole, said.append)
+    assert after["user_share"] == 300 / users and f"about 300 of {users:,} users" in said[0]
+    assert 200 < len(kept.histories) < 400 and set(kept.personas) <= set(kept.histories)
+    assert {row.history.user_id for row in kept.rows} <= set(kept.histories)
+    # The same users when config.json is read again, and all where there are no more than asked for.
+    again = datasets.load("pets", seed=0, user_share=after["user_share"])
+    assert again.rows == kept.rows and again.histories == kept.histories
+    assert select_run.sampled_set(settings | {"max_users": users}, whole, said.append)[1] is whole and len(said) == 1

@@ -105,7 +105,7 @@ def test_histories_are_made_from_what_people_have():
 def test_each_kind_of_event_is_rendered_under_its_name():
     history = history_of([Reaction("p", "c", True), Reaction("p", "d", False), "hello"])
     text = summarizer_messages(history)[0]["content"]
-    assert text.startswith("Asked: p\nLiked: c\n\nAsked: p\nDisliked: d\n\nMessage: hello\n\n")
+    assert text.startswith("Asked: p\nLiked: c\nDisliked: d\n\nMessage: hello\n\n")
 
 
 @given(st.text(min_size=1), st.text(min_size=1), st.booleans())

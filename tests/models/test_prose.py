@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.words import embeddings
 
+from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.embeddings import Embeddings
 from plus.models.extractive import ExtractiveSummarizer
-from plus.models.prose import CUT, SelectThenWrite, plain_sentence, plain_summary
+from plus.models.plain_sentences import plain_sentence, plain_summary, read_sentence
+from plus.models.prose import CUT, SelectThenWrite
 from plus.models.run import load_select_then_write, save_select_then_write
 from plus.models.text import encode
 from plus.profiles.sentences import split
@@ -133,3 +135,39 @@ def test_log_probabilities_of_given_texts_are_those_of_reading_them(base):
         assert length == len(written) and logprobs_NT[row, :length].tolist() == pytest.approx(expected, abs=1e-4)
     base.max_completion_length = 3
     assert base.logprobs(histories, texts)[1].sum(1).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "liked", "disliked"),
+    [
+        ("They love parties.", "Love parties.", ""),
+        ("They do not love parties.", "", "Love parties."),
+        ("They don't eat fish.", "", "Eat fish."),
+        ("They are not easily annoyed.", "", "Are easily annoyed."),
+        ("This voter cannot sing.", "", "Can sing."),
+        ("She never cooks.", "", "Cooks."),
+        ("They agree: Do not build.", "Do not build.", ""),
+        ("They disagree: Build.", "", "Build."),
+        ('They prefer "By the sea" to "In the hills".', "By the sea", "In the hills"),
+        ("I do not eat fish.", "I do not eat fish.", ""),  # A person's own words stay as they are.
+        ("Boats do not pay.", "Boats do not pay.", ""),
+        ("They", "They", ""),
+        ("", "", ""),
+    ],
+)  # fmt: skip
+def test_a_plain_sentence_is_read_as_what_it_speaks_for_and_against(text, liked, disliked):
+    assert read_sentence(text) == (liked, disliked)
+
+
+@given(st.text(max_size=80), st.booleans())
+def test_a_quoted_statement_is_read_on_the_side_it_was_rated(text, label):
+    event = reaction(f"Boats {text}", label)
+    sides = read_sentence(plain_sentence(event))
+    assert bool(sides[0]) == label and bool(sides[1]) != label
+
+
+def test_the_reward_model_reads_a_denial_as_the_disagreement_it_was_made_of():
+    table = embeddings()
+    reader = EmbeddingRewardModel(table, ["Eat fish.", "Love parties."])
+    plain = reader._events(["They love parties. They do not eat fish."])
+    assert plain[0].tolist() == reader._events(["Agreed: Love parties.\nDisagreed: Eat fish."])[0].tolist()
