@@ -6,6 +6,7 @@ replaced or, where it cannot be written and SQLite cannot see other writers, cha
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import sqlite3
@@ -14,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+from weakref import WeakSet
 
 from plus.errors import DiskError, ProfileError
 from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION, register
@@ -22,6 +24,8 @@ WAIT = 120.0  # seconds that a writer waits for other writers; a batch takes wel
 _MAGIC = b"SQLite format 3\x00"
 _TICK = 1.0  # seconds in which two writes may leave the same time on a file
 _TRIES = 20  # of a read during which a file changed that SQLite cannot watch
+_OPEN: WeakSet[Database] = WeakSet()
+_FILES: dict[tuple[int, int], io.FileIO] = {}  # (device, inode) of stores whose bytes were read, see raw_file
 
 
 class FileState(NamedTuple):
@@ -62,6 +66,7 @@ class Database:
         self.connection, self.writable = connect(self.path, create)
         self.state = state or file_state(self.path)
         self._log = log_of(self.path)[0]
+        _OPEN.add(self)
 
     def __enter__(self) -> Self:
         return self
@@ -72,6 +77,10 @@ class Database:
     def close(self) -> None:
         """Close the file; the last process to do so leaves one file without a log beside it."""
         self.connection.close()
+        _OPEN.discard(self)
+        file = (self.state.device, self.state.inode)
+        if file in _FILES and not any((other.state.device, other.state.inode) == file for other in _OPEN):
+            _FILES.pop(file).close()
 
     def change_counter(self) -> tuple[FileState, int]:
         """Return a value that differs once another connection has written, or the file was replaced."""
@@ -91,7 +100,7 @@ class Database:
             state = file_state(self.path)
         except FileNotFoundError:
             # Nothing of a deleted store stays open or in memory.
-            self.connection.close()
+            self.close()
             self.connection, self.state = sqlite3.connect(":memory:"), FileState(0, 0)
             raise ProfileError(f"the profile store {self.path} was deleted; put it back, or give --store") from None
         if state == self.state and not state.is_recent:
@@ -104,7 +113,7 @@ class Database:
                 f"{self.path} was replaced while its log was in use; end what reads it, remove {name}-wal and "
                 f"{name}-shm, and put the file there again"
             )
-        self.connection.close()
+        self.close()
         self._open(create=False)
 
     @contextmanager
@@ -188,6 +197,20 @@ def file_state(path: Path) -> FileState:
     return FileState(found.st_dev, found.st_ino, False, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
+def raw_file(path: Path) -> io.FileIO:
+    """Open a store's file for its bytes, until the last `Database` of it is closed.
+
+    Closing it earlier would drop every lock that SQLite holds on the file in this process (fcntl), so that another
+    process which closes the store takes itself for the last, and deletes the log in use.
+    """
+    found = path.stat()
+    key = found.st_dev, found.st_ino
+    if key not in _FILES:
+        _FILES[key] = io.FileIO(path, "r+" if is_writable(path) else "r")
+    _FILES[key].seek(0)
+    return _FILES[key]
+
+
 def log_of(path: Path) -> tuple[int, int]:
     """Return inode and size of the store's log, 0 where there is none."""
     try:
@@ -214,7 +237,8 @@ def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
             "or start one with plus import or plus summarize --update"
         )
     with explained(path):
-        _refuse_foreign(path)
+        if path.is_dir():
+            raise ProfileError(f"{path} is a folder; a profile store is a file")
         # Made here and not by SQLite, which would let everybody read it.
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -225,8 +249,10 @@ def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
             _check(connection, path)
             if writable:
                 _prepare(connection)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
+                _refuse_other_kind(path)
             raise
     return connection, writable
 
@@ -268,14 +294,12 @@ def _open(path: Path, writable: bool) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.resolve().as_uri()}{options}", uri=True, timeout=WAIT, isolation_level=None)
 
 
-def _refuse_foreign(path: Path) -> None:
-    if path.is_dir():
-        raise ProfileError(f"{path} is a folder; a profile store is a file")
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            start = file.read(16)
-        if start != _MAGIC:
-            raise ProfileError(f"{path} is no profile store, it begins with {start[:8]!r}; give another --store")
+def _refuse_other_kind(path: Path) -> None:
+    """Refuse a file that SQLite cannot read for what it is. Opened only then: see raw_file."""
+    with path.open("rb") as file:
+        start = file.read(16)
+    if start != _MAGIC:
+        raise ProfileError(f"{path} is no profile store, it begins with {start[:8]!r}; give another --store")
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

@@ -67,7 +67,7 @@ def examine(store: Store, finish: bool = True) -> Findings:
     elif store.row("SELECT 1 FROM unfinished"):
         found.faults.append("a forget was interrupted; plus doctor completes it")
     elif store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
-        found.faults.append("the file is still to be rewritten after a forget; plus doctor does it")
+        found.faults.append("the file is still to be cleaned after a forget; plus doctor does it")
     # 3. The users and their summaries.
     _forgotten(store, found)
     _news(store, found)

@@ -1,10 +1,10 @@
 """Forgetting users or a conversation, with a receipt each.
 
-One transaction takes everything out of the store and leaves tombstones, in the ledger beside it too; a row in
-`unfinished` says which run folders are still to be cleaned, so that a crash only postpones that. Then the file is
-rewritten (VACUUM) and its log emptied: deleted rows would otherwise linger in the slack of SQLite's pages, secure
-delete or not (notebooks/LOG.md). Last, the bytes on disk are searched for the forgotten texts. However many users: one
-transaction, one pass over the run folders, one rewriting, one search.
+A transaction takes everything out of the store and leaves tombstones, in the ledger beside it too; a row in
+`unfinished` says which run folders are still to be cleaned, so that a crash only postpones that. Then what deleted rows
+left in SQLite's pages, secure delete or not (notebooks/LOG.md), is overwritten (pages.py) and the log emptied. Last,
+the bytes on disk are searched for the forgotten texts. However many users: one pass over the run folders, one over the
+pages, one search; other writers wait for a transaction of `BATCH` users at most.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,14 @@ from plus.profiles.sentences import split
 from plus.profiles.store import Store
 from plus.types import Event
 
+BATCH = 100  # users a transaction: other writers wait for one
+
 
 @dataclass
 class Receipt:
     """Receipt of a forget, without a name in it: `subject` can be checked with the id and the store.
 
-    rewritten: whether the store's file was; if not, not_rewritten says why, and old pages may hold what was forgotten.
+    rewritten: whether what was left in the store's pages was overwritten; if not, not_rewritten says why.
     found: files that still hold a text or the id. shared: those where only rows of other users hold one.
     searched: counts of texts and files, and of what was not searched.
     """
@@ -96,7 +99,7 @@ def forget_users(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = (
     rest = {name for name in names if name not in known and not store.is_forgotten("user", name)}
     listed = {name for folder in folders for name in run_folders.listed(folder, rest)} if rest else set()
     unknown = [name for name in names if name in rest - listed]
-    # 2. Out of the store, in one transaction; the ledger first, so that nobody comes back who was asked to go.
+    # 2. Out of the store, `BATCH` a transaction.
     now = round(time.time(), 3)
     leaving = [
         Subject(Receipt("user", store.fingerprint("user", name), now), [name], set(), {name})
@@ -105,16 +108,11 @@ def forget_users(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = (
     ]
     if not leaving:
         return [], unknown
-    marks = [("user", one.receipt.subject, now) for one in leaving]
-    marks += [("spelling", store.fingerprint("spelling", ledger.spelling(one.user_ids[0])), now) for one in leaving]
-    with ledger.undone(store.path), store.transaction() as connection:
-        _tombstone(connection, store, marks)
-        for one in leaving:
-            found = store.find(one.user_ids[0])
-            one.receipt.removed = _remove_user(connection, found.number, one) if found else {}
-        journal = _begin(connection, leaving, folders)
+    left, journal = iter(leaving), list[int]()
+    while batch := list(islice(left, BATCH)):
+        journal.append(_remove(store, batch, folders, now))
     # 3. Out of everything else.
-    return _finish(store, leaving, folders, [journal]), unknown
+    return _finish(store, leaving, folders, journal), unknown
 
 
 def forget_conversation(
@@ -232,6 +230,18 @@ def _tombstone(connection: sqlite3.Connection, store: Store, marks: Sequence[tup
     ledger.append(store.path, store.salt, marks)
     size = ledger.path_of(store.path).stat().st_size
     connection.execute("INSERT OR REPLACE INTO meta VALUES ('ledger', ?)", (size,))
+
+
+def _remove(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], now: float) -> int:
+    """Take users out of the store; the ledger first, so that nobody comes back who was asked to go."""
+    marks = [("user", one.receipt.subject, now) for one in leaving]
+    marks += [("spelling", store.fingerprint("spelling", ledger.spelling(one.user_ids[0])), now) for one in leaving]
+    with ledger.undone(store.path), store.transaction() as connection:
+        _tombstone(connection, store, marks)
+        for one in leaving:
+            found = store.find(one.user_ids[0])
+            one.receipt.removed = _remove_user(connection, found.number, one) if found else {}
+        return _begin(connection, leaving, folders)
 
 
 def _remove_user(connection: sqlite3.Connection, number: int, leaving: Subject) -> dict[str, int]:

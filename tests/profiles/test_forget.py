@@ -111,36 +111,6 @@ def test_a_residue_would_be_found(store, run):
     assert receipt.found == [str(run / "metrics.jsonl")]
 
 
-def test_without_rewriting_the_file_deleted_text_can_linger(tmp_path, monkeypatch):
-    """Why VACUUM is needed although secure_delete is on: index pages that were split keep old cells."""
-    left = {}
-    for rewriting in (True, False):
-        if not rewriting:
-            monkeypatch.setattr(
-                forgetting,
-                "rewrite",
-                lambda store: str(store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]),
-            )
-        path = tmp_path / f"{rewriting}.db"
-        names = [f"somebody-{n * 7919 % 4001:05}" for n in range(1200)]
-        with Store(path) as store:
-            store.connection.execute("PRAGMA synchronous = OFF")
-            for name in names:
-                store.add_events(
-                    [Entry(name, Event(f"{name}-e{n}", "message", "x" * (n * 37 % 300))) for n in range(2)]
-                )
-            with store.transaction() as connection:
-                for name in names[::2]:
-                    (number,) = connection.execute("SELECT number FROM users WHERE user_id = ?", (name,)).fetchone()
-                    leaving = forgetting.Subject(forgetting.Receipt("user", "", 0.0), [name], set(), set())
-                    forgetting._remove_user(connection, number, leaving)
-            forgetting.rewrite(store)
-        content = path.read_bytes()
-        left[rewriting] = sum(name.encode() in content for name in names[::2])
-    assert left[True] == 0
-    assert left[False] > 0, "if this SQLite leaves nothing behind, the rewriting can go"
-
-
 def test_forgetting_twice_or_with_another_run_folder_only_cleans(store, tmp_path):
     forget_user(store, "ann-a")
     other = tmp_path / "older run"
