@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from plus.cli.show import EITHER, notes, print_json, results, say
+from plus.cli.verb import Verb, example_first
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -178,4 +179,4 @@ def _table(found: Check) -> Table:
 
 
 for verb in (check, head, split, card):
-    app.command(context_settings=EITHER)(verb)
+    app.command(cls=Verb, help=example_first(verb), context_settings=EITHER)(verb)

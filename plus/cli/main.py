@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -26,6 +27,7 @@ from plus.cli import (
     train,
 )
 from plus.cli.show import EITHER, visible
+from plus.cli.verb import Verb, example_first
 from plus.errors import MissingExtraError, PlusError, missing_extra
 
 app = typer.Typer(
@@ -33,38 +35,69 @@ app = typer.Typer(
     help="Learn a short text about each user from what they chose, and give it to any model. "
     "Every verb takes --help; --debug anywhere shows tracebacks.",
 )  # fmt: skip
-app.command(context_settings=EITHER)(train.demo)
-app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(train.train)
-app.command(context_settings=EITHER)(summarize.summarize)
-app.command(context_settings=EITHER)(audit.evaluate)
-app.command(context_settings=EITHER)(audit.audit)
-app.command(context_settings=EITHER)(audit.benchmark)
-app.command(context_settings={**EITHER, "allow_extra_args": True, "ignore_unknown_options": True})(policy.policy)
-app.command(context_settings=EITHER)(export.push)
-app.add_typer(data.app, name="data")
-profile.app.command("list", context_settings=EITHER)(profile.list_users)
-for verb in (
-    *(profile.show, profile.history, profile.diff, edit.restore, edit.edit, edit.lock, edit.forbid, edit.pause),
-    *(profile.score, profile.why, profile.events),
-):
-    profile.app.command(context_settings=EITHER)(verb)
-app.add_typer(profile.app, name="profile")
-app.command(context_settings=EITHER)(export.export)
-app.command("import", context_settings=EITHER)(export.import_)
-app.command(context_settings=EITHER)(signals.ingest)
-app.command(context_settings=EITHER)(signals.signals)
-app.command(context_settings=EITHER)(love.love)
-app.command(context_settings=EITHER)(signals.pairs)
-app.command(context_settings=EITHER)(forget.forget)
-app.command(context_settings=EITHER)(forget.doctor)
-app.command(context_settings=EITHER)(forget.backup)
-app.command(context_settings=EITHER)(forget.restore)
-app.command(context_settings=EITHER)(dry_run.prompt)
-app.command(context_settings=EITHER)(proxy.proxy)
-app.command(context_settings=EITHER)(proxy.gate)
-app.command(context_settings=EITHER)(mcp.mcp)
-app.command(context_settings=EITHER)(chat.chat)
-app.command(context_settings=EITHER)(judge.judge)
+_TRL = {"allow_extra_args": True, "ignore_unknown_options": True}  # Any field of TRL's configuration is an option too.
+# Panel of `plus --help` -> (verb, its line there, its function or its app).
+VERBS: dict[str, list[tuple[str, str, Callable[..., None] | typer.Typer]]] = {
+    "Start": [
+        ("demo", "See the method work: synthetic users, then real voters.", train.demo),
+        ("train", "Learn summaries and a reward model from choices.", train.train),
+        ("summarize", "Write or update the summaries of users.", summarize.summarize),
+    ],
+    "Data": [
+        ("data", "Check, look at, split and describe files of choices.", data.app),
+        ("ingest", "Read logs and exports of chats into a store.", signals.ingest),
+        ("signals", "Label turns: satisfied, dissatisfied, none, unsure.", signals.signals),
+        ("pairs", "Make preference pairs of feedback in a store.", signals.pairs),
+    ],
+    "Profiles": [
+        ("profile", "Read, edit, prove and undo what is known about a user.", profile.app),
+        ("export", "Write summaries for people and other programs.", export.export),
+        ("import", "Read profiles and memories of other assistants.", export.import_),
+        ("forget", "Forget users or conversations, with a receipt.", forget.forget),
+        ("doctor", "Check a store, and complete what was interrupted.", forget.doctor),
+        ("backup", "Copy a store that is in use.", forget.backup),
+        ("restore", "Put a backup back.", forget.restore),
+    ],
+    "Serve": [
+        ("prompt", "Show the bytes that a request would send; send nothing.", dry_run.prompt),
+        ("proxy", "Personalize any program that has a base URL.", proxy.proxy),
+        ("mcp", "Give an assistant access to summaries (MCP).", mcp.mcp),
+        ("gate", "Find when a summary has no bearing on a prompt.", proxy.gate),
+        ("chat", "Compare answers with and without a summary, blind.", chat.chat),
+    ],
+    "Evidence": [
+        ("evaluate", "Evaluate a run on users it never met.", audit.evaluate),
+        ("audit", "Find out whether a run is personal or only seems so.", audit.audit),
+        ("benchmark", "Compare with every baseline, on your people or ours.", audit.benchmark),
+        ("judge", "Ask other models whose choice it is.", judge.judge),
+    ],
+    "Rewards and policies": [
+        ("love", "Predict what users will love, from their likes.", love.love),
+        ("policy", "Train a response model on several goals.", policy.policy),
+        ("push", "Publish both models of a run with their card.", export.push),
+    ],
+}
+PROFILE: dict[str, Callable[..., None]] = {
+    "list": profile.list_users, "show": profile.show, "history": profile.history, "diff": profile.diff,
+    "restore": edit.restore, "edit": edit.edit, "lock": edit.lock, "forbid": edit.forbid, "pause": edit.pause,
+    "score": profile.score, "why": profile.why, "events": profile.events,
+}  # fmt: skip
+for panel, verbs in VERBS.items():
+    for name, line, door in verbs:
+        if isinstance(door, typer.Typer):
+            app.add_typer(door, name=name, short_help=line, rich_help_panel=panel)
+        else:
+            settings = {**EITHER, **(_TRL if name in ("train", "policy") else {})}
+            app.command(
+                name,
+                cls=Verb,
+                help=example_first(door),
+                short_help=line,
+                context_settings=settings,
+                rich_help_panel=panel,
+            )(door)
+for name, verb in PROFILE.items():
+    profile.app.command(name, cls=Verb, help=example_first(verb), context_settings=EITHER)(verb)
 
 
 def main() -> None:

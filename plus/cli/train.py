@@ -71,7 +71,6 @@ MaxPromptLength = Annotated[int | None, typer.Option(help=HELP["max_prompt_lengt
 UsePeft = Annotated[
     bool | None,
     typer.Option(
-        "--use_peft",
         help="Train LoRA adapters of the summarizer; see --lora_r and the like.",
         rich_help_panel=LANGUAGE,
     ),
@@ -79,7 +78,6 @@ UsePeft = Annotated[
 RewardUsePeft = Annotated[
     bool | None,
     typer.Option(
-        "--reward_use_peft",
         help="Train LoRA adapters and the head of the reward model.",
         rich_help_panel=LANGUAGE,
     ),

@@ -12,6 +12,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from plus.progress import SILENT, Screen
+from plus.recipes.population import admitted, load_population
 
 if TYPE_CHECKING:
     from plus.audit.report import Evaluation
@@ -71,16 +72,11 @@ def read(settings: Mapping[str, Any], screen: Screen) -> tuple[Mapping[str, Any]
 
     A resumed run has the users that it began with. Raises SourceError and RunError.
     """
-    from plus import datasets
-    from plus.train import data_record, select_run
+    from plus.train import select_run
 
     settings = select_run.sampled(settings, screen.say)
-    population = datasets.from_settings(settings)
-    settings, population = select_run.sampled_set(settings, population, screen.say)
-    if settings["resume_from_checkpoint"]:
-        population = data_record.admit(Path(settings["output_dir"]), population, screen.say)
-    describe(population, screen)
-    return settings, population
+    settings, population = select_run.sampled_set(settings, load_population(settings), screen.say)
+    return settings, admitted(settings, population, screen)
 
 
 def train_without_summaries(
@@ -162,17 +158,6 @@ def one_user(done: SelectResult) -> dict[str, Any]:
             {"text": line, "worth": round(mean(whole) - mean(rest), 4)} for line, rest in zip(lines, left, strict=True)
         ],
     }  # fmt: skip
-
-
-def describe(population: Population, screen: Screen) -> None:
-    """Say what was read and what was left out."""
-    for line in population.dropped.lines():
-        screen.say(f"left out: {line}")
-    users, choices = len(population.histories), len(population.examples)
-    screen.say(f"{population.name}: {users:,} users, {choices:,} choices to predict")
-    if population.best_possible is not None:
-        best = f"{population.best_possible:.3f} of the test choices"
-        screen.say(f"a model that draws from each context all that is in it predicts {best}")
 
 
 def trust_line(found: Selected, k: int) -> str:

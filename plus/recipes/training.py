@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from plus.errors import ModelError, PlusError
 from plus.progress import SILENT, Screen
-from plus.recipes.selecting import SelectResult, describe, one_user, select_run
+from plus.recipes.population import admitted, load_population
+from plus.recipes.selecting import SelectResult, one_user, select_run
 from plus.recipes.writing import WriteResult, write_run
 
 if TYPE_CHECKING:
@@ -84,16 +85,11 @@ def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResu
     if settings.get("engine") == "write":
         return write_run(settings, screen)
     with screen.loading("loading torch, transformers and trl"):
-        from plus import datasets
         from plus.baselines import bradley_terry
-        from plus.train import data_record
         from plus.train import run as training
         from plus.train.run_folder import Progress
     # 1. The data.
-    population = datasets.from_settings(settings)
-    if settings["resume_from_checkpoint"]:
-        population = data_record.admit(Path(settings["output_dir"]), population, screen.say)
-    describe(population, screen)
+    population = admitted(settings, load_population(settings), screen)
     # 2. The method, and the baseline on the same rows.
     with screen.bar("plus") as show:
         trained = training.train(settings, population, screen.say, [Progress(show)])
@@ -110,11 +106,13 @@ def train_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> TrainResu
 
 
 def train_forecast(settings: Mapping[str, Any], screen: Screen = SILENT) -> None:
-    """Say what a run of a language model would take: memory, and seconds of an update, measured on this machine.
+    """Say what a run would read, and of a language model what it would take: memory, and seconds of an update.
 
-    Nothing is fetched for it: of a model that is not here, a line says so.
+    Nothing is fetched for it: of a model that is not here, a line says so. Raises SourceError where the data cannot
+    be used.
     """
     if settings.get("engine") == "select":
+        admitted(settings, load_population(settings), screen)
         return
     names = [str(settings[key]) for key in ("model_name_or_path", "reward_model_name_or_path")]
     here = ("tiny", "smollm2", "embeddings")
@@ -122,12 +120,12 @@ def train_forecast(settings: Mapping[str, Any], screen: Screen = SILENT) -> None
         screen.say(f"no estimate: {away[0]} is not on this machine")
         return
     with screen.loading("loading torch, transformers and trl"):
-        from plus import datasets
         from plus.train import run, write_run
 
     forecast = write_run.forecast if settings.get("engine") == "write" else run.forecast
+    population = admitted(settings, load_population(settings), screen)
     try:
-        for line in forecast(settings, datasets.from_settings(settings)):
+        for line in forecast(settings, population):
             screen.say(line)
     except PlusError as error:
         screen.say(f"no estimate: {error}")
