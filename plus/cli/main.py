@@ -63,6 +63,7 @@ VERBS: dict[str, list[tuple[str, str, Callable[..., None] | typer.Typer]]] = {
         ("proxy", "Personalize any program that has a base URL.", proxy.proxy),
         ("mcp", "Give an assistant access to summaries (MCP).", mcp.mcp),
         ("gate", "Find when a summary has no bearing on a prompt.", proxy.gate),
+        ("wording", "Measure which placement of a summary a model heeds.", proxy.wording),
         ("chat", "Compare answers with and without a summary, blind.", chat.chat),
     ],
     "Evidence": [

@@ -1,4 +1,4 @@
-"""`plus proxy`, an OpenAI-compatible server that knows the users, and `plus gate`, which finds its threshold."""
+"""`plus proxy`, an OpenAI-compatible server that knows the users; `plus gate` and `plus wording` measure for it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from plus.cli.dry_run import show_outgoing
+from plus.cli.dry_run import DryRun as DryRunAll
+from plus.cli.dry_run import catcher, show_outgoing
 from plus.cli.show import loading, notes, print_json, say
-from plus.cli.stores import AsJson, RunFolder, StoreFile, load_run, open_store, store_path
+from plus.cli.stores import AsJson, RunFolder, StoreFile, load_run, open_store, print_rows, shape_of, store_path
 
 if TYPE_CHECKING:
     from plus.serve.gate import Encode
@@ -58,6 +59,11 @@ DryRun = Annotated[
         "--dry-run", help="Read one request on stdin, print the exact bytes that it would become, and send nothing."
     ),
 ]
+AskedModel = Annotated[str, typer.Option(help="The model that answers.")]
+AskedUrl = Annotated[
+    str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
+]
+Asking = Annotated[int, typer.Option(help="Requests at once.", min=1)]
 Keep = Annotated[float, typer.Option(help="Share of the summaries' gain that must not be given up.", min=0.5, max=1)]
 
 
@@ -136,6 +142,33 @@ def gate(keep: Keep = 0.95, run: RunFolder = None, store: StoreFile = None, as_j
         f"set on {found.choices[0]:,} held-out choices; on {found.choices[1]:,} of other users {checked.kept:.1%} of "
         f"the prompts keep the summary, and these hold {checked.gain_kept:.1%} of its gain"
     )
+
+
+def wording(
+    model: AskedModel,
+    base_url: AskedUrl = OPENAI,
+    workers: Asking = 4,
+    dry_run: DryRunAll = False,
+    as_json: AsJson = False,
+) -> None:
+    """Measure which placement and wording of a summary a model heeds, on 24 written probes: for plus proxy --placement.
+
+    Sends the probes, and nothing of any user, to --base_url with your OPENAI_API_KEY.
+
+    Example: plus wording --model smollm2 --base_url http://localhost:8080/v1
+    """
+    from plus.serve import wording as room
+    from plus.serve.endpoint import Endpoint
+
+    caught = catcher() if dry_run else None
+    key = "none" if dry_run else None
+    endpoint = Endpoint(base_url, model, key, room.MAX_TOKENS, 300.0, caught.client if caught else None)
+    found = room.measure(endpoint.complete, workers=workers)
+    if caught:
+        show_outgoing(caught.outgoing, as_json)
+        return
+    rows = [{"summary": arm.name, "heeded": arm.met, "of": arm.probes} for arm in found]
+    print_rows(rows, shape_of("table", as_json), f"{model}: answers that did what the summary says", "arms")
 
 
 def sentence_model() -> Encode:

@@ -257,7 +257,11 @@ def open_socket(host: str, port: int) -> socket.socket:
     """Open the socket before anything else starts. Raises SettingError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
+        # Accepted sockets take it over. asyncio sets it only where a socket names its protocol, which those do not, and
+        # a second write would wait 40 ms for the app's acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listener
     except OSError as error:
         raise SettingError(f"cannot listen on {host} port {port}: {error.strerror}; give another --port") from error
 

@@ -40,20 +40,26 @@ def personalize(
     if placement not in PLACEMENTS:
         raise SettingError(f"there is no placement {placement!r}; give one of {', '.join(PLACEMENTS)}")
     found = list(messages)
-    # 1. Without a summary nothing changes; a model without roles gets it before the first user message.
+    # Without a summary nothing changes.
     if not (profile := profile_text(summary, max_tokens)):
         return found
-    found = [_cleaned(message) for message in found]
+    return placed([_cleaned(message) for message in found], profile, placement)
+
+
+def placed(messages: list[Any], profile: str, placement: Placement) -> list[Any]:
+    """Put a text about the user into messages that hold none; returns a new list."""
     if placement in USER_PLACEMENTS:
-        return _before_user(found, profile, last=placement == "last_user")
-    # 2. After the app's leading messages, inside the last of them.
+        return _before_user(messages, profile, last=placement == "last_user")
+    # After the app's leading messages, inside the last of them.
     leading = 0
-    while leading < len(found) and _role(found[leading]) in APP_ROLES:
+    while leading < len(messages) and _role(messages[leading]) in APP_ROLES:
         leading += 1
     if not leading:
-        return [{"role": placement, "content": profile}, *found]
-    last = found[leading - 1]
-    return [*found[: leading - 1], {**last, "content": joined(last.get("content"), profile)}, *found[leading:]]
+        return [{"role": placement, "content": profile}, *messages]
+    last = messages[leading - 1]
+    return [
+        *messages[: leading - 1], {**last, "content": joined(last.get("content"), profile)}, *messages[leading:],
+    ]  # fmt: skip
 
 
 def instructions(text: str | None, summary: Summary | str, *, max_tokens: int = MAX_TOKENS) -> str | None:

@@ -21,7 +21,7 @@ from plus.prompts import FENCE
 KEY = "sk-test-0123456789abcdef"
 
 # Sends texts about people somewhere: --dry-run shows the bytes.
-SENDS = {"audit", "chat", "judge", "proxy", "pairs", "prompt", "push", "signals", "summarize"}
+SENDS = {"audit", "chat", "judge", "proxy", "pairs", "prompt", "push", "signals", "summarize", "wording"}
 # Fetches files from the Hub where one is named (a data set, a model), and sends nothing but their names.
 FETCHES = {
     "benchmark",

@@ -9,6 +9,7 @@ import random
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -269,11 +270,11 @@ async def isolated(server, address: str, users: int, requests: int) -> int:
     return len(server.asked)
 
 
-def isolating(tmp_path, users: int, requests: int) -> int:
+def isolating(tmp_path, users: int, requests: int, *arguments: str) -> int:
     with Store(tmp_path / "p.db") as store:
         for number in range(users):
             save_user(store, f"u{number}", f"Likes number {number} best.", 0)
-    with upstream() as server, proxying(tmp_path, server.url) as (_, address, log):
+    with upstream() as server, proxying(tmp_path, server.url, *arguments) as (_, address, log):
         arrived = asyncio.run(isolated(server, address, users, requests))
         assert "a fault of plus" not in log.read_text()
     return arrived
@@ -286,6 +287,17 @@ def test_two_hundred_users_with_fifty_requests_each_in_random_order_with_cancell
     with capsys.disabled():
         print(f"{arrived:,} of 10,000 requests arrived, each with its own user's summary and no other's")
     assert arrived >= 9_000
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_two_thousand_mixed_and_cancelled_requests_of_a_hundred_users_in_one_and_two_processes(
+    workers, tmp_path, capsys
+):
+    arrived = isolating(tmp_path, 100, 2_000, "--workers", workers)
+    with capsys.disabled():
+        print(f"{workers} workers: {arrived:,} of 2,000 arrived, 0 with another's summary")
+    assert arrived >= 1_800
 
 
 @pytest.mark.slow  # It loads the sentence model in a process of its own.
@@ -399,6 +411,19 @@ def test_a_proxy_that_cannot_start_is_one_line(arguments, environment, expected,
         and KEY not in err
         and os.environ["OPENAI_API_KEY"] == environment.get("OPENAI_API_KEY", KEY)
     )
+
+
+def test_a_port_in_use_and_a_store_of_a_newer_version_are_one_line(folder, tmp_path, plus_here, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        status, _, err = plus_here("proxy", "--store", folder / "p.db", "--port", port)
+    assert status == 2 and f"cannot listen on 127.0.0.1 port {port}" in err and "another --port" in err
+    Store(tmp_path / "new.db").close()
+    with sqlite3.connect(tmp_path / "new.db") as connection:
+        connection.execute("PRAGMA user_version = 1000")
+    status, _, err = plus_here("proxy", "--store", tmp_path / "new.db", "--port", "0")
+    assert status == 2 and "was written by a newer plus" in err and err.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from plus.errors import SettingError
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
 from plus.serve.incoming import read_tokens
-from plus.serve.listen import ProxySettings
+from plus.serve.listen import ProxySettings, open_socket
 
 HEADERS = {"Content-Type": "application/json", "Authorization": f"Bearer {TOKEN}"}
 
@@ -347,6 +347,14 @@ def test_a_token_file_is_checked_line_by_line(tmp_path):
 def test_an_upstream_that_is_the_proxy_itself_is_refused(upstream_, port):
     with pytest.raises(SettingError, match="is this proxy itself"):
         ProxySettings(upstream_, KEY, port=port)
+
+
+def test_pieces_of_a_stream_do_not_wait_for_the_app_to_acknowledge_the_one_before():
+    """Linux hands the listener's option on; asyncio sets it only on sockets that name their protocol."""
+    with open_socket("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 def test_a_token_file_that_others_may_read_is_warned_about(folder):
