@@ -158,7 +158,7 @@ def test_help_has_an_example(verb):
     assert done.returncode == 0 and f"Example: plus data {verb} my.jsonl" in done.stdout
 
 
-def test_train_and_evaluate_take_a_file_of_mixed_shapes(tmp_path):
+def test_train_and_evaluate_take_a_file_of_mixed_shapes(tmp_path, plus_here):
     """Text and multi-turn rows in one file, the user in a column of another name, dashes in a flag."""
     population = pets.load(0, train_users=16, test_pairs=4)
     lines = []
@@ -183,12 +183,12 @@ def test_train_and_evaluate_take_a_file_of_mixed_shapes(tmp_path):
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     own = ["--user-id-column", "who", "--past_events", "1-3"]
     small = ["--preset", "tiny", "--max_steps", "1", "--per_device_train_batch_size", "16"]
-    done = plus("train", "--dataset_name", path, *own, *small, "--output_dir", run, "--json")
-    assert done.returncode == 0, done.stderr[-2000:]
-    report = json.loads(done.stdout)
+    status, out, err = plus_here("train", "--dataset_name", path, *own, *small, "--output_dir", run, "--json")
+    assert status == 0, err[-2000:]
+    report = json.loads(out)
     assert report["test"]["targets"] > 0
-    again = plus("evaluate", run, "--json")
-    assert json.loads(again.stdout)["accuracy"]["plus"] == pytest.approx(report["accuracy"]["plus"])
+    status, again, _ = plus_here("evaluate", run, "--json")
+    assert status == 0 and json.loads(again)["accuracy"]["plus"] == pytest.approx(report["accuracy"]["plus"])
 
 
 @pytest.mark.slow

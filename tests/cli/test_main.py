@@ -94,14 +94,14 @@ import {module}
     assert done.returncode == 0, done.stderr
 
 
-def test_dry_run_resolves_preset_then_file_then_flags(tmp_path):
+def test_dry_run_resolves_preset_then_file_then_flags(tmp_path, plus_here):
     file = tmp_path / "options.yaml"
     file.write_text("preset: tiny\ndataset_name: pets\nbeta: 0.05\nlearning_rate: 5e-6\nmax_steps: 7\n")
-    done = plus(
+    status, out, err = plus_here(
         "train", "--config", file, "--max-steps", "9", "--output_dir", tmp_path / "r", "--dry-run", "--save_steps=4"
     )
-    assert done.returncode == 0, done.stderr
-    resolved = json.loads(done.stdout)
+    assert status == 0, err
+    resolved = json.loads(out)
     assert resolved["beta"] == 0.05  # file
     assert resolved["learning_rate"] == 5e-6  # file, though YAML reads 5e-6 as text
     assert resolved["max_steps"] == 9  # flag
@@ -185,12 +185,12 @@ def test_each_mistake_is_one_line_that_names_the_remedy(tmp_path, plus_here):
 
 
 def test_debug_shows_the_traceback(tmp_path):
-    done = plus("evaluate", tmp_path, "--debug")
+    done = plus("profile", "show", "ann", "--store", tmp_path / "nowhere.db", "--debug")
     assert "Traceback" in done.stderr
-    assert "ModelError" in done.stderr
+    assert "ProfileError" in done.stderr
 
 
-def test_a_file_of_choices_becomes_summaries(demo, tmp_path):
+def test_a_file_of_choices_becomes_summaries(demo, tmp_path, plus_here):
     """`plus summarize` on rows as people have them: the bad ones counted, the rest used."""
     rows = [
         {
@@ -205,23 +205,22 @@ def test_a_file_of_choices_becomes_summaries(demo, tmp_path):
     file = tmp_path / "choices.jsonl"
     file.write_text("\n".join([*map(json.dumps, rows), *bad]) + "\n")
     out = tmp_path / "out.jsonl"
-    done = plus("summarize", demo["run"], file, "--output", out)
-    assert done.returncode == 0, done.stderr
-    assert "1 x lines that are no JSON object (first: choices.jsonl line 4)" in done.stderr
-    assert "1 x rows whose chosen answer equals the rejected one (first: choices.jsonl line 6)" in done.stderr
+    status, _, err = plus_here("summarize", demo["run"], file, "--output", out)
+    assert status == 0, err
+    assert "1 x lines that are no JSON object (first: choices.jsonl line 4)" in err
+    assert "1 x rows whose chosen answer equals the rejected one (first: choices.jsonl line 6)" in err
     (row,) = map(json.loads, out.read_text().splitlines())
     assert len(row.pop("read")) == 32, "a hash of what was read, by which --resume skips"
     assert row == {"user_id": "ann", "summary": "The user likes cats best."}
-    again = plus("summarize", demo["run"], file, "--output", out)
-    assert again.returncode == 2
-    assert "nothing is overwritten" in again.stderr
+    status, _, err = plus_here("summarize", demo["run"], file, "--output", out)
+    assert status == 2 and "nothing is overwritten" in err
 
 
-def test_evaluate_repeats_the_report_and_never_trains(demo):
+def test_evaluate_repeats_the_report_and_never_trains(demo, plus_here):
     weights = {path: path.read_bytes() for path in Path(demo["run"]).glob("*/model.safetensors")}
-    done = plus("evaluate", demo["run"], "--json")
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    status, out, err = plus_here("evaluate", demo["run"], "--json")
+    assert status == 0, err
+    report = json.loads(out)
     for group in ("accuracy", "controls"):
         for name, value in report[group].items():
             assert value == demo[group][name], name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from support.running import plus as command
 
 import plus
 from plus.errors import RunError, SettingError
@@ -24,16 +23,16 @@ def metrics(folder) -> list[dict]:
     return [{key: value for key, value in row.items() if "second" not in key and "time" not in key} for row in rows]
 
 
-def test_train_from_python_gives_the_metrics_of_the_command_line(tmp_path):
+def test_train_from_python_gives_the_metrics_of_the_command_line(tmp_path, plus_here):
     lines: list[str] = []
     result = plus.train(**SMALL, output_dir=tmp_path / "python", screen=plus.Screen(say=lines.append))
     assert isinstance(result, TrainResult) and result.folder == tmp_path / "python"
     assert any("users" in line for line in lines), "the screen is told what was read"
     options = [word for key, value in SMALL.items() for word in (f"--{key}", str(value))]
-    done = command("train", *options, "--output_dir", tmp_path / "command", "--json")
-    assert done.returncode == 0, done.stderr
+    status, out, err = plus_here("train", *options, "--output_dir", tmp_path / "command", "--json")
+    assert status == 0, err
     assert len(metrics(result.folder)) == 2 and metrics(result.folder) == metrics(tmp_path / "command")
-    assert json.loads(json.dumps(result.report)) == json.loads(done.stdout)
+    assert json.loads(json.dumps(result.report)) == json.loads(out)
     assert set(result.summaries) == {
         json.loads(line)["user_id"] for line in (tmp_path / "command" / "summaries.jsonl").read_text().splitlines()
     }
