@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := $(VENV)/.demo
 PIP := @$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -c constraints.txt
-TOLD := | grep --line-buffered -E "^(Downloading|Installing|Successfully)" | cut -c1-120; exit $${PIPESTATUS[0]}
+TOLD := | grep --line-buffered -E "^ *(Collecting|Downloading|Installing|Successfully)" | cut -c1-120; exit $${PIPESTATUS[0]}
 
 .DEFAULT_GOAL := help
 .PHONY: docs help demo test test-slow lm lint format setup wheel measure clean
