@@ -21,7 +21,7 @@ from plus.profiles.memories import Memory
 from plus.profiles.rows import FORGOTTEN, Profile, from_row
 from plus.profiles.saving import pause, put, save_user, set_rule
 from plus.profiles.sentences import normalized
-from plus.profiles.store import Store
+from plus.profiles.store import Store, UserRow
 from plus.profiles.versions import Rules
 from plus.types import Dropped
 
@@ -109,7 +109,7 @@ def _add(store: Store, profile: Profile, receipt: Imported) -> None:
     # 2. A new user, an unchanged profile, or an edit; what is refused is counted with its reason.
     try:
         if current is None:
-            _put(store, profile, receipt)
+            _put(store, profile, user, receipt)
         elif profile.is_memory:
             _append(store, profile, current, receipt)
         elif current.text == new.text and _same_rules(store, profile):
@@ -126,17 +126,18 @@ def _add(store: Store, profile: Profile, receipt: Imported) -> None:
         receipt.dropped.add(f"profiles that break a rule: {error}", new.user_id)
 
 
-def _put(store: Store, profile: Profile, receipt: Imported) -> None:
-    """Write the version of a new user as it is, with its number."""
+def _put(store: Store, profile: Profile, user: UserRow | None, receipt: Imported) -> None:
+    """Write the first version of a user as it is, with its number."""
     # A forgotten event in the evidence means that the summary was written from it.
     created = profile.version.created or round(time.time(), 3)
     new = replace(profile.version, version=max(1, profile.version.version), created=created)
-    if store.forgotten() and any(store.is_forgotten("event", new.user_id, event) for event in new.evidence):
+    if any(store.is_forgotten("event", new.user_id, event) for event in new.evidence):
         raise ForgottenError("")
     with store.transaction() as connection:
-        store.enrol(connection, new.user_id)
-        put(connection, store.user(new.user_id), new, profile.next_sentence)
-        _set_rules(store, new.user_id, store.rules(new.user_id), profile.rules)
+        before = store.rules(new.user_id) if user else Rules()
+        user = user or UserRow(store.add_user(connection, new.user_id), 0, 0, 1, 0, 0, 0)
+        put(connection, user, new, profile.next_sentence)
+        _set_rules(store, new.user_id, before, profile.rules)
         if profile.paused:
             pause(store, new.user_id)
     receipt.new += 1

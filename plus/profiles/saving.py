@@ -276,10 +276,12 @@ def _insert(
 
 def _write(connection: sqlite3.Connection, user: UserRow, version: Version, next_sentence: int) -> Version:
     row = versions.to_row(version)
-    before = connection.execute(
-        "SELECT chain FROM versions WHERE user = ? AND version < ? ORDER BY version DESC LIMIT 1",
-        (user.number, version.version),
-    ).fetchone()
+    before = None
+    if user.newest:
+        before = connection.execute(
+            "SELECT chain FROM versions WHERE user = ? AND version < ? ORDER BY version DESC LIMIT 1",
+            (user.number, version.version),
+        ).fetchone()
     connection.execute(
         f"INSERT INTO versions(user, {versions.COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (user.number, *row, versions.chained(before[0] if before else "", row)),

@@ -83,7 +83,7 @@ class Store(Database):
         """Open; `tell` is told of users who were forgotten and were there again, and of ids that look like theirs."""
         super().__init__(path, create)
         self.tell = tell
-        self._salt: tuple[sqlite3.Connection, bytes] | None = None
+        self._salt: tuple[sqlite3.Connection, tuple[bytes, ...]] | None = None
         back, self._salt = ledger.merge(self, self.salt), None  # A store made anew takes the ledger's secret.
         if back:
             tell(f"{len(back)} forgotten users were there again and were taken out; plus doctor cleans the file")
@@ -121,8 +121,10 @@ class Store(Database):
     def enrol(self, connection: sqlite3.Connection, user_id: str) -> int:
         """Return a user's number, adding the user if need be. The caller has looked for a tombstone."""
         found = connection.execute("SELECT number FROM users WHERE user_id = ?", (user_id,)).fetchone()
-        if found:
-            return int(found[0])
+        return int(found[0]) if found else self.add_user(connection, user_id)
+
+    def add_user(self, connection: sqlite3.Connection, user_id: str) -> int:
+        """Add a user who is not there; returns the number. The caller has looked for a tombstone."""
         name = schema.checked(user_id, "a user's id")
         if self.is_forgotten("spelling", ledger.spelling(user_id)):
             self.tell(
@@ -142,11 +144,16 @@ class Store(Database):
     @property
     def salt(self) -> bytes:
         """Return the random salt of this store, which keys the hashes of names."""
+        return self._secrets()[0]
+
+    def _secrets(self) -> tuple[bytes, ...]:
+        """The salt, and the ledger's where that is another."""
         self._look()
         # A store that was opened anew may be another one.
         if self._salt is None or self._salt[0] is not self.connection:
-            found = self.row("SELECT value FROM meta WHERE key = 'salt'")
-            self._salt = (self.connection, found[0] if found else b"")
+            found = dict(self.rows("SELECT key, value FROM meta WHERE key IN ('salt', 'salt_of_ledger')"))
+            other = (found["salt_of_ledger"],) if "salt_of_ledger" in found else ()
+            self._salt = (self.connection, (found.get("salt", b""), *other))
         return self._salt[1]
 
     def fingerprint(self, kind: str, *names: str) -> str:
@@ -155,10 +162,8 @@ class Store(Database):
 
     def is_forgotten(self, kind: str, *names: str) -> bool:
         """Look for a tombstone of a user, a conversation or an event, or of another spelling."""
-        hashes = [self.fingerprint(kind, *names)]
-        if other := self.row("SELECT value FROM meta WHERE key = 'salt_of_ledger'"):
-            hashes.append(ledger.fingerprint(other[0], kind, *names))
         find = "SELECT 1 FROM tombstones WHERE kind = ? AND hash = ?"
+        hashes = (ledger.fingerprint(secret, kind, *names) for secret in self._secrets())
         return any(self.row(find, (kind, one)) is not None for one in hashes)
 
     def refuse_forgotten(self, kind: str, *names: str) -> None:
