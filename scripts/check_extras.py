@@ -33,6 +33,7 @@ profile history u1 --store s.db
 profile diff u1 --store s.db
 profile restore u1 1 --store s.db
 profile events u1 --store s.db
+profile export u1 --store s.db
 profile pause u2 --store s.db
 backup kept.db --store s.db
 restore kept.db --store again.db

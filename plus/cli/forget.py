@@ -8,8 +8,20 @@ from typing import Annotated, Any
 import typer
 
 from plus.cli.show import SCREEN, notes, results, say
-from plus.cli.stores import IN_PART, AsJson, Output, Shape, StoreFile, open_store, print_facts, print_rows, shape_of
+from plus.cli.stores import (
+    IN_PART,
+    AsJson,
+    Output,
+    Shape,
+    StoreFile,
+    User,
+    open_store,
+    print_facts,
+    print_rows,
+    shape_of,
+)
 
+SentenceId = Annotated[str, typer.Argument(help="Its id, such as s2.")]
 Users = Annotated[list[str] | None, typer.Argument(help="The ids of users.")]
 Conversation = Annotated[list[str] | None, typer.Option(help="A conversation's id (session_id); may be given again.")]
 Runs = Annotated[list[Path] | None, typer.Option(help="A run folder to clean that the store does not know.")]
@@ -84,6 +96,33 @@ def _print_plan(found: list[dict[str, Any]], shape: Shape) -> None:
         for folder, files in one["runs"].items():
             lines = ", ".join(f"{n} lines of {name}" for name, n in files.items())
             results.print(f"  run {folder}: {lines}", markup=False, soft_wrap=True)
+
+
+def erase(
+    user: User,
+    sentence: SentenceId,
+    run: Runs = None,
+    store: StoreFile = None,
+    output: Output = "table",
+    as_json: AsJson = False,
+) -> None:
+    """Erase a sentence out of every version, its wordings and rules; a hash keeps a model from writing it again.
+
+    The choices it came from stay (plus forget --conversation takes those), and so does a backup.
+
+    Example: plus profile erase ann s2
+    """
+    from plus.profiles.erase import erase_sentence
+
+    with open_store(store) as opened, notes.status("erasing"):
+        receipt = erase_sentence(opened, user, sentence, list(run or ()))
+    shape = shape_of(output, as_json)
+    if shape == "table":
+        _print(receipt.as_dict())
+    else:
+        print_facts(receipt.as_dict(), shape)
+    if receipt.found:
+        raise typer.Exit(1)
 
 
 def doctor(

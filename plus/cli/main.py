@@ -81,7 +81,8 @@ VERBS: dict[str, list[tuple[str, str, Callable[..., None] | typer.Typer]]] = {
 PROFILE: dict[str, Callable[..., None]] = {
     "list": profile.list_users, "show": profile.show, "history": profile.history, "diff": profile.diff,
     "restore": edit.restore, "edit": edit.edit, "lock": edit.lock, "forbid": edit.forbid, "pause": edit.pause,
-    "score": profile.score, "why": profile.why, "events": profile.events,
+    "score": profile.score, "why": profile.why, "events": profile.events, "export": profile.export,
+    "erase": forget.erase,
 }  # fmt: skip
 for panel, verbs in VERBS.items():
     for name, line, door in verbs:

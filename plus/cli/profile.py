@@ -134,6 +134,21 @@ def events(
         print_rows(islice(found, limit or (50 if shape == "table" else None)), shape, user, "events")
 
 
+def export(user: User, store: StoreFile = None, output: Output = "md", as_json: AsJson = False) -> None:
+    """Print everything that is stored about a user: summary, rules, every version and event, exported files.
+
+    Example: plus profile export ann > ann.md
+    """
+    from plus.profiles import person
+
+    with open_store(store) as opened:
+        found, shape = person.held(opened, user), shape_of(output, as_json)
+    if shape in ("json", "jsonl"):
+        print_facts(found, shape)
+    else:
+        print(visible("\n".join(person.page(found))))
+
+
 def score(
     user: User,
     against: Against = None,

@@ -30,6 +30,7 @@ from plus.profiles.sentences import split
 from plus.profiles.store import Store
 from plus.types import Event
 
+_EXPORTS = "SELECT path, users FROM exports WHERE finished IS NOT NULL"
 BATCH = 100  # users a transaction: other writers wait for one
 
 
@@ -93,7 +94,7 @@ def forget_users(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = (
     Raises ProfileError for a folder that is no run of plus.
     """
     # 1. Look whether there is anything to forget.
-    folders = _folders(store, runs)
+    folders = folders_of(store, runs)
     names = list(dict.fromkeys(user_ids))
     known = {name for name in names if store.find(name) is not None}
     rest = {name for name in names if name not in known and not store.is_forgotten("user", name)}
@@ -112,7 +113,7 @@ def forget_users(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = (
     while batch := list(islice(left, BATCH)):
         journal.append(_remove(store, batch, folders, now))
     # 3. Out of everything else.
-    return _finish(store, leaving, folders, journal), unknown
+    return finish(store, leaving, folders, journal), unknown
 
 
 def forget_conversation(
@@ -123,7 +124,7 @@ def forget_conversation(
     The rest of a summary stays; `plus summarize --update` writes it anew from the other events. user_id: whose it is,
     where several users have one of this id. Raises UnknownUserError when the store holds no such conversation.
     """
-    folders = _folders(store, runs)
+    folders = folders_of(store, runs)
     owner = _owner(store, session_id, user_id)
     receipt = Receipt("conversation", store.fingerprint("conversation", owner, session_id), round(time.time(), 3))
     leaving = Subject(receipt, [owner], set(), {session_id})
@@ -141,20 +142,20 @@ def forget_conversation(
             marks += [("event", one, receipt.time) for one in hashes]
             leaving.ids.add(name)
             leaving.texts |= _texts(content)
-        _tombstone(connection, store, marks)
+        tombstone(connection, store, marks)
         connection.execute(f"DELETE FROM events {where}", (number, session_id))
         # 2. What the user's summary says because of them.
         gone, sentences, again = rebuild(connection, store, number, owner, {name for name, *_ in rows})
         leaving.texts |= sentences
         receipt.rebuilt, receipt.removed = int(again), {"events": len(rows), "versions": gone, "users": 0}
-        journal = _begin(connection, [leaving], folders)
+        journal = begin(connection, [leaving], folders)
     # 3. Out of everything else.
-    return _finish(store, [leaving], folders, [journal])[0]
+    return finish(store, [leaving], folders, [journal])[0]
 
 
 def planned(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = ()) -> list[dict[str, Any]]:
     """Count what forgetting users would take out of the store and of each file, and take nothing out."""
-    folders, found = _folders(store, runs), []
+    folders, found = folders_of(store, runs), []
     for name in dict.fromkeys(user_ids):
         user = store.find(name)
         counts = {
@@ -176,24 +177,17 @@ def finish_interrupted(store: Store) -> list[Receipt]:
             receipt = Receipt(one["kind"], one["subject"], one["time"], one.get("removed", {}))
             subjects.append(Subject(receipt, one["users"], set(), set(one["users"])))
     if left or store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
-        _finish(store, subjects, [Path(run) for work in left.values() for run in work["runs"]], list(left))
+        finish(store, subjects, [Path(run) for work in left.values() for run in work["runs"]], list(left))
     return [one.receipt for one in subjects]
 
 
 def lift(store: Store, user_id: str) -> bool:
     """Let a forgotten user's id be used again; False where it was not forgotten. The data does not come back."""
     spelled = store.fingerprint("spelling", ledger.spelling(user_id))
-    marks = [("user", store.fingerprint("user", user_id)), ("spelling", spelled)]
-    with store.transaction() as connection:
-        found = [
-            connection.execute("DELETE FROM tombstones WHERE kind = ? AND hash = ?", mark).rowcount for mark in marks
-        ]
-        if found[0]:
-            ledger.append(store.path, store.salt, [(*mark, 0.0) for mark in marks])
-        return found[0] > 0
+    return ledger.lift(store, [("user", store.fingerprint("user", user_id)), ("spelling", spelled)], store.salt)
 
 
-def _folders(store: Store, runs: Iterable[Path]) -> list[Path]:
+def folders_of(store: Store, runs: Iterable[Path]) -> list[Path]:
     """The run folders that the store knows and those that were named, which must be runs of plus."""
     named = [run.resolve() for run in runs]
     for folder in named:
@@ -225,7 +219,8 @@ def _owner(store: Store, session_id: str, user_id: str | None) -> str:
     return user_id
 
 
-def _tombstone(connection: sqlite3.Connection, store: Store, marks: Sequence[tuple[str, str, float]]) -> None:
+def tombstone(connection: sqlite3.Connection, store: Store, marks: Sequence[tuple[str, str, float]]) -> None:
+    """Add tombstones, to the ledger too."""
     connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)", marks)
     ledger.append(store.path, store.salt, marks)
     size = ledger.path_of(store.path).stat().st_size
@@ -237,11 +232,11 @@ def _remove(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], n
     marks = [("user", one.receipt.subject, now) for one in leaving]
     marks += [("spelling", store.fingerprint("spelling", ledger.spelling(one.user_ids[0])), now) for one in leaving]
     with ledger.undone(store.path), store.transaction() as connection:
-        _tombstone(connection, store, marks)
+        tombstone(connection, store, marks)
         for one in leaving:
             found = store.find(one.user_ids[0])
             one.receipt.removed = _remove_user(connection, found.number, one) if found else {}
-        return _begin(connection, leaving, folders)
+        return begin(connection, leaving, folders)
 
 
 def _remove_user(connection: sqlite3.Connection, number: int, leaving: Subject) -> dict[str, int]:
@@ -256,7 +251,7 @@ def _remove_user(connection: sqlite3.Connection, number: int, leaving: Subject) 
     return schema.delete_user(connection, number)
 
 
-def _begin(connection: sqlite3.Connection, leaving: Sequence[Subject], folders: Sequence[Path]) -> int:
+def begin(connection: sqlite3.Connection, leaving: Sequence[Subject], folders: Sequence[Path]) -> int:
     """Journal what is left to do, in the transaction that forgets; returns the entry's number."""
     subjects = [{"users": one.user_ids if one.receipt.kind == "user" else [], **asdict(one.receipt)} for one in leaving]
     work = {"subjects": subjects, "runs": [str(folder) for folder in folders]}
@@ -264,7 +259,7 @@ def _begin(connection: sqlite3.Connection, leaving: Sequence[Subject], folders: 
     return connection.execute("INSERT INTO unfinished(work) VALUES (?)", (json.dumps(work),)).lastrowid or 0
 
 
-def _finish(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], journal: Sequence[int]) -> list[Receipt]:
+def finish(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], journal: Sequence[int]) -> list[Receipt]:
     """Everything after the transaction that forgets: exports, run folders, the rewriting, the search, the receipts."""
     # 1. Files that plus made: those of others are named, our own cleaned.
     sweep(store)
@@ -307,16 +302,24 @@ def _clean(store: Store, leaving: Sequence[Subject], folders: Sequence[Path]) ->
             receipt.retrain += run_folders.weights(folder) if run_folders.noted(folder, receipt.subject) else []
 
 
+def exports_with(store: Store, user_ids: Sequence[str]) -> list[str]:
+    """List the exported files that may hold the users: of a folder of Markdown the person's own file."""
+    return _listed(store, user_ids, list(store.rows(_EXPORTS)))
+
+
 def _exports(store: Store, leaving: Sequence[Subject]) -> None:
-    """Name the exported files that may hold the users: of a folder of Markdown the person's own file."""
-    listed = list(store.rows("SELECT path, users FROM exports WHERE finished IS NOT NULL"))
-    there = [(Path(path), set(json.loads(users)) if users else None) for path, users in listed if Path(path).exists()]
+    rows = list(store.rows(_EXPORTS))
     for one in leaving:
-        hashes = {store.fingerprint("user", user) for user in one.user_ids}
-        for path, users in there:
-            if users is None or hashes & users:
-                own = path / file_name(one.user_ids[0]) if path.is_dir() and one.user_ids else path
-                one.receipt.exports += [str(own)] if own.exists() else []
+        one.receipt.exports += _listed(store, one.user_ids, rows)
+
+
+def _listed(store: Store, user_ids: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    hashes, found = {store.fingerprint("user", user) for user in user_ids}, []
+    for path, users in ((Path(path), users) for path, users in rows):
+        if path.exists() and (not users or hashes & set(json.loads(users))):
+            own = path / file_name(user_ids[0]) if path.is_dir() and user_ids else path
+            found += [str(own)] if own.exists() else []
+    return found
 
 
 def _texts(content: str) -> set[str]:

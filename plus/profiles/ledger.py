@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -53,6 +53,17 @@ def append(store: Path, secret: bytes, rows: Iterable[tuple[str, str, float]]) -
             "backup; nothing was changed, make room or give the folder's permission",
             str(error.strerror),
         ) from error
+
+
+def lift(store: Database, marks: Sequence[tuple[str, str]], secret: bytes) -> bool:
+    """Take tombstones away, of (kind, hash) each; false where the first was not there."""
+    with store.transaction() as connection:
+        found = [
+            connection.execute("DELETE FROM tombstones WHERE kind = ? AND hash = ?", mark).rowcount for mark in marks
+        ]
+        if found[0]:
+            append(store.path, secret, [(*mark, 0.0) for mark in marks])
+        return found[0] > 0
 
 
 @contextmanager

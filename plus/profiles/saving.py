@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from plus.errors import ConflictError, ForgottenError, ProfileError
-from plus.profiles import schema, versions
+from plus.profiles import ledger, schema, versions
 from plus.profiles.sentences import Sentence, carry, normalized, split
 from plus.profiles.store import Store, SummaryInput, UserRow
 from plus.profiles.versions import Composed, Similar, Version, compose, joined, without
@@ -31,8 +31,9 @@ def save_model(
     """
     user_id, evidence = reading.history.user_id, tuple(event.id for event in reading.history.events)
     schema.checked(text, f"the summary of {user_id!r}")
+    erased = erased_from(store, user_id)
     if similar is not None and reading.current:  # An embedding model is asked now, not while others wait.
-        compose(text, reading.current.sentences, store.rules(user_id), similar)
+        compose(text, reading.current.sentences, store.rules(user_id), similar, erased)
     with store.transaction() as connection:
         # 1. Refuse a text written from anything that is gone.
         user = store.user(user_id)
@@ -43,7 +44,7 @@ def save_model(
             )
         # 2. Put people's rules over it.
         current = store.current(user_id)
-        composed = compose(text, current.sentences if current else (), store.rules(user_id), similar)
+        composed = compose(text, current.sentences if current else (), store.rules(user_id), similar, erased)
         # 3. Note what was read, and save the text if it is a new one.
         connection.execute(
             "UPDATE users SET read_upto = max(read_upto, ?) WHERE number = ?", (reading.upto, user.number)
@@ -112,6 +113,13 @@ def restore(store: Store, user_id: str, number: int) -> Version:
 def put(connection: sqlite3.Connection, user: UserRow, version: Version, next_sentence: int) -> None:
     """Write a version as it is, with its number, as an import brings it."""
     _write(connection, user, version, next_sentence)
+
+
+def erased_from(store: Store, user_id: str) -> Callable[[str], bool]:
+    """Return what tells whether a sentence was erased from the user's summary."""
+    if not store.forgotten():
+        return lambda sentence: False
+    return lambda sentence: store.is_forgotten("sentence", user_id, normalized(sentence))
 
 
 def set_rule(store: Store, user_id: str, kind: str, text: str, on: bool = True) -> None:
@@ -187,7 +195,8 @@ def _forbid(store: Store, user_id: str, text: str) -> Version | None:
 def allow(store: Store, user_id: str, text: str) -> None:
     """Lift the ban of a statement, in any wording that `normalized` equals. Raises ProfileError if there is none."""
     banned = [ban for ban in store.rules(user_id).forbid if normalized(ban) == normalized(text)]
-    if not banned:
+    lifted = ledger.lift(store, [("sentence", store.fingerprint("sentence", user_id, normalized(text)))], store.salt)
+    if not banned and not lifted:
         raise ProfileError(
             f"that statement is not forbidden for {user_id!r}; plus profile show {user_id} lists what is"
         )
@@ -216,7 +225,7 @@ def rebuild(
     for kind, text in connection.execute("SELECT kind, text FROM rules WHERE user = ?", (number,)).fetchall():
         if text in texts:
             connection.execute("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", (number, kind, text))
-    _rechain(connection, number)
+    rechain(connection, number)
     connection.execute(
         "UPDATE users SET read_upto = 0, last_event = "
         "(SELECT coalesce(max(number), 0) FROM events WHERE user = ? AND NOT held_out) WHERE number = ?",
@@ -251,6 +260,12 @@ def _obey(connection: sqlite3.Connection, store: Store, user: UserRow, before: S
         raise ProfileError(
             f"the text holds a statement that is forbidden for {user_id!r}; plus profile show {user_id} lists those, "
             f"plus profile forbid {user_id} TEXT --off allows one"
+        )
+    erased = erased_from(store, user_id)
+    if any(erased(word) for word in words):
+        raise ProfileError(
+            f"the text holds a sentence that was erased for {user_id!r}; plus profile forbid {user_id} TEXT --off "
+            "allows its words again"
         )
     # A sentence taken out is not to come back from a model; one added again may.
     removed = [(user.number, "removed", s.text) for s in before if normalized(s.text) not in statements]
@@ -302,7 +317,7 @@ def _changed(connection: sqlite3.Connection, number: int) -> None:
     )
 
 
-def _rechain(connection: sqlite3.Connection, number: int) -> None:
+def rechain(connection: sqlite3.Connection, number: int) -> None:
     """Link the versions that are left after some were deleted."""
     chain, rows = "", f"SELECT number, {versions.COLUMNS} FROM versions WHERE user = ? ORDER BY version"
     for place, *row in connection.execute(rows, (number,)).fetchall():

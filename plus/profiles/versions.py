@@ -213,7 +213,13 @@ class Composed:
     blocked: tuple[str, ...]
 
 
-def compose(written: str, current: Sequence[Sentence], rules: Rules, similar: Similar | None = None) -> Composed:
+def compose(
+    written: str,
+    current: Sequence[Sentence],
+    rules: Rules,
+    similar: Similar | None = None,
+    erased: Callable[[str], bool] = lambda sentence: False,
+) -> Composed:
     """Join people's own and locked sentences of `current`, word for word and first, with the model's new text.
 
     The model's older sentences are not kept beside its newer ones: later events win over earlier ones.
@@ -223,7 +229,7 @@ def compose(written: str, current: Sequence[Sentence], rules: Rules, similar: Si
     locked = set(rules.lock)
     kept = [sentence.text for sentence in current if sentence.origin == "user" or sentence.text in locked]
     kept += [text for text in rules.lock if text not in kept]
-    # 2. The model's sentences that are not there already and that no rule blocks.
+    # 2. The model's sentences that are not there already, that no rule blocks and that nobody erased.
     spans = split(written)
     new: list[str] = []
     blocked: list[str] = []
@@ -232,7 +238,7 @@ def compose(written: str, current: Sequence[Sentence], rules: Rules, similar: Si
         sentence = written[start:end]
         if normalized(sentence) in already:
             continue
-        (blocked if rules.blocks(sentence, similar) else new).append(sentence)
+        (blocked if rules.blocks(sentence, similar) or erased(sentence) else new).append(sentence)
     # 3. One text of both.
     if not kept and not blocked and len(new) == len(spans):
         return Composed(written, ())
