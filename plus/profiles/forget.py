@@ -188,7 +188,7 @@ def lift(store: Store, user_id: str) -> bool:
 
 
 def folders_of(store: Store, runs: Iterable[Path]) -> list[Path]:
-    """The run folders that the store knows and those that were named, which must be runs of plus."""
+    """List the run folders that the store knows and those that were named, which must be runs of plus."""
     named = [run.resolve() for run in runs]
     for folder in named:
         if folder.is_dir() and not run_folders.is_ours(folder):
@@ -260,7 +260,7 @@ def begin(connection: sqlite3.Connection, leaving: Sequence[Subject], folders: S
 
 
 def finish(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], journal: Sequence[int]) -> list[Receipt]:
-    """Everything after the transaction that forgets: exports, run folders, the rewriting, the search, the receipts."""
+    """Do what follows the transaction that forgets: exports, run folders, the cleaning, the search, the receipts."""
     # 1. Files that plus made: those of others are named, our own cleaned.
     sweep(store)
     _exports(store, leaving)
