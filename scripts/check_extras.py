@@ -34,6 +34,7 @@ profile diff u1 --store s.db
 profile restore u1 1 --store s.db
 profile events u1 --store s.db
 profile export u1 --store s.db
+profile erase u1 s1 --store s.db
 profile pause u2 --store s.db
 backup kept.db --store s.db
 restore kept.db --store again.db
