@@ -33,6 +33,7 @@ TOKEN = "sk-9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"
 STREAM = [f'data: {{"id":"x","object":"chat.completion.chunk","created":0,"model":"m","choices":[{{"index":0,"delta":{{"content":"word {n} "}},"finish_reason":null}}]}}\n\n' for n in range(20)]  # fmt: skip
 STREAM += ['data: {"id":"x","object":"chat.completion.chunk","created":0,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n', "data: [DONE]\n\n"]  # fmt: skip
 BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Which tea? " * 20}]}
+ABOUT = "Prefers green tea. Likes short answers with one example."
 LEVELS = {1: 20, 50: 250, 200: 400}  # streams at once -> requests a round
 ROOT, PORT = Path(__file__).resolve().parent.parent, 8901
 URL = f"http://127.0.0.1:{PORT}/v1"
@@ -174,7 +175,7 @@ async def measure(targets: list[Target], rounds: int) -> list[dict[str, object]]
 def commands(options: argparse.Namespace, folder: Path) -> list[tuple[str, list[str], dict[str, str]]]:
     """(name, command, environment) of every server, the upstream first; each gets {port}."""
     with Store(folder / "p.db") as store:
-        save_user(store, "ann", "Prefers green tea. Likes short answers with one example.", 0)
+        save_user(store, "ann", ABOUT, 0)
     (folder / "tokens").write_text(f"bench {TOKEN}\n")
     model = {"model": "openai/m", "api_base": URL, "api_key": "sk-x"}
     config = {"model_list": [{"model_name": "m", "litellm_params": model}], "litellm_settings": {"telemetry": False}}
@@ -199,7 +200,13 @@ def commands(options: argparse.Namespace, folder: Path) -> list[tuple[str, list[
         ("plus proxy --workers 2", [*proxy, "--workers", "2"], own),
     ]
     if options.before:
-        found.append(("plus proxy before", proxy, {**own, "PYTHONPATH": str(options.before)}))
+        # Its own store: an older checkout opens none of a newer schema.
+        older, store = {**own, "PYTHONPATH": os.path.abspath(options.before)}, str(folder / "before.db")
+        (folder / "people.jsonl").write_text(json.dumps({"user_id": "ann", "text": ABOUT}) + "\n")
+        made = [sys.executable, "-m", "plus", "import", str(folder / "people.jsonl"), "--store", store]
+        subprocess.run(made, env=older, cwd=folder, check=True, capture_output=True)
+        command = [store if word == str(folder / "p.db") else word for word in proxy]
+        found.append(("plus proxy before", command, older))
     if options.litellm:
         other = [
             os.path.abspath(options.litellm),
