@@ -21,11 +21,14 @@ HEAD = 40  # characters of a long text that a report may quote, so these are loo
 _CHUNK = 2**20
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _VALUES = re.compile(rb"[\w.@+\x80-\xff-]+")
+_PLAIN = re.compile(r"[\w.;:!?()-]+(?: [\w.;:!?()-]+)*", re.ASCII)  # written in one way everywhere
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff]")
 
 
 def forms(text: str) -> set[str]:
     """Write a text as JSON, CSV, Markdown, YAML and Python's repr do, besides as it is."""
+    if _PLAIN.fullmatch(text):
+        return {text}
     cells = io.StringIO()
     csv.writer(cells).writerow([text])
     inner = json.dumps(text, ensure_ascii=False)[1:-1]
