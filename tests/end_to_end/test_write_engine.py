@@ -77,7 +77,7 @@ def start(folder: Path, *more: str) -> subprocess.Popen:
 
 def kill_at(process: subprocess.Popen, file: Path, step: int, stage: str) -> None:
     """kill -9 as soon as the step of this stage is in the file."""
-    deadline = time.monotonic() + 600
+    deadline = time.monotonic() + 3000
     while process.poll() is None and time.monotonic() < deadline:
         if any(row["step"] >= step and row["stage"] == stage for row in read_whole_lines(file)):
             os.killpg(process.pid, signal.SIGKILL)
@@ -91,15 +91,21 @@ def lines(file: Path) -> list[dict]:
 
 
 @pytest.mark.slow
-def test_killed_twice_and_resumed_equals_uninterrupted(tmp_path, plus_here):
+@pytest.mark.timeout(9000)
+@pytest.mark.parametrize("model", ["tiny", "smollm2"])
+def test_killed_twice_and_resumed_equals_uninterrupted(model, tmp_path, plus_here, request):
+    run = RUN
+    if model == "smollm2":
+        request.getfixturevalue("smollm2_file")
+        run = [*RUN, "--model_name_or_path", model, "--lora_layers_to_transform", "26-29", "--users_per_step", "2"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    done = command("train", *RUN, "--output_dir", whole, "--json")
+    done = command("train", *run, "--output_dir", whole, "--json", timeout=3000)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stderr.startswith("engine      write: past events are selected, tiny writes about those alone")
-    kill_at(start(broken, *RUN), broken / "warm_up.jsonl", 3, "imitation")
+    assert done.stderr.startswith(f"engine      write: past events are selected, {model} writes about those alone")
+    kill_at(start(broken, *run), broken / "warm_up.jsonl", 3, "imitation")
     kill_at(start(broken, "--resume_from_checkpoint"), broken / "metrics.jsonl", 3, "grpo")
     assert (broken / "checkpoint.pt").exists() and not (broken / "report.json").exists()
-    assert start(broken, "--resume_from_checkpoint").wait(900) == 0
+    assert start(broken, "--resume_from_checkpoint").wait(3000) == 0
     for name in ("metrics.jsonl", "warm_up.jsonl", "summaries.jsonl"):
         assert lines(broken / name) == lines(whole / name), name
     for part in ("summarizer/writer", "summarizer/selector", "reward_model", "bradley_terry"):
@@ -131,3 +137,18 @@ def test_smollm2_takes_one_update_and_its_run_opens(smollm2_file, tmp_path):
     opened = plus.load(tmp_path / "run")
     text = opened.summarize(["I want lower taxes.", "I like parks."])
     assert text and opened.count_tokens(text) <= 16
+
+
+@pytest.mark.slow
+def test_the_results_page_shows_every_arm_and_ten_users_before_and_after(tmp_path):
+    run, script = tmp_path / "run", Path(__file__).parents[2] / "scripts" / "real_model.py"
+    assert command("train", *RUN, "--output_dir", run).returncode == 0
+    for _ in range(2):  # The second time what is written is read.
+        done = subprocess.run([sys.executable, script, run], env=ENVIRONMENT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads((run / "real_model.json").read_text())
+    rows = found["groups"]["new users"]["rows"]
+    assert {"population_mean", "nothing", "rule", "selected", "in_context", "zero_shot", "plus"} <= rows.keys()
+    assert 0 <= rows["plus"]["all"][0] <= 1 and "plus - zero_shot" in found["groups"]["new users"]["differences"]
+    page = (run / "real_model.md").read_text()
+    assert page.count("- zero-shot: ") == page.count("- plus: ") == min(10, rows["plus"]["all"][3])
