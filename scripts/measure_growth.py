@@ -43,7 +43,7 @@ def fill(path: Path, users: int) -> None:
     choices = [schema.encode_event(entry.event) for entry in entries(1000 // EVENTS, EVENTS)]
     texts = [version_row(number) for number in range(1000)]
     with Store(path) as store:
-        store.connection.execute("PRAGMA synchronous = OFF")
+        store.file.connection.execute("PRAGMA synchronous = OFF")
         for start in range(0, users, 5000):
             numbers = range(start, min(users, start + 5000))
             places = [(n, place) for n in numbers for place in range(EVENTS)]

@@ -55,7 +55,7 @@ def list_users(store: StoreFile = None, limit: Limit = None, output: Output = "t
         rows = (_line(profile.version) for profile in profiles(opened))
         print_rows(islice(rows, limit), shape, name="users")
         # A table says how many it leaves out.
-        count = opened.count("SELECT count(*) FROM users WHERE current > 0")
+        count = opened.number(opened.sql.count_shown)
         if limit is not None and count > limit:
             say(f"{limit} of {count:,} users; --limit shows more, -o jsonl all")
 

@@ -21,7 +21,8 @@ from plus.feedback.log_files import LogFile, Reading, account, find_logs, learn_
 from plus.feedback.log_row import ParseState
 from plus.feedback.reactions import THUMB_NAMES, UNKNOWN, LastReactions, score_name
 from plus.feedback.talks import Talks
-from plus.profiles.store import Added, Known, Store
+from plus.profiles.adding import Added
+from plus.profiles.store import Known, Store
 from plus.progress import SILENT, Screen
 from plus.sources.check import LookAlikes, Tally
 from plus.sources.columns import ColumnMap, Renaming

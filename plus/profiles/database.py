@@ -1,4 +1,4 @@
-"""SQLite file of a profile store: safe opening, nested transactions, errors that name the remedy.
+"""Connection to a profile store in SQLite: reading, nested transactions.
 
 A connection is never older than its file: before each read it looks at the path, and opens anew a store that was
 replaced or, where it cannot be written and SQLite cannot see other writers, changed.
@@ -7,58 +7,33 @@ replaced or, where it cannot be written and SQLite cannot see other writers, cha
 from __future__ import annotations
 
 import io
-import os
-import secrets
+import json
 import sqlite3
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 from weakref import WeakSet
 
-from plus.errors import DiskError, ProfileError
-from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION, register
+from plus.errors import ProfileError
+from plus.profiles import statements
+from plus.profiles.sqlite_file import FileState, connect, explained, file_state, is_writable, log_of, rollback
 
-WAIT = 120.0  # seconds that a writer waits for other writers; a batch takes well under one
-_MAGIC = b"SQLite format 3\x00"
-_TICK = 1.0  # seconds in which two writes may leave the same time on a file
 _TRIES = 20  # of a read during which a file changed that SQLite cannot watch
 _OPEN: WeakSet[Database] = WeakSet()
 _FILES: dict[tuple[int, int], io.FileIO] = {}  # (device, inode) of stores whose bytes were read, see raw_file
 
 
-class FileState(NamedTuple):
-    """State of a store's file: which file it is, whether it has a log, and, without a log, its size and last changes.
-
-    The sizes and times are 0 where SQLite itself sees other writers: in a file that can be written or has a log.
-    """
-
-    device: int
-    inode: int
-    log: bool = False
-    size: int = 0
-    modified: int = 0
-    changed: int = 0
-
-    @property
-    def is_copy(self) -> bool:
-        """True where SQLite reads the file as one that no program writes."""
-        return self.size > 0
-
-    @property
-    def is_recent(self) -> bool:
-        """True where the last change is so new that another one might not show."""
-        return self.is_copy and time.time() - max(self.modified, self.changed) / 1e9 < _TICK
-
-
 class Database:
     """Connection to a store's file. Transactions nest; errors of SQLite become ProfileError."""
 
+    sql = statements.SQLITE
+
     def __init__(self, path: str | Path, create: bool = True) -> None:
-        self.path = Path(path)
+        self.path, self.place = Path(path), str(path)
         self._open(create)
         self._depth = 0
+        self._salt: tuple[sqlite3.Connection, tuple[bytes, ...]] | None = None
 
     def _open(self, create: bool) -> None:
         # The state first: a change between the two is seen before the next read.
@@ -151,6 +126,9 @@ class Database:
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query as they come."""
+        if self._depth:
+            yield from self.connection.execute(sql, values)
+            return
         self._look()
         if self.state.is_copy:
             yield from self._steady(sql, values)
@@ -161,12 +139,60 @@ class Database:
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None."""
+        if self._depth:  # The transaction around it explains errors.
+            inside: tuple[Any, ...] | None = self.connection.execute(sql, values).fetchone()
+            return inside
         self._look()
         if self.state.is_copy:
             return next(iter(self._steady(sql, values)), None)
         with explained(self.path):
             found: tuple[Any, ...] | None = self.connection.execute(sql, values).fetchone()
             return found
+
+    def do(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Change rows, inside a transaction; returns how many."""
+        return self.connection.execute(sql, values).rowcount
+
+    def do_many(self, sql: str, values: Iterable[Sequence[Any]]) -> None:
+        """Change rows once for each of `values`, inside a transaction."""
+        self.connection.executemany(sql, values)
+
+    # Users and their texts, as they are stored
+
+    @property
+    def secrets(self) -> tuple[bytes, ...]:
+        """Return the random salt of this store, which keys the hashes of names, and the ledger's where that differs."""
+        self._look()
+        # A store that was opened anew may be another one.
+        if self._salt is None or self._salt[0] is not self.connection:
+            found = [self.row(self.sql.meta, (key,)) for key in ("salt", "salt_of_ledger")]
+            self._salt = (self.connection, tuple(row[0] for row in found if row))
+        return self._salt[1]
+
+    def read_salt_anew(self) -> None:
+        """Read the salt again when it is asked for next."""
+        self._salt = None
+
+    def named(self, user_id: str) -> str:
+        """Return the id: users are found by it."""
+        return user_id
+
+    def among(self, user_ids: Iterable[str]) -> str:
+        """Write ids as the JSON that `Statements.among` takes."""
+        return json.dumps(list(user_ids))
+
+    def add_user(self, user_id: str) -> int:
+        """Add a user; returns the user's number."""
+        found = self.row(self.sql.add_user, (user_id,))
+        return int(found[0]) if found else 0
+
+    def seal(self, user: int, text: str) -> str:
+        """Return the text: the file holds it as it is."""
+        return text
+
+    def events_between(self, user: int, first: str, end: str) -> list[str]:
+        """List a user's ids of events from `first` to before `end`, the newest first, 50 at most."""
+        return [name for (name,) in self.rows(self.sql.events_between, (user, first, end))]
 
     def _steady(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Read until the file was the same before and after: SQLite does not notice its writers."""
@@ -187,16 +213,6 @@ class Database:
         raise ProfileError(f"{self.path} was written while it was read, and cannot be locked here; try again")
 
 
-def file_state(path: Path) -> FileState:
-    """Look at a store's file. Raises FileNotFoundError."""
-    found = path.stat()
-    if is_writable(path):
-        return FileState(found.st_dev, found.st_ino)
-    if log_of(path)[1]:
-        return FileState(found.st_dev, found.st_ino, True)
-    return FileState(found.st_dev, found.st_ino, False, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
-
-
 def raw_file(path: Path) -> io.FileIO:
     """Open a store's file for its bytes, until the last `Database` of it is closed.
 
@@ -209,169 +225,3 @@ def raw_file(path: Path) -> io.FileIO:
         _FILES[key] = io.FileIO(path, "r+" if is_writable(path) else "r")
     _FILES[key].seek(0)
     return _FILES[key]
-
-
-def log_of(path: Path) -> tuple[int, int]:
-    """Return inode and size of the store's log, 0 where there is none."""
-    try:
-        found = path.with_name(f"{path.name}-wal").stat()
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_ino, found.st_size
-
-
-def is_writable(path: Path) -> bool:
-    """Tell whether this process may write the file, and a log beside it."""
-    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
-
-
-def connect(path: Path, create: bool = True) -> tuple[sqlite3.Connection, bool]:
-    """Open the store at `path` and bring it to the newest schema; returns (connection, is it writable).
-
-    A new file is readable by its owner only; a file that cannot be written is opened for reading. Raises ProfileError
-    when there is none and `create` is false, and when the file is another program's, of a newer plus, or damaged.
-    """
-    if not create and (not path.exists() or (path.is_file() and not path.stat().st_size)):
-        raise ProfileError(
-            f"there is no profile store at {path}; give --store or set PLUS_STORE, "
-            "or start one with plus import or plus summarize --update"
-        )
-    with explained(path):
-        if path.is_dir():
-            raise ProfileError(f"{path} is a folder; a profile store is a file")
-        # Made here and not by SQLite, which would let everybody read it.
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-        writable = is_writable(path)
-        connection = _open(path, writable)
-        try:
-            _check(connection, path)
-            if writable:
-                _prepare(connection)
-        except BaseException as error:
-            connection.close()
-            if getattr(error, "sqlite_errorname", "") == "SQLITE_NOTADB":
-                _refuse_other_kind(path)
-            raise
-    return connection, writable
-
-
-@contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors about the file into a ProfileError that names the remedy."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        name = getattr(error, "sqlite_errorname", "")
-        line = _remedy(name, path, f"{path} ({error})")
-        if line is None:
-            raise
-        raise DiskError(line, str(error)) from error
-    except PermissionError as error:
-        raise ProfileError(f"no permission for {error.filename or path}; give another --store") from error
-
-
-def _remedy(name: str, path: Path, place: str) -> str | None:
-    """One line for SQLite's error `name` at `place`; None for one that is a fault of ours."""
-    rest = "what was being written is not in it, what was written before is"
-    if name.startswith("SQLITE_FULL"):
-        return f"the disk is full: {place}; {rest}; make room and try again"
-    if name.startswith("SQLITE_IOERR"):
-        return f"the disk would not take or give the data: {place}; {rest}; look at its space and health"
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return f"this store cannot be written: {place}; copy it where you may write, or give another --store"
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_PROTOCOL")):
-        return f"another process has been writing to {path} for {WAIT:.0f} s; {rest}; try again when it has ended"
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"this store is damaged: {place}; put a copy back, or save what can be read with: sqlite3 FILE .recover"
-    return None
-
-
-def _open(path: Path, writable: bool) -> sqlite3.Connection:
-    # SQLite cannot lock a file on a read-only disk that has no log: it is read as a copy, and Database watches it.
-    options = "" if writable else "?mode=ro&immutable=1" if file_state(path).is_copy else "?mode=ro"
-    return sqlite3.connect(f"{path.resolve().as_uri()}{options}", uri=True, timeout=WAIT, isolation_level=None)
-
-
-def _refuse_other_kind(path: Path) -> None:
-    """Refuse a file that SQLite cannot read for what it is. Opened only then: see raw_file."""
-    with path.open("rb") as file:
-        start = file.read(16)
-    if start != _MAGIC:
-        raise ProfileError(f"{path} is no profile store, it begins with {start[:8]!r}; give another --store")
-
-
-def _check(connection: sqlite3.Connection, path: Path) -> None:
-    """Refuse another program's file and a newer schema before anything is written to it."""
-    connection.execute("BEGIN")  # One state: another process may be making the tables at this moment.
-    try:
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' LIMIT 4")]
-    finally:
-        rollback(connection)
-    if application != APPLICATION_ID and (tables or application):
-        raise ProfileError(
-            f"{path} is a SQLite file of another program (tables: {', '.join(tables) or 'none'}); give another --store"
-        )
-    if application == APPLICATION_ID and version > VERSION:
-        raise ProfileError(
-            f"{path} was written by a newer plus (schema {version}, this one knows {VERSION}); "
-            "update plus, nothing was changed"
-        )
-
-
-def _prepare(connection: sqlite3.Connection) -> None:
-    _set_wal(connection)
-    connection.execute("PRAGMA foreign_keys = ON")
-    connection.execute("PRAGMA secure_delete = ON")
-    connection.execute("PRAGMA wal_autocheckpoint = 1")  # The file alone is nearly complete, should somebody copy it.
-    connection.execute("PRAGMA synchronous = FULL")  # What is acknowledged survives a power cut.
-    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
-        return
-    register(connection)
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()  # Another process may have been faster.
-        # Each step takes the file one version further; all of them or none.
-        for step in MIGRATIONS[version:]:
-            for statement in _statements(step):
-                connection.execute(statement)
-        if version == 0:
-            connection.execute("INSERT INTO meta VALUES ('salt', ?)", (secrets.token_bytes(16),))
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        rollback(connection)
-        raise
-
-
-def _set_wal(connection: sqlite3.Connection) -> None:
-    """Switch to write-ahead logging; SQLite does not wait here, so we do."""
-    deadline = time.monotonic() + WAIT
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one: executescript would end our transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
-def rollback(connection: sqlite3.Connection) -> None:
-    """Undo the open transaction, if SQLite has not already done so (as it does on a full disk)."""
-    if connection.in_transaction:
-        connection.execute("ROLLBACK")

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from plus.profiles import database, versions
+from plus.profiles import sqlite_file, versions
 from plus.profiles.forget import finish_interrupted
 from plus.profiles.rows import profiles
 from plus.profiles.schema import VERSION
@@ -52,10 +52,10 @@ def examine(store: Store, finish: bool = True) -> Findings:
     """Check the file and every current summary; with `finish`, complete an interrupted forget."""
     # 1. Counts and sizes.
     found = Findings(str(store.path))
-    found.counts = {
-        name: store.connection.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
-        for name in ("users", "events", "versions", "tombstones")
-    }
+    sql = store.sql
+    counted = (sql.count_users, sql.count_events, sql.count_versions, sql.forgotten)
+    names = ("users", "events", "versions", "tombstones")
+    found.counts = {name: store.number(query) for name, query in zip(names, counted, strict=True)}
     log = store.path.with_name(f"{store.path.name}-wal")
     found.counts |= {"bytes": store.path.stat().st_size, "log_bytes": log.stat().st_size if log.exists() else 0}
     # 2. The file, and what a crash left in it.
@@ -64,9 +64,9 @@ def examine(store: Store, finish: bool = True) -> Findings:
         if left := finish_interrupted(store):
             found.notes.append(f"{len(left)} interrupted forgets were completed")
             found.receipts = [receipt.as_dict() for receipt in left]
-    elif store.row("SELECT 1 FROM unfinished"):
+    elif store.row(sql.unfinished):
         found.faults.append("a forget was interrupted; plus doctor completes it")
-    elif store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
+    elif store.row(sql.meta, ("rewrite",)):
         found.faults.append("the file is still to be cleaned after a forget; plus doctor does it")
     # 3. The users and their summaries.
     _forgotten(store, found)
@@ -107,16 +107,11 @@ def _forgotten(store: Store, found: Findings) -> None:
 
 def _versions(store: Store, found: Findings) -> bool:
     """Pointers, JSON, spans and the chain of hashes of every version, by user; false where some cannot be read."""
-    columns = ", ".join(f"v.{name}" for name in versions.COLUMNS.split(", "))
-    sql = (
-        f"SELECT u.user_id, u.current, u.newest, v.chain, {columns} FROM users u LEFT JOIN versions v "
-        "ON v.user = u.number ORDER BY u.number, v.version"
-    )
     faults: Counter[str] = Counter()
     first: dict[str, str] = {}
-    store.connection.text_factory = bytes  # Text that is no UTF-8 is a fault, and not the end of the look.
+    store.file.connection.text_factory = bytes  # Text that is no UTF-8 is a fault, and not the end of the look.
     try:
-        rows = store.connection.execute(sql).fetchmany
+        rows = store.file.connection.execute(store.sql.all_versions).fetchmany
         before, numbers, chain = None, set[int](), ""
         while batch := rows(1000):
             for user_id, current, newest, *row in batch:
@@ -131,7 +126,7 @@ def _versions(store: Store, found: Findings) -> bool:
                     faults[reason] += 1
                     first.setdefault(reason, user_id.decode("utf-8", "replace"))
     finally:
-        store.connection.text_factory = str
+        store.file.connection.text_factory = str
     found.faults += [f"{count:,} x {reason} (first: user {first[reason]!r})" for reason, count in faults.items()]
     return not faults.keys() & {_NO_UTF8, _NO_JSON}
 
@@ -161,10 +156,10 @@ def _of_version(row: Sequence[Any], before: str) -> tuple[list[str], str]:
 
 def _file(store: Store, found: Findings) -> None:
     """Faults of the file itself."""
-    with database.explained(store.path):
-        lines = [line for (line,) in store.connection.execute("PRAGMA integrity_check(20)")]
-        broken = store.connection.execute("PRAGMA foreign_key_check").fetchall()
-        (secure,) = store.connection.execute("PRAGMA secure_delete").fetchone()
+    with sqlite_file.explained(store.path):
+        lines = [line for (line,) in store.file.connection.execute("PRAGMA integrity_check(20)")]
+        broken = store.file.connection.execute("PRAGMA foreign_key_check").fetchall()
+        (secure,) = store.file.connection.execute("PRAGMA secure_delete").fetchone()
     found.faults += [f"damaged: {line}" for line in lines if line != "ok"]
     if broken:
         found.faults.append(f"{len(broken)} rows belong to no user")
@@ -175,14 +170,11 @@ def _file(store: Store, found: Findings) -> None:
 
 def _news(store: Store, found: Findings) -> None:
     """Users whose summary is out of date or missing."""
-    stale = store.row("SELECT count(*) FROM users WHERE last_event > read_upto")
-    bare = store.row("SELECT count(*) FROM users WHERE current = 0")
-    if stale and stale[0]:
-        found.notes.append(
-            f"{stale[0]:,} users have events that their summary has not read; plus summarize RUN --update"
-        )
-    if bare and bare[0]:
-        found.notes.append(f"{bare[0]:,} users have no summary")
+    stale, bare = store.number(store.sql.count_stale), store.number(store.sql.count_bare)
+    if stale:
+        found.notes.append(f"{stale:,} users have events that their summary has not read; plus summarize RUN --update")
+    if bare:
+        found.notes.append(f"{bare:,} users have no summary")
 
 
 def _summaries(store: Store, found: Findings) -> None:

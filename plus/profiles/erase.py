@@ -8,16 +8,17 @@ tombstones and in the ledger beside the store. The events that the summary was w
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from plus.profiles import ledger, versions
-from plus.profiles.forget import Receipt, Subject, begin, finish, folders_of, tombstone
+from plus.profiles.forget import begin, finish, folders_of, tombstone
+from plus.profiles.receipts import Receipt, Subject
 from plus.profiles.saving import rechain
 from plus.profiles.sentences import carry, normalized
-from plus.profiles.store import Store, UserRow
+from plus.profiles.store import Store
+from plus.profiles.users import UserRow
 from plus.profiles.versions import Version
 
 
@@ -28,7 +29,7 @@ def erase_sentence(store: Store, user_id: str, name: str, runs: Iterable[Path] =
     """
     folders = folders_of(store, runs)
     now = round(time.time(), 3)
-    with ledger.undone(store.path), store.transaction() as connection:
+    with ledger.undone(store.path), store.transaction():
         # 1. Its wordings.
         user = store.user(user_id)
         versions.find(store.current(user_id), name)
@@ -37,21 +38,22 @@ def erase_sentence(store: Store, user_id: str, name: str, runs: Iterable[Path] =
         words = {normalized(text) for text in texts}
         # 2. Their hashes, which refuse them from now on.
         marks = [("sentence", store.fingerprint("sentence", user_id, one), now) for one in sorted(words)]
-        tombstone(connection, store, marks)
+        tombstone(store, marks)
         # 3. Out of the versions and the rules.
-        changed = [version for version in history if _cut(connection, user, version, words)]
-        rules = connection.execute("SELECT kind, text FROM rules WHERE user = ?", (user.number,)).fetchall()
+        changed = [version for version in history if _cut(store, user, version, words)]
+        rules = list(store.rows(store.sql.rules, (user.number,)))
         gone = [(user.number, kind, text) for kind, text in rules if normalized(text) in words]
-        connection.executemany("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", gone)
-        rechain(connection, user.number)
+        sealed = [(number, kind, store.seal(number, text)) for number, kind, text in gone]
+        store.do_many(store.sql.drop_rule, sealed)
+        rechain(store, user.number)
         removed = {"sentences": len(texts), "versions": len(changed), "rules": len(gone)}
         receipt = Receipt("sentence", marks[0][1], now, removed)
         leaving = Subject(receipt, [user_id], texts | {text for _, _, text in gone}, set())
-        journal = begin(connection, [leaving], folders)
+        journal = begin(store, [leaving], folders)
     return finish(store, [leaving], folders, [journal])[0]
 
 
-def _cut(connection: sqlite3.Connection, user: UserRow, version: Version, words: set[str]) -> bool:
+def _cut(store: Store, user: UserRow, version: Version, words: set[str]) -> bool:
     """Write a version without the sentences of these words; false where it has none."""
     ids = {one.id for one in version.sentences if normalized(one.text) in words}
     if not ids:
@@ -59,8 +61,6 @@ def _cut(connection: sqlite3.Connection, user: UserRow, version: Version, words:
     text = versions.without(version, ids)
     rest = [one for one in version.sentences if one.id not in ids]
     spans = versions.as_spans(carry(text, rest, user.next_sentence, version.origin, version.version)[0])
-    connection.execute(
-        "UPDATE versions SET text = ?, sentences = ? WHERE user = ? AND version = ?",
-        (text, json.dumps(spans, separators=(",", ":")), user.number, version.version),
-    )
+    place = (user.number, version.version)
+    store.do(store.sql.reword, (store.seal(user.number, text), json.dumps(spans, separators=(",", ":")), *place))
     return True

@@ -158,18 +158,16 @@ def _registered(store: Store, output: Path, users: Collection[str] | None) -> It
     number = None
     if store.writable:
         hashes = json.dumps([store.fingerprint("user", user) for user in users]) if users is not None else ""
-        with store.transaction() as connection:
-            number = connection.execute(
-                "INSERT INTO exports(path, partial, process, users, started) VALUES (?, ?, ?, ?, ?)",
-                (str(output.resolve()), str(partial), os.getpid(), hashes, time.time()),
-            ).lastrowid
+        with store.transaction():
+            values = (str(output.resolve()), str(partial), os.getpid(), hashes, time.time())
+            number = store.number(store.sql.add_export, values)
     try:
         yield partial, number
     finally:
         remove(partial)
         if number is not None:
-            with store.transaction() as connection:
-                connection.execute("DELETE FROM exports WHERE number = ? AND finished IS NULL", (number,))
+            with store.transaction():
+                store.do(store.sql.drop_unfinished_export, (number,))
 
 
 def _publish(store: Store, partial: Path, output: Path, number: int | None, tombstones: int) -> bool:
@@ -177,12 +175,12 @@ def _publish(store: Store, partial: Path, output: Path, number: int | None, tomb
 
     Both in one transaction, so that a forget comes either before (and is seen) or after (and finds the file listed).
     """
-    with store.transaction() if number is not None else nullcontext() as connection:
+    with store.transaction() if number is not None else nullcontext():
         if store.forgotten() != tombstones:
             return False
         _rename(partial, output)
-        if connection is not None:
-            connection.execute("UPDATE exports SET finished = ? WHERE number = ?", (time.time(), number))
+        if number is not None:
+            store.do(store.sql.finish_export, (time.time(), number))
     return True
 
 

@@ -9,12 +9,10 @@ pages, one search; other writers wait for a transaction of `BATCH` users at most
 
 from __future__ import annotations
 
-import hashlib
 import json
-import sqlite3
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,58 +21,16 @@ from plus.errors import ProfileError, UnknownUserError
 from plus.profiles import ledger, schema
 from plus.profiles import runs as run_folders
 from plus.profiles.formats import file_name
+from plus.profiles.identity import tombstones
+from plus.profiles.receipts import Receipt, Subject, texts_of
 from plus.profiles.saving import rebuild
-from plus.profiles.schema import tombstones
 from plus.profiles.scrub import programs_with, rewrite, search, sweep
 from plus.profiles.sentences import split
+from plus.profiles.statements import delete_user
 from plus.profiles.store import Store
 from plus.types import Event
 
-_EXPORTS = "SELECT path, users FROM exports WHERE finished IS NOT NULL"
 BATCH = 100  # users a transaction: other writers wait for one
-
-
-@dataclass
-class Receipt:
-    """Receipt of a forget, without a name in it: `subject` can be checked with the id and the store.
-
-    rewritten: whether what was left in the store's pages was overwritten; if not, not_rewritten says why.
-    found: files that still hold a text or the id. shared: those where only rows of other users hold one.
-    searched: counts of texts and files, and of what was not searched.
-    """
-
-    kind: str
-    subject: str
-    time: float
-    removed: dict[str, int] = field(default_factory=dict)
-    rebuilt: int = 0
-    runs: dict[str, dict[str, int]] = field(default_factory=dict)
-    runs_not_found: list[str] = field(default_factory=list)
-    retrain: list[str] = field(default_factory=list)
-    exports: list[str] = field(default_factory=list)
-    other_stores: list[str] = field(default_factory=list)
-    programs: list[str] = field(default_factory=list)
-    rewritten: bool = False
-    not_rewritten: str = ""
-    searched: dict[str, int] = field(default_factory=dict)
-    shared: list[str] = field(default_factory=list)
-    found: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Convert to plain values and the hash over all of them."""
-        values = asdict(self)
-        canonical = json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
-        return {**values, "sha256": hashlib.sha256(canonical).hexdigest()}
-
-
-@dataclass
-class Subject:
-    """Subject of a forget, a user or a conversation: its users, its receipt, and the texts to look for."""
-
-    receipt: Receipt
-    user_ids: list[str]
-    texts: set[str]
-    ids: set[str]
 
 
 def forget_user(store: Store, user_id: str, runs: Iterable[Path] = ()) -> Receipt:
@@ -128,27 +84,24 @@ def forget_conversation(
     owner = _owner(store, session_id, user_id)
     receipt = Receipt("conversation", store.fingerprint("conversation", owner, session_id), round(time.time(), 3))
     leaving = Subject(receipt, [owner], set(), {session_id})
-    with ledger.undone(store.path), store.transaction() as connection:
+    with ledger.undone(store.path), store.transaction():
         # 1. Tombstones, and the events.
         number = store.user(owner).number
-        where = "WHERE user = ? AND session_id = ?"
-        rows = connection.execute(
-            f"SELECT event_id, kind, time, content FROM events {where}", (number, session_id)
-        ).fetchall()
+        rows = [row for row in store.rows(store.sql.events, (number,)) if row[3] == session_id]
         marks = [("conversation", receipt.subject, receipt.time)]
-        for name, kind, moment, content in rows:
+        for name, kind, moment, _, _, content, _ in rows:
             event = Event(name, kind, schema.decode_content(content), moment)
             hashes = (store.fingerprint("event", owner, one) for one in tombstones(name, owner, event))
             marks += [("event", one, receipt.time) for one in hashes]
             leaving.ids.add(name)
-            leaving.texts |= _texts(content)
-        tombstone(connection, store, marks)
-        connection.execute(f"DELETE FROM events {where}", (number, session_id))
+            leaving.texts |= texts_of(content)
+        tombstone(store, marks)
+        store.do(store.sql.drop_conversation, (number, store.seal(number, session_id)))
         # 2. What the user's summary says because of them.
-        gone, sentences, again = rebuild(connection, store, number, owner, {name for name, *_ in rows})
+        gone, sentences, again = rebuild(store, owner, {name for name, *_ in rows})
         leaving.texts |= sentences
         receipt.rebuilt, receipt.removed = int(again), {"events": len(rows), "versions": gone, "users": 0}
-        journal = begin(connection, [leaving], folders)
+        journal = begin(store, [leaving], folders)
     # 3. Out of everything else.
     return finish(store, [leaving], folders, [journal])[0]
 
@@ -158,10 +111,8 @@ def planned(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = ()) ->
     folders, found = folders_of(store, runs), []
     for name in dict.fromkeys(user_ids):
         user = store.find(name)
-        counts = {
-            table: store.count(f"SELECT count(*) FROM {table} WHERE user = ?", user.number if user else 0)
-            for table in ("events", "versions", "rules")
-        }
+        tables = {"events": store.sql.events, "versions": store.sql.versions, "rules": store.sql.rules}
+        counts = {table: len(list(store.rows(sql, (user.number,)))) if user else 0 for table, sql in tables.items()}
         files = {str(folder): run_folders.forget(folder, {name}, dry_run=True)[name] for folder in folders}
         found.append({"user_id": name, "store": counts, "runs": {key: value for key, value in files.items() if value}})
     return found
@@ -170,13 +121,13 @@ def planned(store: Store, user_ids: Sequence[str], runs: Iterable[Path] = ()) ->
 def finish_interrupted(store: Store) -> list[Receipt]:
     """Complete forgets that a crash cut short: partial exports, run folders, the rewriting; returns their receipts."""
     sweep(store)
-    left = {number: json.loads(work) for number, work in store.rows("SELECT number, work FROM unfinished")}
+    left = {number: json.loads(work) for number, work in list(store.rows(store.sql.unfinished))}
     subjects = []
     for work in left.values():
         for one in work.get("subjects") or [{"kind": "user", **work}]:  # Before one forget could be of many.
             receipt = Receipt(one["kind"], one["subject"], one["time"], one.get("removed", {}))
             subjects.append(Subject(receipt, one["users"], set(), set(one["users"])))
-    if left or store.row("SELECT 1 FROM meta WHERE key = 'rewrite'"):
+    if left or store.row(store.sql.meta, ("rewrite",)):
         finish(store, subjects, [Path(run) for work in left.values() for run in work["runs"]], list(left))
     return [one.receipt for one in subjects]
 
@@ -184,7 +135,7 @@ def finish_interrupted(store: Store) -> list[Receipt]:
 def lift(store: Store, user_id: str) -> bool:
     """Let a forgotten user's id be used again; False where it was not forgotten. The data does not come back."""
     spelled = store.fingerprint("spelling", ledger.spelling(user_id))
-    return ledger.lift(store, [("user", store.fingerprint("user", user_id)), ("spelling", spelled)], store.salt)
+    return store.lift([("user", store.fingerprint("user", user_id)), ("spelling", spelled)])
 
 
 def folders_of(store: Store, runs: Iterable[Path]) -> list[Path]:
@@ -201,12 +152,7 @@ def folders_of(store: Store, runs: Iterable[Path]) -> list[Path]:
 
 def _owner(store: Store, session_id: str, user_id: str | None) -> str:
     """The user whose conversation it is. Raises ProfileError where several have one of this id."""
-    rows = store.rows(
-        "SELECT DISTINCT u.user_id FROM events e JOIN users u ON u.number = e.user "
-        "WHERE e.session_id = ? AND e.session_id <> '' ORDER BY u.number",
-        (session_id,),
-    )
-    owners: list[str] = [name for (name,) in rows if user_id in (None, name)]
+    owners: list[str] = [name for name, _ in store.rows(store.sql.owners, (session_id,)) if user_id in (None, name)]
     if len(owners) > 1:
         raise ProfileError(
             f"{len(owners)} users have a conversation {session_id!r} ({', '.join(map(repr, owners[:5]))}); nothing was "
@@ -219,44 +165,41 @@ def _owner(store: Store, session_id: str, user_id: str | None) -> str:
     return user_id
 
 
-def tombstone(connection: sqlite3.Connection, store: Store, marks: Sequence[tuple[str, str, float]]) -> None:
+def tombstone(store: Store, marks: Sequence[tuple[str, str, float]]) -> None:
     """Add tombstones, to the ledger too."""
-    connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)", marks)
+    store.do_many(store.sql.add_tombstone, marks)
     ledger.append(store.path, store.salt, marks)
-    size = ledger.path_of(store.path).stat().st_size
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('ledger', ?)", (size,))
+    store.do(store.sql.set_meta, ("ledger", ledger.path_of(store.path).stat().st_size))
 
 
 def _remove(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], now: float) -> int:
     """Take users out of the store; the ledger first, so that nobody comes back who was asked to go."""
     marks = [("user", one.receipt.subject, now) for one in leaving]
     marks += [("spelling", store.fingerprint("spelling", ledger.spelling(one.user_ids[0])), now) for one in leaving]
-    with ledger.undone(store.path), store.transaction() as connection:
-        tombstone(connection, store, marks)
+    with ledger.undone(store.path), store.transaction():
+        tombstone(store, marks)
         for one in leaving:
             found = store.find(one.user_ids[0])
-            one.receipt.removed = _remove_user(connection, found.number, one) if found else {}
-        return begin(connection, leaving, folders)
+            one.receipt.removed = _remove_user(store, found.number, one) if found else {}
+        return begin(store, leaving, folders)
 
 
-def _remove_user(connection: sqlite3.Connection, number: int, leaving: Subject) -> dict[str, int]:
+def _remove_user(store: Store, number: int, leaving: Subject) -> dict[str, int]:
     """Delete a user's rows, collecting the texts to look for afterwards."""
-    for name, session, content in connection.execute(
-        "SELECT event_id, session_id, content FROM events WHERE user = ?", (number,)
-    ):
-        leaving.texts |= {name, session, *_texts(content)}
-    for table in ("versions", "rules"):
-        for (text,) in connection.execute(f"SELECT text FROM {table} WHERE user = ?", (number,)):
+    for name, _, _, session, _, content, _ in store.rows(store.sql.events, (number,)):
+        leaving.texts |= {name, session, *texts_of(content)}
+    for sql in (store.sql.versions, store.sql.rules):
+        for _, text, *_ in store.rows(sql, (number,)):  # A row begins with the number or kind, then the text.
             leaving.texts |= {text, *(text[start:end] for start, end in split(text))}
-    return schema.delete_user(connection, number)
+    return delete_user(store.do, store.sql, number)
 
 
-def begin(connection: sqlite3.Connection, leaving: Sequence[Subject], folders: Sequence[Path]) -> int:
+def begin(store: Store, leaving: Sequence[Subject], folders: Sequence[Path]) -> int:
     """Journal what is left to do, in the transaction that forgets; returns the entry's number."""
     subjects = [{"users": one.user_ids if one.receipt.kind == "user" else [], **asdict(one.receipt)} for one in leaving]
     work = {"subjects": subjects, "runs": [str(folder) for folder in folders]}
-    connection.execute("INSERT OR REPLACE INTO meta VALUES ('rewrite', 1)")
-    return connection.execute("INSERT INTO unfinished(work) VALUES (?)", (json.dumps(work),)).lastrowid or 0
+    store.do(store.sql.set_meta, ("rewrite", 1))
+    return store.number(store.sql.add_unfinished, (json.dumps(work),))
 
 
 def finish(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], journal: Sequence[int]) -> list[Receipt]:
@@ -265,22 +208,22 @@ def finish(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], jo
     sweep(store)
     _exports(store, leaving)
     _clean(store, leaving, folders)
-    with store.transaction() as connection:  # The journal holds no name from here on, since pages keep what is deleted.
+    with store.transaction():  # The journal holds no name from here on, since pages keep what is deleted.
         nameless = json.dumps({"subjects": [{**asdict(one.receipt), "users": []} for one in leaving], "runs": []})
-        connection.executemany("DELETE FROM unfinished WHERE number = ?", [(number,) for number in journal])
-        journal = [connection.execute("INSERT INTO unfinished(work) VALUES (?)", (nameless,)).lastrowid or 0]
+        store.do_many(store.sql.drop_unfinished, [(number,) for number in journal])
+        journal = [store.number(store.sql.add_unfinished, (nameless,))]
     # 2. The store's file; then look whether anything is left.
     undone = rewrite(store)
     search(store, leaving, folders)
     programs = programs_with(store.path)
     # 3. The receipts, kept as hashes; what was to be done is done.
-    with store.transaction() as connection:
+    with store.transaction():
         for one in leaving:
             one.receipt.rewritten, one.receipt.not_rewritten = not undone, undone
             one.receipt.programs = programs
             row = (one.receipt.kind, one.receipt.subject, one.receipt.as_dict()["sha256"], one.receipt.time)
-            connection.execute("INSERT INTO receipts(kind, subject, sha256, created) VALUES (?, ?, ?, ?)", row)
-        connection.executemany("DELETE FROM unfinished WHERE number = ?", [(number,) for number in journal])
+            store.do(store.sql.add_receipt, row)
+        store.do_many(store.sql.drop_unfinished, [(number,) for number in journal])
     return [one.receipt for one in leaving]
 
 
@@ -304,37 +247,19 @@ def _clean(store: Store, leaving: Sequence[Subject], folders: Sequence[Path]) ->
 
 def exports_with(store: Store, user_ids: Sequence[str]) -> list[str]:
     """List the exported files that may hold the users: of a folder of Markdown the person's own file."""
-    return _listed(store, user_ids, list(store.rows(_EXPORTS)))
+    return _listed(store, user_ids, list(store.rows(store.sql.exports)))
 
 
 def _exports(store: Store, leaving: Sequence[Subject]) -> None:
-    rows = list(store.rows(_EXPORTS))
+    rows = list(store.rows(store.sql.exports))
     for one in leaving:
         one.receipt.exports += _listed(store, one.user_ids, rows)
 
 
 def _listed(store: Store, user_ids: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[str]:
     hashes, found = {store.fingerprint("user", user) for user in user_ids}, []
-    for path, users in ((Path(path), users) for path, users in rows):
+    for path, users in ((Path(path), users) for _, path, _, _, users, finished in rows if finished):
         if path.exists() and (not users or hashes & set(json.loads(users))):
             own = path / file_name(user_ids[0]) if path.is_dir() and user_ids else path
             found += [str(own)] if own.exists() else []
-    return found
-
-
-def _texts(content: str) -> set[str]:
-    """The texts in an event's JSON."""
-    found: set[str] = set()
-
-    def walk(value: Any) -> None:
-        if isinstance(value, str):
-            found.add(value)
-        elif isinstance(value, list):
-            for item in value:
-                walk(item)
-        elif isinstance(value, dict):
-            for item in value.values():
-                walk(item)
-
-    walk(json.loads(content))
     return found

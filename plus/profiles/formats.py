@@ -79,7 +79,7 @@ def _jsonl(store: Store, profiles: Iterable[Profile], target: Target) -> None:
         for profile in profiles:
             yield _encode(target.row(profile)) + "\n"
         # A feed of changes tells whose row to delete, by the hash that the receipt has.
-        gone = "SELECT hash, created FROM tombstones WHERE kind = 'user' AND created >= ? ORDER BY created"
+        gone = store.sql.forgotten_since
         for fingerprint, moment in store.rows(gone, (target.since,)) if target.since is not None else ():
             yield _encode({"forgotten": fingerprint, "time": moment, "format": FORGOTTEN}) + "\n"
 

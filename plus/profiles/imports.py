@@ -21,7 +21,8 @@ from plus.profiles.memories import Memory
 from plus.profiles.rows import FORGOTTEN, Profile, from_row
 from plus.profiles.saving import pause, put, save_user, set_rule
 from plus.profiles.sentences import normalized
-from plus.profiles.store import Store, UserRow
+from plus.profiles.store import Store
+from plus.profiles.users import UserRow
 from plus.profiles.versions import Rules
 from plus.types import Dropped
 
@@ -133,10 +134,10 @@ def _put(store: Store, profile: Profile, user: UserRow | None, receipt: Imported
     new = replace(profile.version, version=max(1, profile.version.version), created=created)
     if any(store.is_forgotten("event", new.user_id, event) for event in new.evidence):
         raise ForgottenError("")
-    with store.transaction() as connection:
+    with store.transaction():
         before = store.rules(new.user_id) if user else Rules()
-        user = user or UserRow(store.add_user(connection, new.user_id), 0, 0, 1, 0, 0, 0)
-        put(connection, user, new, profile.next_sentence)
+        user = user or UserRow(store.add_user(new.user_id), 0, 0, 1, 0, 0, 0)
+        put(store, user, new, profile.next_sentence)
         _set_rules(store, new.user_id, before, profile.rules)
         if profile.paused:
             pause(store, new.user_id)

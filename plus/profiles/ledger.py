@@ -11,13 +11,13 @@ import hmac
 import json
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from plus.errors import DiskError, ProfileError
-from plus.profiles import schema
 from plus.profiles.database import Database
+from plus.profiles.statements import delete_user
 
 
 def path_of(store: Path) -> Path:
@@ -53,17 +53,6 @@ def append(store: Path, secret: bytes, rows: Iterable[tuple[str, str, float]]) -
             "backup; nothing was changed, make room or give the folder's permission",
             str(error.strerror),
         ) from error
-
-
-def lift(store: Database, marks: Sequence[tuple[str, str]], secret: bytes) -> bool:
-    """Take tombstones away, of (kind, hash) each; false where the first was not there."""
-    with store.transaction() as connection:
-        found = [
-            connection.execute("DELETE FROM tombstones WHERE kind = ? AND hash = ?", mark).rowcount for mark in marks
-        ]
-        if found[0]:
-            append(store.path, secret, [(*mark, 0.0) for mark in marks])
-        return found[0] > 0
 
 
 @contextmanager
@@ -105,31 +94,29 @@ def read(store: Path) -> tuple[bytes, dict[tuple[str, str], float]]:
     return secret, {key: time for key, time in found.items() if time}
 
 
-def merge(store: Database, salt: bytes) -> list[str]:
+def merge(store: Database) -> list[str]:
     """Take over what the ledger knows and the store does not; returns the users who were there again, now taken out."""
-    path = path_of(store.path)
-    known = store.row("SELECT value FROM meta WHERE key = 'ledger'")
+    path, salt, sql = path_of(store.path), store.secrets[0], store.sql
+    known = store.row(sql.meta, ("ledger",))
     if not store.writable or not path.exists() or (known and known[0] == path.stat().st_size):
         return []
     secret, rows = read(store.path)
     if not rows:
         return []
-    with store.transaction() as connection:
+    with store.transaction():
         # 1. A store made anew takes the secret, so that its tombstones are those of the ledger.
         if secret and secret != salt:
-            other = connection.execute("SELECT 1 FROM tombstones LIMIT 1").fetchone() is not None
-            key = "salt_of_ledger" if other else "salt"
-            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, secret))
-        connection.executemany(
-            "INSERT OR IGNORE INTO tombstones VALUES (?, ?, ?)", [(*key, time) for key, time in rows.items()]
-        )
+            other = store.row(sql.forgotten) != (0,)
+            store.do(sql.set_meta, ("salt_of_ledger" if other else "salt", secret))
+            store.read_salt_anew()
+        store.do_many(sql.add_tombstone, [(*key, time) for key, time in rows.items()])
         # 2. Users who are there though they were forgotten.
         gone = {name for kind, name in rows if kind == "user"}
-        users = connection.execute("SELECT number, user_id FROM users").fetchall() if gone else []
+        users = list(store.rows(sql.numbers)) if gone else []
         back = [(number, user) for number, user in users if fingerprint(secret or salt, "user", user) in gone]
         for number, _ in back:
-            schema.delete_user(connection, number)
+            delete_user(store.do, sql, number)
         if back:
-            connection.execute("INSERT OR REPLACE INTO meta VALUES ('rewrite', 1)")
-        connection.execute("INSERT OR REPLACE INTO meta VALUES ('ledger', ?)", (path.stat().st_size,))
+            store.do(sql.set_meta, ("rewrite", 1))
+        store.do(sql.set_meta, ("ledger", path.stat().st_size))
     return [user for _, user in back]

@@ -21,7 +21,8 @@ from itertools import chain
 from pathlib import Path
 
 from plus.errors import DiskError
-from plus.profiles.database import WAIT, raw_file, rollback
+from plus.profiles.database import raw_file
+from plus.profiles.sqlite_file import WAIT, rollback
 
 _PAUSE = 0.02  # seconds between two looks whether readers have left the old log
 _LOCKED = 0.5  # seconds of such looks for which other writers wait at most

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -52,19 +51,14 @@ def profiles(store: Store, users: Collection[str] | None = None, since: float | 
 
     users: these only. since: only users whose text or rules changed since, or who came, in seconds since 1970.
     """
-    where, values = "", list[Any]()
+    sql, values = store.sql.profiles, list[Any]()
     if users is not None:
-        where, values = " AND u.user_id IN (SELECT value FROM json_each(?))", [json.dumps(list(users))]
+        sql, values = sql + store.sql.among, [store.engine.among(users)]
     if since is not None:
-        where, values = f"{where} AND u.changed >= ?", [*values, since]
-    columns = ", ".join(f"v.{name}" for name in versions.COLUMNS.split(", "))
-    found = store.rows(
-        f"SELECT u.number, u.user_id, u.next_sentence, u.paused, {columns} FROM users u JOIN versions v "
-        f"ON v.user = u.number AND v.version = u.current WHERE 1{where} ORDER BY u.number",
-        values,
-    )
+        sql, values = sql + store.sql.since, [*values, since]
+    found = store.rows(sql + store.sql.in_order, values)
     # One query a user would be slow for a million users, and few of them have rules.
-    fixed = {number for (number,) in store.rows("SELECT DISTINCT user FROM rules")}
+    fixed = {number for (number,) in store.rows(store.sql.users_with_rules)}
     for number, user_id, next_sentence, paused, *row in found:
         rules = store.rules(user_id) if number in fixed else Rules()
         yield Profile(versions.from_row(user_id, row), rules, next_sentence, paused=bool(paused))

@@ -40,12 +40,12 @@ def add_run(store: Store, folder: Path, population: Population, summaries: dict[
     store.add_events(_entries(population))
     users, count = iter(summaries.items()), 0
     while chunk := list(islice(users, BATCH)):
-        with store.transaction() as connection:
+        with store.transaction():
             for user_id, text in chunk:
                 try:
                     if store.find(user_id) is None:  # The run's data no longer has the user, its summaries do.
                         store.refuse_forgotten("user", user_id)
-                        store.enrol(connection, user_id)
+                        store.enrol(user_id)
                     reading = store.read(user_id)
                     if reading.current is None:
                         save_model(store, reading, text, model, run)

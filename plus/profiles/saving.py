@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from plus.errors import ConflictError, ForgottenError, ProfileError
-from plus.profiles import ledger, schema, versions
+from plus.profiles import schema, versions
 from plus.profiles.sentences import Sentence, carry, normalized, split
-from plus.profiles.store import Store, SummaryInput, UserRow
+from plus.profiles.store import Store, SummaryInput
+from plus.profiles.users import UserRow
 from plus.profiles.versions import Composed, Similar, Version, compose, joined, without
 
 
@@ -34,10 +34,10 @@ def save_model(
     erased = erased_from(store, user_id)
     if similar is not None and reading.current:  # An embedding model is asked now, not while others wait.
         compose(text, reading.current.sentences, store.rules(user_id), similar, erased)
-    with store.transaction() as connection:
+    with store.transaction():
         # 1. Refuse a text written from anything that is gone.
         user = store.user(user_id)
-        there = {row[0] for row in connection.execute("SELECT event_id FROM events WHERE user = ?", (user.number,))}
+        there = {name for (name,) in store.rows(store.sql.event_ids, (user.number,))}
         if user.number != reading.number or not there.issuperset(evidence):
             raise ForgottenError(
                 f"what this summary of {user_id!r} was written from has been forgotten; summarize again"
@@ -46,13 +46,11 @@ def save_model(
         current = store.current(user_id)
         composed = compose(text, current.sentences if current else (), store.rules(user_id), similar, erased)
         # 3. Note what was read, and save the text if it is a new one.
-        connection.execute(
-            "UPDATE users SET read_upto = max(read_upto, ?) WHERE number = ?", (reading.upto, user.number)
-        )
+        store.do(store.sql.note_read, (reading.upto, user.number, reading.upto))
         if current and current.text == composed.text:
             return current, composed
         new = Version(user_id, 0, composed.text, (), "model", model, run, _now(), evidence)
-        return _insert(connection, user, new, current), composed
+        return _insert(store, user, new, current), composed
 
 
 def save_user(
@@ -70,11 +68,11 @@ def save_user(
     version, and ProfileError when a locked sentence would go or a forbidden one come.
     """
     schema.checked(text, f"the summary of {user_id!r}")
-    with store.transaction() as connection:
+    with store.transaction():
         # 1. Refuse an edit of any other version than the current one.
         if base == 0:
             store.refuse_forgotten("user", user_id)
-            store.enrol(connection, user_id)
+            store.enrol(user_id)
         user = store.user(user_id)
         current = store.current(user_id)
         if user.current != base:
@@ -91,28 +89,28 @@ def save_user(
         if current and current.text == text:
             return current
         # 2. Hold the text to the rules, and save it.
-        _obey(connection, store, user, current.sentences if current else (), text)
+        _obey(store, user, user_id, current.sentences if current else (), text)
         new = Version(user_id, 0, text, (), "user", "", "", _now(), (), None, note)
-        return _insert(connection, user, new, current, keep, gone)
+        return _insert(store, user, new, current, keep, gone)
 
 
 def restore(store: Store, user_id: str, number: int) -> Version:
     """Save an older version again, as a new one with the same sentences. Raises UnknownUserError."""
-    with store.transaction() as connection:
+    with store.transaction():
         user, old = store.user(user_id), store.version(user_id, number)
         current = store.current(user_id)
         if current and current.text == old.text:
             return current
-        _obey(connection, store, user, current.sentences if current else (), old.text)
+        _obey(store, user, user_id, current.sentences if current else (), old.text)
         new = Version(
             user_id, user.newest + 1, old.text, old.spans, "user", "", "", _now(), (), None, f"version {number} again"
         )
-        return _write(connection, user, new, user.next_sentence)
+        return _write(store, user, new, user.next_sentence)
 
 
-def put(connection: sqlite3.Connection, user: UserRow, version: Version, next_sentence: int) -> None:
+def put(store: Store, user: UserRow, version: Version, next_sentence: int) -> None:
     """Write a version as it is, with its number, as an import brings it."""
-    _write(connection, user, version, next_sentence)
+    _write(store, user, version, next_sentence)
 
 
 def erased_from(store: Store, user_id: str) -> Callable[[str], bool]:
@@ -124,22 +122,18 @@ def erased_from(store: Store, user_id: str) -> Callable[[str], bool]:
 
 def set_rule(store: Store, user_id: str, kind: str, text: str, on: bool = True) -> None:
     """Add or lift a lock or a ban."""
-    with store.transaction() as connection:
+    with store.transaction():
         user = store.user(user_id)
-        if on:
-            connection.execute("INSERT OR IGNORE INTO rules VALUES (?, ?, ?)", (user.number, kind, text))
-        else:
-            connection.execute("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", (user.number, kind, text))
-        _changed(connection, user.number)
+        sql = store.sql.add_rule if on else store.sql.drop_rule
+        store.do(sql, (user.number, kind, store.seal(user.number, text)))
+        _changed(store, user.number)
 
 
 def set_score(store: Store, version: Version, score: Mapping[str, Any]) -> None:
     """Keep a score with a version; one that has gone meanwhile is left alone."""
-    with store.transaction() as connection:
-        connection.execute(
-            "UPDATE versions SET score = ? WHERE version = ? AND user = (SELECT number FROM users WHERE user_id = ?)",
-            (json.dumps(score), version.version, version.user_id),
-        )
+    with store.transaction():
+        if (user := store.find(version.user_id)) is not None:
+            store.do(store.sql.score, (json.dumps(score), user.number, version.version))
 
 
 def lock(store: Store, user_id: str, sentence: Sentence, on: bool = True) -> None:
@@ -151,12 +145,12 @@ def lock(store: Store, user_id: str, sentence: Sentence, on: bool = True) -> Non
 
 def pause(store: Store, user_id: str, on: bool = True) -> None:
     """Keep everything about a user and use none of it, or use it again. Raises ProfileError where nothing changes."""
-    with store.transaction() as connection:
+    with store.transaction():
         user = store.user(user_id)
         if bool(user.paused) == on:
             raise ProfileError(f"{user_id!r} is {'paused already' if on else 'not paused'}; nothing was changed")
-        connection.execute("UPDATE users SET paused = ? WHERE number = ?", (on, user.number))
-        _changed(connection, user.number)
+        store.do(store.sql.pause, (on, user.number))
+        _changed(store, user.number)
 
 
 def forbid(store: Store, user_id: str, text: str) -> Version | None:
@@ -195,7 +189,7 @@ def _forbid(store: Store, user_id: str, text: str) -> Version | None:
 def allow(store: Store, user_id: str, text: str) -> None:
     """Lift the ban of a statement, in any wording that `normalized` equals. Raises ProfileError if there is none."""
     banned = [ban for ban in store.rules(user_id).forbid if normalized(ban) == normalized(text)]
-    lifted = ledger.lift(store, [("sentence", store.fingerprint("sentence", user_id, normalized(text)))], store.salt)
+    lifted = store.lift([("sentence", store.fingerprint("sentence", user_id, normalized(text)))])
     if not banned and not lifted:
         raise ProfileError(
             f"that statement is not forbidden for {user_id!r}; plus profile show {user_id} lists what is"
@@ -204,9 +198,7 @@ def allow(store: Store, user_id: str, text: str) -> None:
         set_rule(store, user_id, "forbid", ban, False)
 
 
-def rebuild(
-    connection: sqlite3.Connection, store: Store, number: int, user_id: str, events: Collection[str]
-) -> tuple[int, set[str], bool]:
+def rebuild(store: Store, user_id: str, events: Collection[str]) -> tuple[int, set[str], bool]:
     """Delete, inside a transaction, each version of a user that was written from `events`, and each sentence of those.
 
     Of the current version the other sentences stay, as a new version. The user counts as having new events, so that the
@@ -219,33 +211,28 @@ def rebuild(
     clean = {s.text for v in history for s in v.sentences if s.since not in read}
     texts = {s.text for v in tainted for s in v.sentences if s.since in read} - clean
     # 2. Delete them, and the rules about their sentences.
-    user, current = store.user(user_id), store.current(user_id)
-    for version in tainted:
-        connection.execute("DELETE FROM versions WHERE user = ? AND version = ?", (number, version.version))
-    for kind, text in connection.execute("SELECT kind, text FROM rules WHERE user = ?", (number,)).fetchall():
+    user, current, sql = store.user(user_id), store.current(user_id), store.sql
+    number = user.number
+    store.do_many(sql.drop_version, [(number, version.version) for version in tainted])
+    for kind, text in list(store.rows(sql.rules, (number,))):
         if text in texts:
-            connection.execute("DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?", (number, kind, text))
-    rechain(connection, number)
-    connection.execute(
-        "UPDATE users SET read_upto = 0, last_event = "
-        "(SELECT coalesce(max(number), 0) FROM events WHERE user = ? AND NOT held_out) WHERE number = ?",
-        (number, number),
-    )
+            store.do(sql.drop_rule, (number, kind, store.seal(number, text)))
+    rechain(store, number)
+    store.do(sql.unread, (number, number))
     # 3. Show what is left of the current version.
     if current is None or current not in tainted:
         return len(tainted), texts, False
     rest = [sentence.text for sentence in current.sentences if sentence.since not in read]
-    connection.execute("UPDATE users SET current = 0 WHERE number = ?", (number,))
+    store.do(sql.hide, (number,))
     if rest:
         note = "what is left after forgetting a conversation"
         left = replace(current, text=joined(rest), spans=(), created=_now(), evidence=(), score=None, note=note)
-        _insert(connection, user, left, current)
+        _insert(store, user, left, current)
     return len(tainted), texts, bool(rest)
 
 
-def _obey(connection: sqlite3.Connection, store: Store, user: UserRow, before: Sequence[Sentence], text: str) -> None:
+def _obey(store: Store, user: UserRow, user_id: str, before: Sequence[Sentence], text: str) -> None:
     """Hold a person's text to their locks and bans, and remember the sentences they took out."""
-    user_id = connection.execute("SELECT user_id FROM users WHERE number = ?", (user.number,)).fetchone()[0]
     rules = store.rules(user_id)
     words = [text[start:end] for start, end in split(text)]
     statements = {normalized(word) for word in words}
@@ -268,14 +255,15 @@ def _obey(connection: sqlite3.Connection, store: Store, user: UserRow, before: S
             "allows its words again"
         )
     # A sentence taken out is not to come back from a model; one added again may.
-    removed = [(user.number, "removed", s.text) for s in before if normalized(s.text) not in statements]
-    back = [(user.number, text) for text in rules.removed if normalized(text) in statements]
-    connection.executemany("INSERT OR IGNORE INTO rules VALUES (?, ?, ?)", removed)
-    connection.executemany("DELETE FROM rules WHERE user = ? AND kind = 'removed' AND text = ?", back)
+    number, seal = user.number, store.seal
+    removed = [seal(number, s.text) for s in before if normalized(s.text) not in statements]
+    back = [seal(number, text) for text in rules.removed if normalized(text) in statements]
+    store.do_many(store.sql.add_rule, [(number, "removed", text) for text in removed])
+    store.do_many(store.sql.drop_rule, [(number, "removed", text) for text in back])
 
 
 def _insert(
-    connection: sqlite3.Connection,
+    store: Store,
     user: UserRow,
     new: Version,
     current: Version | None,
@@ -286,43 +274,32 @@ def _insert(
     number = user.newest + 1
     before = current.sentences if current else ()
     sentences, next_sentence = carry(new.text, before, user.next_sentence, new.origin, number, keep, gone)
-    return _write(connection, user, replace(new, version=number, spans=versions.as_spans(sentences)), next_sentence)
+    return _write(store, user, replace(new, version=number, spans=versions.as_spans(sentences)), next_sentence)
 
 
-def _write(connection: sqlite3.Connection, user: UserRow, version: Version, next_sentence: int) -> Version:
+def _write(store: Store, user: UserRow, version: Version, next_sentence: int) -> Version:
+    number, sql = user.number, store.sql
     row = versions.to_row(version)
-    before = None
-    if user.newest:
-        before = connection.execute(
-            "SELECT chain FROM versions WHERE user = ? AND version < ? ORDER BY version DESC LIMIT 1",
-            (user.number, version.version),
-        ).fetchone()
-    connection.execute(
-        f"INSERT INTO versions(user, {versions.COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (user.number, *row, versions.chained(before[0] if before else "", row)),
-    )
-    connection.execute(
-        "UPDATE users SET current = ?, newest = max(newest, ?), next_sentence = max(next_sentence, ?) WHERE number = ?",
-        (version.version, version.version, next_sentence, user.number),
-    )
-    _changed(connection, user.number)
+    before = store.row(sql.chain_before, (number, version.version)) if user.newest else None
+    chain = versions.chained(before[0] if before else "", row)
+    store.do(sql.add_version, (number, *versions.sealed(row, store.seal, number), chain))
+    newest, upto = max(user.newest, version.version), max(user.next_sentence, next_sentence)
+    store.do(sql.show, (version.version, newest, upto, number))
+    _changed(store, number)
     return version
 
 
-def _changed(connection: sqlite3.Connection, number: int) -> None:
+def _changed(store: Store, number: int) -> None:
     """Note when a user's text or rules changed, never before an earlier change: a clock may go backwards."""
-    connection.execute(
-        "UPDATE users SET changed = max(?, (SELECT coalesce(max(changed), 0) FROM users)) WHERE number = ?",
-        (_now(), number),
-    )
+    store.do(store.sql.note_change, (_now(), number))
 
 
-def rechain(connection: sqlite3.Connection, number: int) -> None:
+def rechain(store: Store, number: int) -> None:
     """Link the versions that are left after some were deleted."""
-    chain, rows = "", f"SELECT number, {versions.COLUMNS} FROM versions WHERE user = ? ORDER BY version"
-    for place, *row in connection.execute(rows, (number,)).fetchall():
+    chain = ""
+    for row in list(store.rows(store.sql.versions, (number,))):
         chain = versions.chained(chain, row)
-        connection.execute("UPDATE versions SET chain = ? WHERE number = ?", (chain, place))
+        store.do(store.sql.chain, (chain, number, row[0]))
 
 
 def _now() -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from plus.errors import DiskError
-from plus.profiles import database, runs
+from plus.profiles import runs, sqlite_file
 from plus.profiles.database import raw_file
 from plus.profiles.pages import clean
 from plus.profiles.search import HEAD, LONG, Wanted, owned_by_others
@@ -29,8 +29,8 @@ def rewrite(store: Store) -> str:
     """
     reader = "a reader holds the old log open, so the log still holds it"
     try:
-        with database.explained(store.path):
-            done = clean(store.path, CHECKPOINT_WAIT) and _truncate(store.connection)
+        with sqlite_file.explained(store.path):
+            done = clean(store.path, CHECKPOINT_WAIT) and _truncate(store.file.connection)
             return "" if done else reader
     except (DiskError, OSError) as error:
         return f"the file could not be overwritten ({getattr(error, 'cause', error)})"
@@ -46,18 +46,20 @@ def _truncate(connection: sqlite3.Connection) -> bool:
             time.sleep(0.02)
         return True
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {int(1000 * database.WAIT)}")
+        connection.execute(f"PRAGMA busy_timeout = {int(1000 * sqlite_file.WAIT)}")
 
 
 def sweep(store: Store) -> int:
     """Remove partial files of exports that were killed; returns how many there were."""
-    rows = list(store.rows("SELECT number, partial, process, finished FROM exports"))
-    dead = [row for row in rows if not alive(row[2]) and (row[3] is None or Path(row[1]).exists())]
-    for number, partial, _, finished in dead:
-        remove(Path(partial))
-        if finished is None:
-            with store.transaction() as connection:
-                connection.execute("DELETE FROM exports WHERE number = ?", (number,))
+    dead = [
+        (number, Path(partial))
+        for number, _, partial, process, _, finished in list(store.rows(store.sql.exports))
+        if not alive(process) and (finished is None or Path(partial).exists())
+    ]
+    for number, partial in dead:
+        remove(partial)
+        with store.transaction():
+            store.do(store.sql.drop_unfinished_export, (number,))
     return len(dead)
 
 
@@ -106,11 +108,7 @@ def _still_held(store: Store, texts: Collection[str]) -> set[str]:
     """The texts that rows hold which are still there, in one pass over the rows."""
     left = {text: json.dumps(text, ensure_ascii=False)[1:-1] for text in texts}
     held: set[str] = set()
-    for sql in (
-        "SELECT text FROM versions", "SELECT content FROM events",
-        "SELECT event_id || char(0) || session_id FROM events",
-        "SELECT user_id FROM users", "SELECT text FROM rules", "SELECT folder FROM runs", "SELECT path FROM exports",
-    ):  # fmt: skip
+    for sql in store.sql.texts:
         for (value,) in store.rows(sql) if left else ():
             for text in [text for text, inner in left.items() if text[:HEAD] in value or inner[:HEAD] in value]:
                 held.add(text)

@@ -74,7 +74,7 @@ class AgainstAnew:
 
 def stale(store: Store) -> list[str]:
     """List the users with events that their summary has not read, without those who have paused it."""
-    found = store.rows("SELECT user_id FROM users WHERE last_event > read_upto AND NOT paused ORDER BY number")
+    found = store.rows(store.sql.stale_users)
     return [user_id for (user_id,) in found]
 
 

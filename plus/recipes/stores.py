@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from plus.errors import PlusError, ProfileError
 from plus.jsonl import read_json
-from plus.profiles.database import explained
+from plus.profiles.sqlite_file import explained
 from plus.progress import SILENT, Screen
 from plus.types import Population
 
@@ -125,7 +125,7 @@ def backup(store: Store, output: str | Path) -> int:
         copy = sqlite3.connect(partial)
         try:
             with explained(partial):
-                store.connection.backup(copy, pages=2000)
+                store.file.connection.backup(copy, pages=2000)
                 copy.execute("PRAGMA journal_mode = DELETE")  # One file.
         finally:
             copy.close()
@@ -168,4 +168,4 @@ def restore(source: str | Path, store: str | Path | None = None, screen: Screen 
     # 2. Opening it takes out who was forgotten since; the file is then rewritten.
     with Store(path, tell=screen.say) as opened:
         examine(opened)
-        return opened.count("SELECT count(*) FROM users")
+        return opened.number(opened.sql.count_users)

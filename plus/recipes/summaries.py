@@ -19,7 +19,8 @@ from plus.types import Dropped
 
 if TYPE_CHECKING:
     from plus.models.embeddings import Encode
-    from plus.profiles.store import Added, Store
+    from plus.profiles.adding import Added
+    from plus.profiles.store import Store
     from plus.profiles.update import AgainstAnew, StreamingSummarizer, SummaryFile, UpdateCounts
     from plus.profiles.versions import Similar
     from plus.serve.capture import Outgoing

@@ -149,15 +149,10 @@ def collect(store: Store, engine: Engine) -> tuple[list[Pair], list[Complaint]]:
 
 def user_talks(store: Store, user_id: str) -> list[Talk]:
     """Read a user's conversations. Messages without a conversation are left out: the next one may belong elsewhere."""
-    found = store.rows(
-        "SELECT session_id, content, time FROM events"
-        " WHERE user = ? AND kind = 'message' AND session_id <> '' ORDER BY number",
-        (store.user(user_id).number,),
-    )
     turns: dict[str, list[Turn]] = {}
     times: dict[str, float | None] = {}
-    for session, content, time in found:
-        exchange = schema.decode_content(content)
+    for _, kind, time, session, _, content, _ in store.event_rows(user_id):
+        exchange = schema.decode_content(content) if kind == "message" and session else ""
         if isinstance(exchange, tuple):
             turns.setdefault(session, []).extend(exchange)
             times[session] = time
@@ -169,10 +164,8 @@ def stated_preferences(store: Store, user_id: str, pairs: Iterable[Pair] = ()) -
 
     This is the checklist of a user-guided evaluation (WildFeedback, step 4).
     """
-    found = store.rows(
-        "SELECT content FROM events WHERE user = ? AND kind = 'remark' ORDER BY number", (store.user(user_id).number,)
-    )
-    remarks = [schema.decode_content(content) for (content,) in found]
+    found = store.event_rows(user_id)
+    remarks = [schema.decode_content(content) for _, kind, _, _, _, content, _ in found if kind == "remark"]
     texts = [text for text in remarks if isinstance(text, str)]
     texts += [point for pair in pairs if pair.user_id == user_id for point in pair.preferences]
     return tuple(dict.fromkeys(text.strip() for text in texts if text.strip()))
@@ -222,13 +215,9 @@ def sample_prompts(prompts: Sequence[str], count: int, encode: Encode, clusters:
 
 def _choices_and_reactions(store: Store, user_id: str) -> Iterator[tuple[str, Event]]:
     """Yield (session, event) of a user's choices and reactions, in order of arrival."""
-    found = store.rows(
-        "SELECT session_id, event_id, kind, content, time, source FROM events"
-        " WHERE user = ? AND kind IN ('choice', 'reaction') ORDER BY number",
-        (store.user(user_id).number,),
-    )
-    for session, event_id, kind, content, time, source in found:
-        yield session, Event(event_id, kind, schema.decode_content(content), time, source)
+    for event_id, kind, time, session, source, content, _ in store.event_rows(user_id):
+        if kind in ("choice", "reaction"):
+            yield session, Event(event_id, kind, schema.decode_content(content), time, source)
 
 
 def _splits(pairs: Sequence[Pair], held_out: int, screen: Screen) -> list[Split | None]:

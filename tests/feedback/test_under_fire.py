@@ -138,7 +138,7 @@ def survive(path, store: Store, what: str) -> None:
 def rounds(tmp_path, count: int, seed: int) -> None:
     rng = random.Random(seed)
     with Store(tmp_path / "s.db") as store:
-        store.connection.execute("PRAGMA synchronous = OFF")
+        store.file.connection.execute("PRAGMA synchronous = OFF")
         for number in range(count):
             path = tmp_path / rng.choice(["log.json", "log.jsonl"])
             what = mutated(rng, path)

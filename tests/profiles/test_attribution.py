@@ -128,7 +128,7 @@ def test_a_choice_that_a_summary_was_written_from_is_not_held_out(tmp_path):
         saved, _ = save_model(store, store.read("ann"), "Likes cats.")
         assert [event.id for event in attribution.held_out(store, "ann", saved)] == ["e2", "e3"]
         leaky = replace(saved, evidence=("e2",))
-        store.connection.execute("UPDATE versions SET evidence = '[\"e2\"]'")
+        store.file.connection.execute("UPDATE versions SET evidence = '[\"e2\"]'")
         assert [event.id for event in attribution.held_out(store, "ann", leaky)] == ["e3"]
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pytest
 
 from plus.errors import ProfileError
-from plus.profiles import database
+from plus.profiles import database, sqlite_file
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
@@ -33,8 +33,8 @@ def path(tmp_path):
 def unwritable(path, tmp_path, monkeypatch):
     """The same file by a path that this process may not write, as on a disk that is mounted for reading."""
     (tmp_path / "seen").symlink_to(path.parent)
-    really = database.is_writable
-    monkeypatch.setattr(database, "is_writable", lambda found: "seen" not in found.parts and really(found))
+    really = sqlite_file.is_writable
+    monkeypatch.setattr(sqlite_file, "is_writable", lambda found: "seen" not in found.parts and really(found))
     return tmp_path / "seen" / "p.db"
 
 
@@ -85,7 +85,7 @@ def test_a_planted_connection_that_does_not_look_is_noticed(path, unwritable, mo
         assert text(seen, "mia") == "Bakes rye bread."
         with Store(path) as store:
             save_user(store, "mia", "Bakes wheat bread.", 1)
-        monkeypatch.setattr(database, "file_state", lambda _: seen.state)
+        monkeypatch.setattr(database, "file_state", lambda _: seen.file.state)
         assert text(seen, "mia") == "Bakes rye bread."
 
 

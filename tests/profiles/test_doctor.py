@@ -42,9 +42,9 @@ def test_a_sound_store_with_what_is_worth_a_look(store):
 
 def test_a_lost_lock_and_a_row_of_nobody_are_faults(store):
     set_rule(store, "ann", "lock", "Likes cats.")
-    store.connection.execute("UPDATE versions SET text = 'Likes dogs. Short answers.'")
-    store.connection.execute("PRAGMA foreign_keys = OFF")
-    store.connection.execute("INSERT INTO rules VALUES (99, 'lock', 'x')")
+    store.file.connection.execute("UPDATE versions SET text = 'Likes dogs. Short answers.'")
+    store.file.connection.execute("PRAGMA foreign_keys = OFF")
+    store.file.connection.execute("INSERT INTO rules VALUES (99, 'lock', 'x')")
     faults = " | ".join(examine(store).faults)
     assert "user 'ann' has lost 1 locked sentences" in faults
     assert "1 rows belong to no user" in faults
@@ -68,7 +68,7 @@ def test_what_a_crash_left_is_completed_unless_only_asked(store, tmp_path, monke
     dead.wait()
     partial = tmp_path / f".out.jsonl.partial-{dead.pid}"
     partial.write_text("half")
-    store.connection.execute(
+    store.file.connection.execute(
         "INSERT INTO exports(path, partial, process, users, started) VALUES (?, ?, ?, '', 0)",
         (str(tmp_path / "out"), str(partial), dead.pid),
     )
@@ -104,7 +104,7 @@ def test_damage_that_sqlite_does_not_see_is_told(tmp_path, said):
         save_user(store, "cay", "Drinks tea in the morning.", 0)
         save_user(store, "cay", "Drinks tea in the morning. Sleeps late.", 1)
         assert examine(store).faults == []
-        store.connection.execute(DAMAGE[said])
+        store.file.connection.execute(DAMAGE[said])
         assert any(said in fault and "(first: user 'cay')" in fault for fault in examine(store).faults)
 
 

@@ -43,7 +43,7 @@ PROFILES = st.dictionaries(
 def filled(path: Path, profiles: dict) -> Store:
     """A store whose users have a model's version, one of their own, rules and evidence."""
     store = Store(path)
-    store.connection.execute("PRAGMA synchronous = OFF")
+    store.file.connection.execute("PRAGMA synchronous = OFF")
     for user, (first, second, banned, lock) in profiles.items():
         store.add_events([Entry(user, Event(f"e{n} {user}", "message", "x"), "", False) for n in range(2)])
         save_model(store, store.read(user), first, "model \u2028 name", "run")
@@ -67,7 +67,7 @@ def there_and_back(folder: Path, form: str, store: Store) -> tuple[dict, dict, I
     export(store, form, folder / "one")
     receipt = Imported()
     with Store(folder / "two.db") as other:
-        other.connection.execute("PRAGMA synchronous = OFF")
+        other.file.connection.execute("PRAGMA synchronous = OFF")
         add(other, read(folder / "one", receipt.dropped), receipt)
         export(other, form, folder / "two")
     return everything(folder / "one"), everything(folder / "two"), receipt
@@ -178,10 +178,10 @@ def test_tables_hold_a_row_a_user(store, tmp_path):
 
 
 def test_changes_since_are_texts_rules_imports_and_the_forgotten(store, tmp_path):
-    start = store.count("SELECT max(changed) FROM users") + 0.001
+    start = store.row("SELECT max(changed) FROM users")[0] + 0.001
     for user in ("lock", "ban", "gone", "still"):
         save_user(store, user, "Likes tea. Likes rice.", 0)
-    store.connection.execute("UPDATE users SET changed = ?", (start - 1,))
+    store.file.connection.execute("UPDATE users SET changed = ?", (start - 1,))
     set_rule(store, "lock", "lock", "Likes tea.")
     forbid(store, "ban", "Likes fish.")
     old = {"user_id": "came", "text": "From another store.", "created": 1e9, "version": 3}

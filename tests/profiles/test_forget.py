@@ -269,7 +269,7 @@ def test_a_plan_changes_nothing(store, run, tmp_path):
 def test_the_forgotten_stay_so_in_a_store_made_anew_and_in_a_backup(store, tmp_path):
     backup = tmp_path / "backup.db"
     with sqlite3.connect(backup) as copy:
-        store.connection.backup(copy)
+        store.file.connection.backup(copy)
     copy.close()
     forget_user(store, "ann-a")
     store.close()

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from plus.feedback.ingest import ingest
 from plus.profiles import schema
+from plus.profiles.adding import Added
 from plus.profiles.runs import _entries
-from plus.profiles.store import Added, Store
+from plus.profiles.store import Store
 from plus.sources.histories import entries
 from plus.types import Context, Dropped, Entry, Event, Population, Preference, UserHistory
 

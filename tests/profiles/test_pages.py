@@ -10,11 +10,12 @@ from pathlib import Path
 
 from support.running import ENVIRONMENT
 
-from plus.profiles import pages, schema
+from plus.profiles import pages
 from plus.profiles.database import raw_file
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_user
 from plus.profiles.scrub import rewrite
+from plus.profiles.statements import delete_user
 from plus.profiles.store import Store
 from plus.types import Entry, Event
 
@@ -24,13 +25,13 @@ NAMES = [f"somebody-{n * 7919 % 4001:05}" for n in range(1200)]
 def filled(path: Path) -> Store:
     """A store whose index pages were split many times, of which every second user is deleted."""
     store = Store(path)
-    store.connection.execute("PRAGMA synchronous = OFF")
-    with store.transaction() as connection:
+    store.file.connection.execute("PRAGMA synchronous = OFF")
+    with store.transaction():
         for name in NAMES:
             store.add_events([Entry(name, Event(f"{name}-e{n}", "message", "x" * (n * 37 % 300))) for n in range(2)])
-    with store.transaction() as connection:
+    with store.transaction():
         for name in NAMES[::2]:
-            schema.delete_user(connection, store.user(name).number)
+            delete_user(store.do, store.sql, store.user(name).number)
     return store
 
 
@@ -42,7 +43,7 @@ def left(path: Path) -> int:
 def test_nothing_is_left_and_nobody_waits(tmp_path, monkeypatch):
     """A process that writes all the time goes on while the pages are cleaned, and its old pages bring nothing back."""
     store = filled(tmp_path / "profiles.db")
-    store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    store.file.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     assert left(store.path) > 0, "if this SQLite leaves nothing behind, pages.py can go"
     zero, written = pages._zero, list[int]()
 
@@ -59,8 +60,8 @@ def test_nothing_is_left_and_nobody_waits(tmp_path, monkeypatch):
         assert written == [1]
         assert writer.current(NAMES[1]).text == "Likes tea."
     assert left(store.path) == 0
-    assert store.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert store.count("SELECT count(*) FROM events") == 600 * 3
+    assert store.file.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert store.number(store.sql.count_events) == 600 * 3
     store.close()
 
 
@@ -78,11 +79,11 @@ def test_the_cleaned_pages_are_those_of_every_kind(tmp_path):
     """Every page of every tree is looked at, and no page of long values or free ones."""
     store = filled(tmp_path / "profiles.db")
     store.add_events([Entry("long", Event("", "message", "y" * 50_000))])
-    store.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    size = store.connection.execute("PRAGMA page_size").fetchone()[0]
-    found = pages._pages(raw_file(store.path), size, pages._roots(store.connection))
-    (total,) = store.connection.execute("PRAGMA page_count").fetchone()
-    (free,) = store.connection.execute("PRAGMA freelist_count").fetchone()
+    store.file.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    size = store.file.connection.execute("PRAGMA page_size").fetchone()[0]
+    found = pages._pages(raw_file(store.path), size, pages._roots(store.file.connection))
+    (total,) = store.file.connection.execute("PRAGMA page_count").fetchone()
+    (free,) = store.file.connection.execute("PRAGMA freelist_count").fetchone()
     overflow = -(-50_000 // (size - 4))
     assert len(set(found)) == len(found) and total - free - overflow - 1 <= len(found) <= total - free - overflow + 1
     store.close()

@@ -19,8 +19,9 @@ from support.running import ENVIRONMENT
 
 from plus.errors import ForgottenError, ProfileError, UnknownUserError
 from plus.profiles import schema
+from plus.profiles.adding import Added
 from plus.profiles.saving import save_model, save_user
-from plus.profiles.store import Added, Store
+from plus.profiles.store import Store
 from plus.types import Entry, Event, Preference, Reaction, Turn
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -175,9 +176,9 @@ def test_a_store_from_the_first_schema_is_brought_up_and_two_may_try(path, monke
     with Store(path) as store:
         save_user(store, "ann", "One.", 0)
     monkeypatch.setattr(
-        "plus.profiles.database.MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE extra(x);\nCREATE TABLE more(y);\n")
+        "plus.profiles.sqlite_file.MIGRATIONS", (*schema.MIGRATIONS, "CREATE TABLE extra(x);\nCREATE TABLE more(y);\n")
     )
-    monkeypatch.setattr("plus.profiles.database.VERSION", schema.VERSION + 1)
+    monkeypatch.setattr("plus.profiles.sqlite_file.VERSION", schema.VERSION + 1)
     for _ in range(2):
         with Store(path) as store:
             assert store.summary("ann").text == "One."

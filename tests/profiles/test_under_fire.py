@@ -37,8 +37,8 @@ def logged(*logs: Path) -> list[dict]:
 
 def whole(store: Store) -> None:
     """The file is sound, and every version is complete."""
-    assert store.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
-    assert store.connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert store.file.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert store.file.connection.execute("PRAGMA foreign_key_check").fetchall() == []
     for user_id in store.users():
         history = store.history(user_id)
         for version in history:
@@ -191,7 +191,7 @@ def test_these_checks_catch_a_lost_event_a_half_version_and_a_returned_text(tmp_
             kept(store, [{"done": "edit", "user": "u0", "sentence": "three."}], set())
         with pytest.raises(AssertionError):
             kept(store, [{"done": "ingest", "user": "u0", "events": ["e1"]}], set())
-        store.connection.execute("UPDATE versions SET text = 'Half'")
+        store.file.connection.execute("UPDATE versions SET text = 'Half'")
         with pytest.raises(AssertionError):
             whole(store)
     (tmp_path / "leftover.jsonl").write_text(token("u9"))

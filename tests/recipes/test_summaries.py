@@ -10,7 +10,7 @@ import pytest
 import plus
 from plus.errors import ModelError, RunError
 from plus.models import embeddings
-from plus.profiles.store import Added
+from plus.profiles.adding import Added
 from plus.recipes.summaries import similar_statements
 
 

@@ -1,0 +1,151 @@
+"""SQL of a profile store, a named statement an operation, in words that SQLite and PostgreSQL share.
+
+`?` stands for a value. Values that hold a user's text go through `Database.seal` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from plus.profiles.versions import COLUMNS
+
+_OF_V = ", ".join(f"v.{name}" for name in COLUMNS.split(", "))
+
+
+@dataclass(frozen=True)
+class Statements:
+    """Statement of each operation; another engine replaces the few that it writes otherwise."""
+
+    # Users
+    users: str = "SELECT user_id FROM users ORDER BY number"
+    numbers: str = "SELECT number, user_id FROM users"
+    find_user: str = (
+        "SELECT number, current, newest, next_sentence, last_event, read_upto, paused FROM users WHERE user_id = ?"
+    )
+    users_of_length: str = "SELECT user_id FROM users WHERE length(user_id) BETWEEN ? AND ? LIMIT 20000"
+    add_user: str = "INSERT INTO users(user_id) VALUES (?) RETURNING number"
+    stale_users: str = "SELECT user_id FROM users WHERE last_event > read_upto AND NOT paused ORDER BY number"
+    note_event: str = "UPDATE users SET last_event = ? WHERE number = ? AND last_event < ?"
+    note_read: str = "UPDATE users SET read_upto = ? WHERE number = ? AND read_upto < ?"
+    unread: str = (
+        "UPDATE users SET read_upto = 0, last_event = "
+        "(SELECT coalesce(max(number), 0) FROM events WHERE user = ? AND NOT held_out) WHERE number = ?"
+    )
+    pause: str = "UPDATE users SET paused = ? WHERE number = ?"
+    show: str = "UPDATE users SET current = ?, newest = ?, next_sentence = ? WHERE number = ?"
+    hide: str = "UPDATE users SET current = 0 WHERE number = ?"
+    note_change: str = (
+        "UPDATE users SET changed = max(?, (SELECT coalesce(max(changed), 0) FROM users)) WHERE number = ?"
+    )
+    drop_user: str = "DELETE FROM users WHERE number = ?"
+
+    # Events
+    events: str = (
+        "SELECT event_id, kind, time, session_id, source, content, held_out FROM events WHERE user = ? ORDER BY number"
+    )
+    event_ids: str = "SELECT event_id FROM events WHERE user = ?"
+    equal_events: str = "SELECT event_id, time, kind, held_out FROM events WHERE user = ? AND likeness = ?"
+    event_named: str = "SELECT kind, content FROM events WHERE user = ? AND event_id = ?"
+    add_event: str = (
+        "INSERT INTO events(user, event_id, session_id, kind, time, source, content, held_out, likeness) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
+    )
+    drop_event: str = "DELETE FROM events WHERE user = ? AND event_id = ?"
+    drop_conversation: str = "DELETE FROM events WHERE user = ? AND session_id = ?"
+    drop_events: str = "DELETE FROM events WHERE user = ?"
+    owners: str = (
+        "SELECT DISTINCT u.user_id, u.number FROM events e JOIN users u ON u.number = e.user "
+        "WHERE e.session_id = ? AND e.session_id <> '' ORDER BY u.number"
+    )
+    events_between: str = (
+        "SELECT event_id FROM events WHERE user = ? AND event_id >= ? AND event_id < ? ORDER BY number DESC LIMIT 50"
+    )
+    talk_length: str = "SELECT count(*) FROM events WHERE user = ? AND session_id = ? AND kind = 'message'"
+
+    # Versions
+    summary: str = (
+        "SELECT v.text, v.sentences, v.origin, v.model, v.created, v.evidence FROM users u JOIN versions v "
+        "ON v.user = u.number AND v.version = u.current WHERE u.user_id = ? AND NOT u.paused"
+    )
+    version: str = f"SELECT {COLUMNS} FROM versions WHERE user = ? AND version = ?"
+    versions: str = f"SELECT {COLUMNS} FROM versions WHERE user = ? ORDER BY version"
+    profiles: str = (
+        f"SELECT u.number, u.user_id, u.next_sentence, u.paused, {_OF_V} FROM users u JOIN versions v "
+        "ON v.user = u.number AND v.version = u.current WHERE u.current > 0"
+    )
+    among: str = " AND u.user_id IN (SELECT value FROM json_each(?))"
+    since: str = " AND u.changed >= ?"
+    in_order: str = " ORDER BY u.number"
+    all_versions: str = (
+        f"SELECT u.user_id, u.current, u.newest, v.chain, {_OF_V} FROM users u LEFT JOIN versions v "
+        "ON v.user = u.number ORDER BY u.number, v.version"
+    )
+    chain_before: str = "SELECT chain FROM versions WHERE user = ? AND version < ? ORDER BY version DESC LIMIT 1"
+    add_version: str = f"INSERT INTO versions(user, {COLUMNS}, chain) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    chain: str = "UPDATE versions SET chain = ? WHERE user = ? AND version = ?"
+    reword: str = "UPDATE versions SET text = ?, sentences = ? WHERE user = ? AND version = ?"
+    score: str = "UPDATE versions SET score = ? WHERE user = ? AND version = ?"
+    drop_version: str = "DELETE FROM versions WHERE user = ? AND version = ?"
+    drop_versions: str = "DELETE FROM versions WHERE user = ?"
+
+    # Rules
+    rules: str = "SELECT kind, text FROM rules WHERE user = ?"
+    users_with_rules: str = "SELECT DISTINCT user FROM rules"
+    add_rule: str = "INSERT INTO rules(user, kind, text) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    drop_rule: str = "DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?"
+    drop_rules: str = "DELETE FROM rules WHERE user = ?"
+
+    # Forgotten
+    tombstone: str = "SELECT 1 FROM tombstones WHERE kind = ? AND hash = ?"
+    add_tombstone: str = "INSERT INTO tombstones(kind, hash, created) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
+    drop_tombstone: str = "DELETE FROM tombstones WHERE kind = ? AND hash = ?"
+    forgotten: str = "SELECT count(*) FROM tombstones"
+    forgotten_since: str = "SELECT hash, created FROM tombstones WHERE kind = 'user' AND created >= ? ORDER BY created"
+    unfinished: str = "SELECT number, work FROM unfinished ORDER BY number"
+    add_unfinished: str = "INSERT INTO unfinished(work) VALUES (?) RETURNING number"
+    drop_unfinished: str = "DELETE FROM unfinished WHERE number = ?"
+    add_receipt: str = "INSERT INTO receipts(kind, subject, sha256, created) VALUES (?, ?, ?, ?)"
+
+    # The store itself: its secrets and marks, run folders, exported files
+    meta: str = "SELECT value FROM meta WHERE key = ?"
+    set_meta: str = "INSERT INTO meta(key, value) VALUES (?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value"
+    drop_meta: str = "DELETE FROM meta WHERE key = ?"
+    runs: str = "SELECT folder, run FROM runs ORDER BY folder"
+    add_run: str = (
+        "INSERT INTO runs(folder, run, model) VALUES (?, ?, ?) "
+        "ON CONFLICT(folder) DO UPDATE SET run = excluded.run, model = excluded.model"
+    )
+    exports: str = "SELECT number, path, partial, process, users, finished FROM exports ORDER BY number"
+    add_export: str = (
+        "INSERT INTO exports(path, partial, process, users, started) VALUES (?, ?, ?, ?, ?) RETURNING number"
+    )
+    finish_export: str = "UPDATE exports SET finished = ? WHERE number = ?"
+    drop_unfinished_export: str = "DELETE FROM exports WHERE number = ? AND finished IS NULL"
+
+    # What a doctor counts
+    count_users: str = "SELECT count(*) FROM users"
+    count_events: str = "SELECT count(*) FROM events"
+    count_versions: str = "SELECT count(*) FROM versions"
+    count_stale: str = "SELECT count(*) FROM users WHERE last_event > read_upto"
+    count_shown: str = "SELECT count(*) FROM users WHERE current > 0"
+    count_bare: str = "SELECT count(*) FROM users WHERE current = 0"
+    # Every text that is there, to compare with what was forgotten
+    texts: tuple[str, ...] = (
+        "SELECT text FROM versions", "SELECT content FROM events",
+        "SELECT event_id || char(0) || session_id FROM events",
+        "SELECT user_id FROM users", "SELECT text FROM rules", "SELECT folder FROM runs", "SELECT path FROM exports",
+    )  # fmt: skip
+
+
+SQLITE = Statements()
+
+
+def delete_user(do: Callable[[str, Sequence[object]], int], sql: Statements, number: int) -> dict[str, int]:
+    """Delete all rows of a user; returns their counts by table."""
+    return {
+        "events": do(sql.drop_events, (number,)),
+        "versions": do(sql.drop_versions, (number,)),
+        "rules": do(sql.drop_rules, (number,)),
+        "users": do(sql.drop_user, (number,)),
+    }
