@@ -12,18 +12,16 @@ import typer
 from plus.cli.data import ColumnNames
 from plus.cli.dry_run import DryRun, catcher, show_outgoing
 from plus.cli.show import SCREEN, print_json, results, say
-from plus.cli.stores import AsJson, StoreFile, open_store
-
-if TYPE_CHECKING:
-    from plus.profiles.store import Store
-    from plus.signals.find import SignalsReport
-    from plus.types import Message
-from typing import TYPE_CHECKING
+from plus.cli.stores import AsJson, StoreFile, open_store, print_json_rows
+from plus.types import Dropped
 
 if TYPE_CHECKING:
     from plus.feedback.ingest import IngestReport
+    from plus.profiles.store import Store
+    from plus.signals.find import Engine, TurnSignal
+    from plus.types import Message
 
-EngineName = Literal["auto", "trained", "rules"]
+EngineName = Literal["rules", "trained"]
 Conversations = Annotated[
     Path, typer.Argument(help="Rows of {conversation: [messages]} or {messages: [...]}, as JSONL or JSON.")
 ]
@@ -48,8 +46,8 @@ Cache = Annotated[
 EngineOption = Annotated[
     EngineName,
     typer.Option(
-        help="Without --model: a small trained classifier (needs the embed extra), or rules for plain English. "
-        "auto: the first that is there."
+        help="Without --model: rules for plain English, or a small trained classifier (needs the embed extra), "
+        "which claims too much on dialogues that people rated (README)."
     ),
 ]
 PairsFile = Annotated[Path, typer.Option(help="Where the pairs go, as JSONL; never overwritten.")]
@@ -65,7 +63,7 @@ Preferences = Annotated[
 
 def signals(
     file: Conversations,
-    engine: EngineOption = "auto",
+    engine: EngineOption = "rules",
     model: LabelModel = None,
     base_url: BaseUrl = None,
     cache: Cache = None,
@@ -84,17 +82,21 @@ def signals(
     if dry_run and model is not None:
         _show_label_requests(file, model, base_url, as_json)
         return
-    report = find.find_signals(file, engine, model, base_url, cache, SCREEN)
+    find.require_file(file)
+    chosen, dropped = find.choose_engine(engine, model, base_url, cache, SCREEN), Dropped()
+    turns = find.label_file(file, chosen, dropped)
     if as_json:
-        print_json(report.to_json())
+        print_json_rows((turn.to_json() for turn in turns), "turns", lambda: chosen.facts(dropped))
     else:
-        _print_signals(report)
+        _print_signals(turns, chosen)
+    for line in dropped.lines():
+        say(f"left out: {line}")
 
 
 def pairs(
     output: PairsFile,
     store: StoreFile = None,
-    engine: EngineOption = "auto",
+    engine: EngineOption = "rules",
     model: PairsModel = None,
     rewrite_model: RewriteModel = None,
     base_url: BaseUrl = None,
@@ -136,7 +138,6 @@ def pairs(
 def _show_label_requests(file: Path, model: str, base_url: str | None, as_json: bool) -> None:
     """Show what labelling a file would send."""
     from plus.signals import asked_signals, find
-    from plus.types import Dropped
 
     find.require_file(file)
     talks = (talk.turns for talk in find.conversations(file, Dropped()))
@@ -180,17 +181,18 @@ def _show_requests(
     say(f"each reply is of at most {max_tokens:,} tokens, mostly far fewer")
 
 
-def _print_signals(report: SignalsReport) -> None:
-    for reason, count in (report.engine.dropped or {}).items():
-        say(f"left out: {count:,} x {reason}")
-    counts = Counter(turn.label for turn in report.turns)
-    shown = ", ".join(f"{count:,} {label}" for label, count in counts.most_common())
-    results.print(f"{len(report.turns):,} turns by {report.engine.name}: {shown}")
-    for turn in report.turns:
+def _print_signals(turns: Iterable[TurnSignal], engine: Engine) -> None:
+    counts: Counter[str] = Counter()
+    for turn in turns:
+        counts[turn.label] += 1
         if turn.label != "none":
             words = "; ".join(f"{span.rubric}: {span.text}" for span in turn.evidence)
             line = f"{turn.where} turn {turn.turn}: {turn.label} {turn.probability:.2f} ({words})"
-            results.print(line, markup=False)
+            results.print(line, markup=False, soft_wrap=True)
+    for reason, count in (engine.dropped or {}).items():
+        say(f"left out: {count:,} x {reason}")
+    shown = ", ".join(f"{count:,} {label}" for label, count in counts.most_common())
+    results.print(f"{counts.total():,} turns by {engine.name}: {shown}")
 
 
 def ingest(

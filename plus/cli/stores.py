@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -68,7 +68,7 @@ def print_rows(rows: Iterable[Mapping[str, Any]], shape: Shape, title: str = "",
             sys.stdout.write(as_json_line(row) + "\n")
         return
     if shape == "json":
-        _print_json_rows(rows, name)
+        print_json_rows(rows, name)
         return
     rows = list(rows)
     if shape == "md":
@@ -102,14 +102,22 @@ def cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _print_json_rows(rows: Iterable[Mapping[str, Any]], name: str) -> None:
-    """One JSON object, written row by row: a million rows are never in memory at once."""
-    between = "\n"
-    sys.stdout.write(f"{{\n  {as_json_line(name)}: [")
+def print_json_rows(
+    rows: Iterable[Mapping[str, Any]], name: str, facts: Callable[[], Mapping[str, Any]] = dict
+) -> None:
+    """Print one JSON object row by row, as rows come: a million are never in memory at once.
+
+    facts: what stands after the rows, known when they are out. Nothing is printed before the first row is there.
+    """
+    start = f"{{\n  {as_json_line(name)}: ["
+    between = f"{start}\n"
     for row in rows:
         sys.stdout.write(between + "    " + as_json_line(row, 2).replace("\n", "\n    "))
         between = ",\n"
-    sys.stdout.write("]\n}\n" if between == "\n" else "\n  ]\n}\n")
+    sys.stdout.write("\n  ]" if between == ",\n" else f"{start}]")
+    for key, value in facts().items():
+        sys.stdout.write(f",\n  {as_json_line(key)}: " + as_json_line(value, 2).replace("\n", "\n  "))
+    sys.stdout.write("\n}\n")
 
 
 def _print_table(rows: list[Mapping[str, Any]], title: str) -> None:

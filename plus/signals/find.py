@@ -25,7 +25,7 @@ from plus.sources.fields import UnusableError
 from plus.types import Dropped, Turn, Writer
 
 BATCH = 64  # conversations at a time
-EngineName = Literal["auto", "trained", "rules"]
+EngineName = Literal["rules", "trained"]
 
 
 class Conversation(NamedTuple):
@@ -74,6 +74,13 @@ class Engine:
     dropped: Mapping[str, int] | None = None
     replies: Replies | None = None
 
+    def facts(self, dropped: Dropped) -> dict[str, Any]:
+        """List what is told beside the turns: rows and claims that were left out, requests that were sent."""
+        found: dict[str, Any] = {"dropped": dict(dropped), "engine": self.name}
+        if self.replies is not None:
+            found |= {"sent": self.replies.sent, "known": self.replies.known}
+        return found if self.dropped is None else {**found, "claims left out": dict(self.dropped)}
+
 
 @dataclass(frozen=True)
 class SignalsReport:
@@ -88,17 +95,12 @@ class SignalsReport:
 
     def to_json(self) -> dict[str, Any]:
         """Convert the report to the JSON object that `plus signals --json` prints."""
-        engine = self.engine
-        turns = [turn.to_json() for turn in self.turns]
-        found: dict[str, Any] = {"turns": turns, "dropped": dict(self.dropped), "engine": engine.name}
-        if engine.replies is not None:
-            found |= {"sent": engine.replies.sent, "known": engine.replies.known}
-        return found if engine.dropped is None else {**found, "claims left out": dict(engine.dropped)}
+        return {"turns": [turn.to_json() for turn in self.turns], **self.engine.facts(self.dropped)}
 
 
 def find_signals(
     file: str | Path,
-    engine: EngineName = "auto",
+    engine: EngineName = "rules",
     model: str | None = None,
     base_url: str | None = None,
     cache: str | Path | None = None,
@@ -107,23 +109,31 @@ def find_signals(
     """Label each user turn of the conversations in a file: satisfied, dissatisfied, none or unsure.
 
     file: rows of {conversation: [messages]} or {messages: [...]}, as JSONL or JSON.
-    engine: on this machine; "auto" is the trained head where its packages are installed, else the rules.
+    engine: on this machine: the rules, or the trained head, which needs the packages of the embed extra.
     model, base_url: a language model that labels instead; every conversation is sent to it once.
     cache: a file that keeps the model's replies, with mode 0600.
     Raises SourceError when no row can be used, and SettingError, ModelError or EndpointError for an engine.
     """
-    # 1. The engine, before the file is read.
     require_file(file)
-    chosen = choose_engine(engine, model, base_url, cache, screen)
-    dropped = Dropped()
+    chosen, dropped = choose_engine(engine, model, base_url, cache, screen), Dropped()
     with screen.status("labelling"):
-        turns = tuple(_labelled(conversations(Path(file), dropped), chosen))
-    # 2. Rows that were left out are reported, and an error when no row was usable.
+        turns = tuple(label_file(file, chosen, dropped))
     for line in dropped.lines():
         screen.say(f"left out: {line}")
-    if not turns and dropped:
-        raise SourceError(f"{file}: nothing can be used; {dropped.lines()[0]}; each row needs conversation: [messages]")
     return SignalsReport(turns, chosen, dropped)
+
+
+def label_file(file: str | Path, engine: Engine, dropped: Dropped) -> Iterator[TurnSignal]:
+    """Yield the signals of a file's user turns as they come, at most `BATCH` conversations late.
+
+    Rows that cannot be used are counted in `dropped`. Raises SourceError at the end when that was every row.
+    """
+    count = 0
+    for turn in _labelled(conversations(Path(file), dropped), engine):
+        count += 1
+        yield turn
+    if not count and dropped:
+        raise SourceError(f"{file}: nothing can be used; {dropped.lines()[0]}; each row needs conversation: [messages]")
 
 
 def require_file(file: str | Path) -> None:
@@ -163,16 +173,11 @@ def choose_engine(
 
 
 def local_engine(engine: EngineName, screen: Screen) -> Engine:
-    """Load the trained head, or the rules when they are named or "auto" finds no sentence model, which is said."""
-    if engine != "rules":
-        try:
-            with screen.loading("loading the sentence model"):
-                return Engine("trained", _trained_head())
-        except ModelError as error:
-            if engine == "trained":
-                raise
-            screen.say(f"rules label, which know plain English only: {error}")
-    return Engine("rules", lambda talks, owners: [signals_by_rules(talk) for talk in talks])
+    """Load the rules or the trained head. Raises ModelError where its packages or its sentence model are missing."""
+    if engine == "rules":
+        return Engine("rules", lambda talks, owners: [signals_by_rules(talk) for talk in talks])
+    with screen.loading("loading the sentence model"):
+        return Engine("trained", _trained_head())
 
 
 def writers(

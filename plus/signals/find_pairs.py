@@ -78,7 +78,7 @@ class PairsReport:
 def find_pairs(
     store: Store,
     output: str | Path | None = None,
-    engine: EngineName = "auto",
+    engine: EngineName = "rules",
     model: str | None = None,
     rewrite_model: str | None = None,
     base_url: str | None = None,

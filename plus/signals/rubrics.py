@@ -1,6 +1,7 @@
 """Rubrics of satisfaction and dissatisfaction, 9 each (WildFeedback, arXiv 2408.15549), and a rule for each.
 
-A rule covers plain cases only, those that a person would label at a glance. Probabilities are set by hand, not fitted.
+A rule covers plain cases only, those that a person would label at a glance. Probabilities are set by hand, not fitted;
+none of dissatisfaction reaches 0.9, since few such claims were right on dialogues that people rated (notebooks/LOG.md).
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ RULES = (
         r"\b(?:my (?:wife|husband|son|daughter|mom|mum|dad|boss|dog|cat|kids|girlfriend|boyfriend) (?:will|"
         r"would|is going to|loves?|loved|laughed|is so)|you remind me of|i feel (?:so much )?better)\b"
     )),
-    _rule("negative feedback", 0.9, (
+    _rule("negative feedback", 0.8, (
         rf"(?:\b(?:useless|terrible|horrible|awful|garbage|rubbish|this sucks|you suck|"
         rf"stupid (?:bot|ai|answer)|disappoint(?:ed|ing)|waste of (?:my )?time|wtf|"
         rf"not (?:helpful|good|useful|great|what i (?:asked|wanted|meant|need(?:ed)?)|it|"
@@ -115,10 +116,10 @@ RULES = (
         r"\b(?:(?:try|do (?:it|this|that)|start|write it|answer|read (?:it|my \w+|the \w+)) (?:again|over)|"
         r"re-?(?:do|write|phrase|generate|word) (?:it|this|that|the)|"
         r"(?:please )?(?:fix|correct|revise|redo) (?:it|that|your)\b|"
-        r"i (?:said|asked|meant|already (?:told|said|asked))|as i (?:said|asked)|another (?:try|attempt)|"
+        r"(?<!like )i (?:said|asked|meant|already (?:told|said|asked))|as i (?:said|asked)|another (?:try|attempt)|"
         r"change it (?:back|to))\b"
     )),
-    _rule("factual error", 0.9, (
+    _rule("factual error", 0.85, (
         rf"(?:\b(?:you(?:'re| are| got (?:it|that|this))|{_IT}{_IS}){_VERY}\s+(?:wrong|incorrect|"
         rf"not (?:true|correct|right|accurate)|false|mistaken|untrue|made up|hallucinat\w+)\b|"
         rf"\b(?:that|this|it) ?isn'?t (?:true|correct|right|accurate)\b|"

@@ -180,3 +180,13 @@ def test_a_transcript_with_a_broken_name_and_ranks_beyond_numbers_are_read(tmp_p
     tree["prompt"]["replies"][0]["rank"] = 10**400
     _, found = read_rows(tmp_path, tree)
     assert len(said(found)) == 2 and not contents(found, "choice")
+
+
+def test_the_talks_of_a_chatbot_ui_export_are_read_each_and_what_is_no_talk_is_counted(tmp_path):
+    talk = {"id": "t1", "name": "Pets", "messages": [PROMPT, CAT], "prompt": "You are kind."}
+    export = {"version": 4, "history": [talk, 3, {**talk, "id": "t2"}], "folders": [], "prompts": [{"content": "x"}]}
+    write(tmp_path / "e.json", export)
+    counts, found = read(tmp_path / "e.json")
+    assert said(found) == [("Name a pet.", "A cat.")] * 2 and len({entry.session_id for entry in found}) == 2
+    assert counts.rows == 3 == counts.used + counts.left_out
+    assert dict(counts.dropped) == {"rows of no known format": 1} and counts.unread["prompt"] == 2

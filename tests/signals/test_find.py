@@ -10,6 +10,8 @@ from support.running import plus
 
 from plus import doors, signals
 from plus.errors import SettingError, SourceError
+from plus.signals import find
+from plus.types import Dropped
 
 
 def test_the_command_gives_a_label_a_probability_and_the_words(tmp_path):
@@ -47,3 +49,24 @@ def test_the_python_door_gives_what_the_command_prints(tmp_path):
         doors.resolve("signals")(tmp_path / "none.jsonl")
     with pytest.raises(SettingError, match="--base_url"):
         signals(tmp_path / "c.jsonl", model="m")
+
+
+def test_the_rules_label_unless_another_engine_is_named_and_results_come_before_the_file_is_read(tmp_path):
+    said = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+    log = tmp_path / "c.jsonl"
+    write(log, [{"messages": [*said, {"role": "user", "content": "Great job!"}]}] * 500)
+    engine = find.choose_engine("rules", None, None, None, find.SILENT)
+    dropped = Dropped()
+    first = next(find.label_file(log, engine, dropped))
+    assert (first.where, first.label) == ("c.jsonl line 1", "none")
+    done = plus("signals", log, "--json")
+    made = json.loads(done.stdout)
+    assert made["engine"] == "rules" and len(made["turns"]) == 1000 and next(iter(made)) == "turns"
+    assert "1,000 turns by rules: 500 none, 500 satisfied" in plus("signals", log).stdout
+
+
+def test_nothing_is_printed_of_a_file_without_conversations(tmp_path):
+    log = tmp_path / "c.jsonl"
+    write(log, [{"a": 1}])
+    done = plus("signals", log, "--json")
+    assert done.returncode == 2 and not done.stdout and "nothing can be used" in done.stderr

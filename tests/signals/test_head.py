@@ -176,7 +176,7 @@ def test_a_head_for_something_else_is_refused(tmp_path):
         SignalHead.load(lambda lines: torch.zeros(len(lines), 3), tmp_path / "h.safetensors")
 
 
-def test_the_command_uses_it_and_says_so(tmp_path, head):
+def test_the_command_uses_it_where_it_is_named_and_says_so(tmp_path, head):
     write(
         tmp_path / "c.jsonl",
         [
@@ -187,5 +187,5 @@ def test_the_command_uses_it_and_says_so(tmp_path, head):
             }
         ],
     )
-    made = json.loads(plus("signals", tmp_path / "c.jsonl", "--json").stdout)
+    made = json.loads(plus("signals", tmp_path / "c.jsonl", "--engine", "trained", "--json").stdout)
     assert made["engine"] == "trained" and [one["label"] for one in made["turns"]] == ["none", "dissatisfied"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from support.talks import LABELS, macro_f1, turns
 
 from plus.signals.rubrics import DISSATISFIED, RULES, SATISFIED
-from plus.signals.rules import Signal, signals_by_rules
+from plus.signals.rules import Signal, last_act, signals_by_rules
 from plus.types import Turn
 
 PLAIN = {
@@ -132,3 +132,50 @@ def test_any_conversation_gets_one_signal_for_each_turn_and_none_before_an_answe
     assert [one.turn for one in found] == [n for n, turn in enumerate(turns) if turn.role == "user"]
     assert {one.label for one in found if one.turn < first} <= {"none"}
     assert all(0 <= start < end <= len(turns[one.turn].content) for one in found for start, end, _ in one.evidence)
+
+
+@pytest.mark.parametrize(
+    ("said", "act"),
+    [
+        ("Which colour do you want?", "question"),
+        ("OK. Have you been to Lima", "question"),
+        ("What did you dislike about it? Please give me 2 reasons.", "question"),
+        ("Shall I book it?", "offer"),
+        ("Lima is the capital of Peru. " * 6 + "Is that what you were after?", "offer"),
+        ("It is the capital of Peru.", "answer"),
+        ("Why rivers bend is a question of friction.", "answer"),
+        ("", "answer"),
+    ],
+)
+def test_the_last_act_of_an_answer(said, act):
+    assert last_act(said) == act
+
+
+@pytest.mark.parametrize(
+    ("answer", "reply", "label"),
+    [
+        # Of the topic, in a reply to a question.
+        ("Do you like horror?", "No, I don't like horror.", "none"),
+        ("Have you seen it?", "No.", "none"),
+        ("What did you think of the ending?", "It was terrible, too long.", "none"),
+        ("What did you like about it?", "The end, where he says that life is amazing.", "none"),
+        ("Have you seen Alien?", "No, I have not seen it.", "none"),
+        # Declined.
+        ("Here is a poem about the sea. " * 5 + "Would you like another one?", "No.", "none"),
+        ("Shall I buy the ticket?", "Never mind.", "none"),
+        # Of the answer, whatever was asked at its end.
+        ("Here is a poem about the sea. " * 5 + "Would you like another one?", "Too long.", "dissatisfied"),
+        ("Two tickets for Monday, is that right?", "No, that's wrong.", "dissatisfied"),
+        ("Do you like horror?", "You didn't read my question.", "dissatisfied"),
+        ("Is this what you need?", "Perfect!", "satisfied"),
+        ("The Nile.", "No.", "dissatisfied"),
+    ],
+)
+def test_a_reply_to_a_question_is_no_opinion_of_the_answer(answer, reply, label):
+    before = [Turn("user", "Find me something."), Turn("assistant", "Have you heard of Alien?")]
+    talk = [*before, Turn("user", "No, I have not seen it."), Turn("assistant", answer), Turn("user", reply)]
+    assert signals_by_rules(talk)[-1].label == label
+
+
+def test_no_rule_alone_is_surer_of_dissatisfaction_than_it_was_right_on_rated_dialogues():
+    assert max(rule.probability for rule in RULES if rule.rubric in DISSATISFIED) < 0.9
