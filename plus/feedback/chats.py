@@ -3,6 +3,7 @@
 openai_chat    {"messages": [{"role", "content"}, ...]}, as fine-tuning files and request logs hold them; the answer
                of a logged call in `choices` or `response`; a label or rating of the row is a thumb on its last answer
 sharegpt       {"conversations": [{"from": "human" | "gpt", "value"}, ...]}; also under `conversation` or `items`
+chatbot_ui     {"history": [{"id", "messages"}, ...], "folders", "prompts"}, one object of many talks
 wildchat       users known by a hashed address; https://huggingface.co/datasets/allenai/WildChat-1M
 """
 
@@ -49,6 +50,18 @@ def is_openai_chat(row: Mapping[str, Any]) -> bool:
 def read_openai_chat(row: Mapping[str, Any], state: ParseState) -> Iterator[Entry]:
     """Read the events of one row. Raises UnusableError."""
     yield from _read(row, row["messages"], "openai_chat", stated_user(row), stated_session(row), state)
+
+
+def is_chatbot_ui(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row is a whole export of Chatbot UI."""
+    return "folders" in row and "prompts" in row and isinstance(row.get("history"), list)
+
+
+def expand_chatbot_ui(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the talks of an export, each as a row with its messages."""
+    for talk in row["history"]:
+        named = isinstance(talk, dict)
+        yield {"session_id": talk.get("id"), **talk, "id": None} if named else {"history": talk}
 
 
 def is_sharegpt(row: Mapping[str, Any]) -> bool:

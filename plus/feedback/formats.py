@@ -165,6 +165,8 @@ def whole(rows: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[tuple[str, dic
             talk = _Talk()
             if langfuse.is_download(row):
                 yield from ((where, part) for part in langfuse.expand(row))
+            elif chats.is_chatbot_ui(row):
+                yield from ((where, part) for part in chats.expand_chatbot_ui(row))
             else:
                 yield where, row
             continue
