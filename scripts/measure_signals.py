@@ -75,7 +75,8 @@ def main() -> None:
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--engine", choices=("rules", "trained"), default="rules")
     given = parser.parse_args()
-    engine, together, turns = local_engine(given.engine, SILENT), [], 0
+    engine, turns = local_engine(given.engine, SILENT), 0
+    together: list[tuple[str, str, float]] = []
     started = time.process_time()
     for file in given.files:
         rows = [row for row in read_jsonl(file) if row.get("test", True)]
