@@ -92,9 +92,8 @@ def _inside(
         first = first or f"{name} {why_not}"
         dropped.add(UNREAD, f"{name} line 1: it {why_not}")
     if not found:
-        raise SourceError(
-            f"{source} holds no file of a known format ({first or 'it is empty'}); give one of {', '.join(FORMATS)}"
-        )
+        why = first or (dropped.lines()[-1] if dropped else "it is empty")
+        raise SourceError(f"{source} holds no file of a known format ({why}); give one of {', '.join(FORMATS)}")
 
 
 def _unpacked(files: Iterable[tuple[Path, str, str]], dropped: Dropped) -> Iterator[tuple[Path, str, str]]:
