@@ -194,5 +194,5 @@ def test_the_talks_of_a_chatbot_ui_export_are_read_each_and_what_is_no_talk_is_c
 
 def test_a_file_that_is_no_archive_is_not_called_empty(tmp_path):
     (tmp_path / "cut.zip").write_bytes(b"PK no archive")
-    with pytest.raises(SourceError, match="no file of a known format .*cut.zip.* cut short or no archive"):
+    with pytest.raises(SourceError, match=r"no file of a known format .*cut\.zip.* cut short or no archive"):
         read(tmp_path / "cut.zip", user_id="ann")
