@@ -18,8 +18,8 @@ help:  ## this list
 demo: $(DEMO)  ## the method on synthetic users, with its controls: a few minutes on two cores
 	$(BIN)/plus demo
 
-test: $(READY)  ## the fast tests in two workers, at most ten minutes on two cores
-	$(BIN)/python -m pytest -n 2
+test: $(READY)  ## the fast tests, at most ten minutes on two cores; a third worker while others wait for servers
+	$(BIN)/python -m pytest -n 3
 
 test-slow: $(READY)  ## the rest: learning over seeds, crashes, full runs
 	$(BIN)/python -m pytest -m slow

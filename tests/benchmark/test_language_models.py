@@ -169,6 +169,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path):
         compute(subject(tmp_path), [0], ["constant"], "other")
 
 
+@pytest.mark.slow
 def test_every_method_with_models_and_rows_of_ones_own(plus_here, tmp_path):
     """`--config`: real people keep one name over seeds, and what the rows cannot give is said."""
     rows = []

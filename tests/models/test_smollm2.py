@@ -48,6 +48,7 @@ def train(tmp_path: Path, environment: dict[str, str]) -> subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 def test_without_hub_and_index_one_line_says_what_to_do(tmp_path):
     done = train(tmp_path, offline(tmp_path))
     last = done.stderr.strip().splitlines()[-1]
@@ -60,6 +61,7 @@ def test_without_hub_and_index_one_line_says_what_to_do(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_hub_comes_first_where_it_can_be_reached(tmp_path):
     hub, (model, tokenizer) = SmallHub("none"), tiny_llama()
     model.save_pretrained(tmp_path / "model")

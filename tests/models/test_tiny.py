@@ -21,6 +21,7 @@ from plus.worlds import pets
 TOKENIZER = AutoTokenizer.from_pretrained(shipped("tiny_base"))
 
 
+@pytest.mark.slow
 def test_the_script_that_makes_it_works(tmp_path):
     command = [sys.executable, ROOT / "scripts" / "make_tiny_base.py", tmp_path / "base", "--steps", "4"]
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)

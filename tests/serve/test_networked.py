@@ -46,7 +46,9 @@ LOCAL = {
     "mcp",  # To the assistant that started it, by stdin and stdout.
     "profile diff",
     "profile edit",
+    "profile erase",
     "profile events",
+    "profile export",
     "profile forbid",
     "profile history",
     "profile list",

@@ -50,6 +50,7 @@ def jaccard(one: set[str], two: set[str]) -> float:
     return len(one & two) / max(1, len(one | two))
 
 
+@pytest.mark.slow
 def test_the_test_turns_are_apart_by_author_words_and_meaning(embeddings):
     """No author in common; no test turn is a training turn, nor nearly one, by words or by the sentence model."""
     test, turns = read_jsonl(FOLDER / "test.jsonl"), read_jsonl(FOLDER / "turns.jsonl")

@@ -123,6 +123,7 @@ def step_on(rows) -> dict[str, torch.Tensor]:
     return kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [False, True])
 def test_two_halves_make_the_whole_gradient(tmp_path, fault):
     """4 rows here and 3 there: the mean is over all 7, and gradients that are not summed are noticed."""
