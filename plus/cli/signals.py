@@ -47,7 +47,7 @@ EngineOption = Annotated[
     EngineName,
     typer.Option(
         help="Without --model: rules for plain English, or a small trained classifier (needs the embed extra), "
-        "which claims too much on dialogues that people rated (README)."
+        "which claims too much on dialogues that people rated (docs/howto/pairs.md)."
     ),
 ]
 PairsFile = Annotated[Path, typer.Option(help="Where the pairs go, as JSONL; never overwritten.")]

@@ -68,7 +68,7 @@ def _add(store: Users, chunk: Sequence[Entry], share: float, equal: EqualEvents)
 def _insert(store: Users, user: int, entry: Entry, identity: Identity, share: float, newest: dict[int, int]) -> Added:
     """Insert an event that the user does not have; returns what became of it, and notes the newest readable one."""
     event, held_out, content = entry.event, entry.held_out, schema.encode_event(entry.event)
-    sql, seal = store.sql, store.seal
+    sql = store.sql
     # 1. Compare with the equal events that are there.
     equal = list(store.rows(sql.equal_events, (user, identity.likeness)))
     if identity.is_known(event, [name for name, time, _, _ in equal if time == event.time]):
@@ -80,16 +80,16 @@ def _insert(store: Users, user: int, entry: Entry, identity: Identity, share: fl
         held_out = drawn if side is None else side
     # 3. Its id may be that of what it revises, or of another event.
     name = schema.checked(identity.name, "an event's id")
-    old = store.row(sql.event_named, (user, seal(user, name)))
+    old = store.row(sql.event_named, (user, name))
     if old is not None and entry.revises:
         # A question that lost its answer, as in a log that was cut, says nothing new.
         if event.kind == "message" and old[1].startswith(content[:-1] + ","):
             return Added(known=1)
-        store.do(sql.drop_event, (user, seal(user, name)))
+        store.do(sql.drop_event, (user, name))
     elif old is not None:
         name = identity.other_name
-    where, what = seal(user, entry.session_id), (seal(user, event.source), seal(user, content))
-    values = (user, seal(user, name), where, event.kind, event.time, *what, bool(held_out), identity.likeness)
+    where = entry.session_id
+    values = (user, name, where, event.kind, event.time, event.source, content, bool(held_out), identity.likeness)
     number = store.number(sql.add_event, values)
     if not held_out:
         newest[user] = number

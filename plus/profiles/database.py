@@ -7,7 +7,6 @@ replaced or, where it cannot be written and SQLite cannot see other writers, cha
 from __future__ import annotations
 
 import io
-import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ class Database:
     sql = statements.SQLITE
 
     def __init__(self, path: str | Path, create: bool = True) -> None:
-        self.path, self.place = Path(path), str(path)
+        self.path = Path(path)
         self._open(create)
         self._depth = 0
         self._salt: tuple[sqlite3.Connection, tuple[bytes, ...]] | None = None
@@ -157,8 +156,6 @@ class Database:
         """Change rows once for each of `values`, inside a transaction."""
         self.connection.executemany(sql, values)
 
-    # Users and their texts, as they are stored
-
     @property
     def secrets(self) -> tuple[bytes, ...]:
         """Return the random salt of this store, which keys the hashes of names, and the ledger's where that differs."""
@@ -173,26 +170,10 @@ class Database:
         """Read the salt again when it is asked for next."""
         self._salt = None
 
-    def named(self, user_id: str) -> str:
-        """Return the id: users are found by it."""
-        return user_id
-
-    def among(self, user_ids: Iterable[str]) -> str:
-        """Write ids as the JSON that `Statements.among` takes."""
-        return json.dumps(list(user_ids))
-
     def add_user(self, user_id: str) -> int:
         """Add a user; returns the user's number."""
         found = self.row(self.sql.add_user, (user_id,))
         return int(found[0]) if found else 0
-
-    def seal(self, user: int, text: str) -> str:
-        """Return the text: the file holds it as it is."""
-        return text
-
-    def events_between(self, user: int, first: str, end: str) -> list[str]:
-        """List a user's ids of events from `first` to before `end`, the newest first, 50 at most."""
-        return [name for (name,) in self.rows(self.sql.events_between, (user, first, end))]
 
     def _steady(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Read until the file was the same before and after: SQLite does not notice its writers."""

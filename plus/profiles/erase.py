@@ -43,8 +43,7 @@ def erase_sentence(store: Store, user_id: str, name: str, runs: Iterable[Path] =
         changed = [version for version in history if _cut(store, user, version, words)]
         rules = list(store.rows(store.sql.rules, (user.number,)))
         gone = [(user.number, kind, text) for kind, text in rules if normalized(text) in words]
-        sealed = [(number, kind, store.seal(number, text)) for number, kind, text in gone]
-        store.do_many(store.sql.drop_rule, sealed)
+        store.do_many(store.sql.drop_rule, gone)
         rechain(store, user.number)
         removed = {"sentences": len(texts), "versions": len(changed), "rules": len(gone)}
         receipt = Receipt("sentence", marks[0][1], now, removed)
@@ -62,5 +61,5 @@ def _cut(store: Store, user: UserRow, version: Version, words: set[str]) -> bool
     rest = [one for one in version.sentences if one.id not in ids]
     spans = versions.as_spans(carry(text, rest, user.next_sentence, version.origin, version.version)[0])
     place = (user.number, version.version)
-    store.do(store.sql.reword, (store.seal(user.number, text), json.dumps(spans, separators=(",", ":")), *place))
+    store.do(store.sql.reword, (text, json.dumps(spans, separators=(",", ":")), *place))
     return True

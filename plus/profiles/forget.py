@@ -96,7 +96,7 @@ def forget_conversation(
             leaving.ids.add(name)
             leaving.texts |= texts_of(content)
         tombstone(store, marks)
-        store.do(store.sql.drop_conversation, (number, store.seal(number, session_id)))
+        store.do(store.sql.drop_conversation, (number, session_id))
         # 2. What the user's summary says because of them.
         gone, sentences, again = rebuild(store, owner, {name for name, *_ in rows})
         leaving.texts |= sentences

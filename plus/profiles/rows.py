@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -53,7 +54,7 @@ def profiles(store: Store, users: Collection[str] | None = None, since: float | 
     """
     sql, values = store.sql.profiles, list[Any]()
     if users is not None:
-        sql, values = sql + store.sql.among, [store.engine.among(users)]
+        sql, values = sql + store.sql.among, [json.dumps(list(users))]
     if since is not None:
         sql, values = sql + store.sql.since, [*values, since]
     found = store.rows(sql + store.sql.in_order, values)

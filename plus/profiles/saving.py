@@ -125,7 +125,7 @@ def set_rule(store: Store, user_id: str, kind: str, text: str, on: bool = True) 
     with store.transaction():
         user = store.user(user_id)
         sql = store.sql.add_rule if on else store.sql.drop_rule
-        store.do(sql, (user.number, kind, store.seal(user.number, text)))
+        store.do(sql, (user.number, kind, text))
         _changed(store, user.number)
 
 
@@ -216,7 +216,7 @@ def rebuild(store: Store, user_id: str, events: Collection[str]) -> tuple[int, s
     store.do_many(sql.drop_version, [(number, version.version) for version in tainted])
     for kind, text in list(store.rows(sql.rules, (number,))):
         if text in texts:
-            store.do(sql.drop_rule, (number, kind, store.seal(number, text)))
+            store.do(sql.drop_rule, (number, kind, text))
     rechain(store, number)
     store.do(sql.unread, (number, number))
     # 3. Show what is left of the current version.
@@ -255,11 +255,10 @@ def _obey(store: Store, user: UserRow, user_id: str, before: Sequence[Sentence],
             "allows its words again"
         )
     # A sentence taken out is not to come back from a model; one added again may.
-    number, seal = user.number, store.seal
-    removed = [seal(number, s.text) for s in before if normalized(s.text) not in statements]
-    back = [seal(number, text) for text in rules.removed if normalized(text) in statements]
-    store.do_many(store.sql.add_rule, [(number, "removed", text) for text in removed])
-    store.do_many(store.sql.drop_rule, [(number, "removed", text) for text in back])
+    removed = [(user.number, "removed", s.text) for s in before if normalized(s.text) not in statements]
+    back = [(user.number, "removed", text) for text in rules.removed if normalized(text) in statements]
+    store.do_many(store.sql.add_rule, removed)
+    store.do_many(store.sql.drop_rule, back)
 
 
 def _insert(
@@ -282,7 +281,7 @@ def _write(store: Store, user: UserRow, version: Version, next_sentence: int) ->
     row = versions.to_row(version)
     before = store.row(sql.chain_before, (number, version.version)) if user.newest else None
     chain = versions.chained(before[0] if before else "", row)
-    store.do(sql.add_version, (number, *versions.sealed(row, store.seal, number), chain))
+    store.do(sql.add_version, (number, *row, chain))
     newest, upto = max(user.newest, version.version), max(user.next_sentence, next_sentence)
     store.do(sql.show, (version.version, newest, upto, number))
     _changed(store, number)

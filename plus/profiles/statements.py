@@ -1,7 +1,4 @@
-"""SQL of a profile store, a named statement an operation, in words that SQLite and PostgreSQL share.
-
-`?` stands for a value. Values that hold a user's text go through `Database.seal` first.
-"""
+"""SQL of a profile store, a named statement an operation. `?` stands for a value."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ _OF_V = ", ".join(f"v.{name}" for name in COLUMNS.split(", "))
 
 @dataclass(frozen=True)
 class Statements:
-    """Statement of each operation; another engine replaces the few that it writes otherwise."""
+    """Statement of each operation."""
 
     # Users
     users: str = "SELECT user_id FROM users ORDER BY number"

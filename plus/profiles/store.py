@@ -65,9 +65,9 @@ class Store(Users):
         if (user := self.find(user_id)) is None:
             return []
         found = []
-        for event_id in self.engine.events_between(user.number, f"said-{name}-", f"said-{name}."):
+        for (event_id,) in self.rows(self.sql.events_between, (user.number, f"said-{name}-", f"said-{name}.")):
             talk = event_id.rpartition("-")[2]
-            length = self.number(self.sql.talk_length, (user.number, self.seal(user.number, f"talk-{talk}")))
+            length = self.number(self.sql.talk_length, (user.number, f"talk-{talk}"))
             found.append(Known(talk, length))
         return found
 
@@ -88,7 +88,7 @@ class Store(Users):
 
     def summary(self, user_id: str) -> Summary | None:
         """Return the current summary, or None where the user is unknown, has none or has paused it: one query."""
-        found = self.row(self.sql.summary, (self.engine.named(user_id),))
+        found = self.row(self.sql.summary, (user_id,))
         if found is None:
             return None
         text, spans, origin, model, created, evidence = found

@@ -7,10 +7,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from plus.errors import ForgottenError, ProfileError, UnknownUserError
+from plus.errors import ForgottenError, UnknownUserError
 from plus.profiles import ledger, schema
 from plus.profiles.database import Database
-from plus.profiles.engine import open_engine
 
 
 class UserRow(NamedTuple):
@@ -26,19 +25,18 @@ class UserRow(NamedTuple):
 
 
 class Users:
-    """Store as far as users go: engine, ids, tombstones. `Store` adds what is known about them."""
+    """Store as far as users go: file, ids, tombstones. `Store` adds what is known about them."""
 
     def __init__(self, path: str | Path, create: bool = True, tell: Callable[[str], None] = lambda line: None) -> None:
         """Open; `tell` is told of users who were forgotten and were there again, and of ids that look like theirs."""
-        self.engine, back = open_engine(path, create)
-        engine = self.engine
-        # What engines do is done on the store: a reader of this room need not know which one it is.
-        self.place, self.sql, self.seal = engine.place, engine.sql, engine.seal
-        self.rows, self.row, self.do, self.do_many = engine.rows, engine.row, engine.do, engine.do_many
-        self.transaction, self.snapshot = engine.transaction, engine.snapshot
-        self.change_counter, self.close = engine.change_counter, engine.close
+        self.file = file = Database(path, create)
+        # What the file does is done on the store.
+        self.path, self.sql = file.path, file.sql
+        self.rows, self.row, self.do, self.do_many = file.rows, file.row, file.do, file.do_many
+        self.transaction, self.snapshot = file.transaction, file.snapshot
+        self.change_counter, self.close = file.change_counter, file.close
         self.tell = tell
-        if back:
+        if back := len(ledger.merge(file)):
             tell(f"{back} forgotten users were there again and were taken out; plus doctor cleans the file")
 
     def __enter__(self) -> Self:
@@ -50,21 +48,7 @@ class Users:
     @property
     def writable(self) -> bool:
         """True where this process may write the store."""
-        return self.engine.writable
-
-    @property
-    def file(self) -> Database:
-        """Return the engine of a store that is a file. Raises ProfileError for one that is not."""
-        if not isinstance(self.engine, Database):
-            raise ProfileError(
-                f"{self.place} is no file, which this needs; plus store copy {self.place} FILE makes one"
-            )
-        return self.engine
-
-    @property
-    def path(self) -> Path:
-        """Return the path of a store that is a file. Raises ProfileError for one that is not."""
-        return self.file.path
+        return self.file.writable
 
     # Users
 
@@ -85,7 +69,7 @@ class Users:
 
     def find(self, user_id: str) -> UserRow | None:
         """Return a user's row, or None for an unknown or a forgotten one, at the cost of one look."""
-        found = self.row(self.sql.find_user, (self.engine.named(user_id),))
+        found = self.row(self.sql.find_user, (user_id,))
         return None if found is None else UserRow(*found)
 
     def number(self, sql: str, values: Sequence[Any] = ()) -> int:
@@ -105,7 +89,7 @@ class Users:
             self.tell(
                 f"look at {user_id!r}: a forgotten user's id is spelled like it; plus forget it, if they are one person"
             )
-        return self.engine.add_user(user_id)
+        return self.file.add_user(user_id)
 
     def _nearest(self, user_id: str) -> list[str]:
         size = len(user_id)
@@ -117,7 +101,7 @@ class Users:
     @property
     def salt(self) -> bytes:
         """Return the random salt of this store, which keys the hashes of names."""
-        return self.engine.secrets[0]
+        return self.file.secrets[0]
 
     def fingerprint(self, kind: str, *names: str) -> str:
         """Hash names with the store's salt: the form in which a tombstone holds them."""
@@ -125,7 +109,7 @@ class Users:
 
     def is_forgotten(self, kind: str, *names: str) -> bool:
         """Look for a tombstone of a user, a conversation or an event, or of another spelling."""
-        hashes = (ledger.fingerprint(secret, kind, *names) for secret in self.engine.secrets)
+        hashes = (ledger.fingerprint(secret, kind, *names) for secret in self.file.secrets)
         return any(self.row(self.sql.tombstone, (kind, one)) is not None for one in hashes)
 
     def refuse_forgotten(self, kind: str, *names: str) -> None:

@@ -87,13 +87,6 @@ def to_row(version: Version) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def sealed(row: Sequence[Any], seal: Callable[[int, str], Any], user: int) -> tuple[Any, ...]:
-    """Seal the columns of a row of `COLUMNS` that say something of the user: text, evidence and note."""
-    version, text, spans, origin, model, run, created, evidence, score, note = row
-    evidence, note = seal(user, evidence), seal(user, note)
-    return (version, seal(user, text), spans, origin, model, run, created, evidence, score, note)
-
-
 def chained(before: str, row: Sequence[Any]) -> str:
     """Hash a row of `COLUMNS` and the hash of the version before it; a score may change later and is left out."""
     version, text, spans, origin, model, run, created, evidence, _, note = row

@@ -29,20 +29,26 @@ JUDGING = "summarizing every user and judging on new ones"
 
 
 @dataclass(frozen=True)
-class SelectResult:
-    """Result of a run of the select engine.
+class EmbeddingRunResult:
+    """Result of a run of the engines that read sentence embeddings.
 
-    report: what report.json holds. summaries: user_id -> summary, of every user. selected: both models, and whether
-    the validation users trust the learned selection. population: whom it was trained and judged on.
+    report: what report.json holds. summaries: user_id -> summary, of every user. population: whom it was trained and
+    judged on.
     """
 
     folder: Path
     settings: Mapping[str, Any]
     report: Mapping[str, Any]
     summaries: Mapping[str, str]
-    selected: Selected
     bradley_terry: EmbeddingRewardModel
     population: Population
+
+
+@dataclass(frozen=True)
+class SelectResult(EmbeddingRunResult):
+    """Result of the select engine: both models, and whether the validation users trust the learned selection."""
+
+    selected: Selected
 
 
 def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectResult:
@@ -64,7 +70,7 @@ def select_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> SelectRe
         report["gains"] = gains(population, evaluation.predictions, data, embeddings, budget, seed)
         write(folder, settings, report, evaluation.predictions)
     say_cut(report, screen)
-    return SelectResult(folder, settings, report, summaries, found, plain, population)
+    return SelectResult(folder, settings, report, summaries, plain, population, found)
 
 
 def read(settings: Mapping[str, Any], screen: Screen) -> tuple[Mapping[str, Any], Population]:

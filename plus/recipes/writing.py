@@ -12,6 +12,7 @@ from plus.progress import SILENT, Screen
 from plus.recipes.selecting import (
     ALL,
     JUDGING,
+    EmbeddingRunResult,
     judged,
     read,
     say_cut,
@@ -23,22 +24,15 @@ from plus.recipes.selecting import (
 
 if TYPE_CHECKING:
     from plus.evaluate.predictions import Prediction
-    from plus.models.embedding_reward_model import EmbeddingRewardModel
     from plus.train.write_run import Written
     from plus.types import Context, Population
 
 
 @dataclass(frozen=True)
-class WriteResult:
-    """Result of a run of the write engine: report is what report.json holds, summaries are user_id -> summary."""
+class WriteResult(EmbeddingRunResult):
+    """Result of the write engine: its models, and what each step of training was worth."""
 
-    folder: Path
-    settings: Mapping[str, Any]
-    report: Mapping[str, Any]
-    summaries: Mapping[str, str]
     written: Written
-    bradley_terry: EmbeddingRewardModel
-    population: Population
 
 
 def write_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> WriteResult:
@@ -67,7 +61,7 @@ def write_run(settings: Mapping[str, Any], screen: Screen = SILENT) -> WriteResu
         write(folder, settings, report, evaluation.predictions)
         engine.finish(folder)
     say_cut(report, screen)
-    return WriteResult(folder, settings, report, summaries, done, plain, population)
+    return WriteResult(folder, settings, report, summaries, plain, population, done)
 
 
 def judged_steps(likelihoods: Mapping[str, Sequence[float]], judges: Sequence[Context]) -> list[dict[str, Any]]:

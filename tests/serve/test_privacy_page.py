@@ -58,8 +58,7 @@ def running(folder):
 
 @pytest.fixture
 def server(running):
-    for kept in (running[0].asked, running[0].headers, running[0].paths, running[0].raw):
-        kept.clear()
+    running[0].forget()
     return running[0]
 
 

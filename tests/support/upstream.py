@@ -26,6 +26,11 @@ class Upstream:
     raw: list[bytes] = field(default_factory=list)
     unfinished: int = 0  # streams whose reader went away
 
+    def forget(self) -> None:
+        """Forget what it was asked, so that the next test sees its own requests alone."""
+        for kept in (self.asked, self.headers, self.paths, self.raw):
+            kept.clear()
+
 
 def completion(body: dict) -> dict:
     message = {"role": "assistant", "content": '{"tea": "green"}' if body.get("response_format") else "".join(WORDS)}
