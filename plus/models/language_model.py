@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
 from plus.errors import WindowError
@@ -55,6 +56,7 @@ class LanguageModelSummarizer:
         self.cut: Counter[str] = Counter()
         self.sampled: tuple[torch.Tensor, torch.Tensor] | None = None  # ids_NL, attention_NL of the newest sample
         self.sharing = Sharing(model)
+        self.tokens_per_pass: int | None = None  # with gradient; None: all in one pass
 
     @classmethod
     def from_pretrained(
@@ -140,7 +142,7 @@ class LanguageModelSummarizer:
         attention_NL = torch.cat([batch["attention_mask"], mask_NT], dim=1)
         self.sampled = ids_NL, attention_NL
         length = completion_ids_NT.shape[1]
-        logprobs_NT, _ = self.sharing.logprobs(self.model, ids_NL, attention_NL, length, entropy=False)
+        logprobs_NT = self._scored(ids_NL, attention_NL, length, num_generations)
         model: Any = self.model
         with torch.no_grad(), model.disable_adapter() if reference is None else nullcontext():
             other = model if reference is None else reference
@@ -166,8 +168,25 @@ class LanguageModelSummarizer:
             torch.cat([before[name], after[name]], dim=1) for name in ("input_ids", "attention_mask")
         )
         mask_NT = after["attention_mask"]
-        logprobs_NT, _ = self.sharing.logprobs(self.model, ids_NL, attention_NL, mask_NT.shape[1], entropy=False)
-        return logprobs_NT, mask_NT
+        return self._scored(ids_NL, attention_NL, mask_NT.shape[1], 1), mask_NT
+
+    def _scored(self, ids_NL: torch.Tensor, attention_NL: torch.Tensor, length: int, group: int) -> torch.Tensor:
+        """Compute log-probabilities with gradient, `group` rows of a prompt side by side: (N, T).
+
+        In passes of whole groups of at most `tokens_per_pass` tokens, or of one: a pass keeps nothing, and is computed
+        again when its gradient is taken, so that one pass at a time holds activations.
+        """
+
+        def one_pass(ids_NL: torch.Tensor, attention_NL: torch.Tensor) -> torch.Tensor:
+            return self.sharing.logprobs(self.model, ids_NL, attention_NL, length, entropy=False)[0]
+
+        tokens = ids_NL.shape[1] + (group - 1) * length  # of a prompt and its completions
+        rows = group * max(1, (self.tokens_per_pass or ids_NL.numel()) // tokens)
+        if rows >= len(ids_NL) or not torch.is_grad_enabled():
+            return one_pass(ids_NL, attention_NL)
+        parts = zip(ids_NL.split(rows), attention_NL.split(rows), strict=True)
+        passes = [checkpoint(one_pass, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
+        return torch.cat(passes)
 
     def _generate(
         self, prompts: Sequence[list[int]], temperature: float, trained: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from pathlib import Path
@@ -128,7 +128,7 @@ def train(
     select_run.refuse(population, data)
     # 1. The writer first: what cannot be loaded leaves no folder behind. Then the embeddings.
     writer = load_writer(settings)
-    lora_config(writer.model, "CAUSAL_LM", **lora(settings))  # Raises where it names what is not there.
+    _in_passes(writer, lora_config(writer.model, "CAUSAL_LM", **lora(settings)).layers_to_transform)
     budget = select_run.budget_of(of_select(settings), population, data)
     model = sentence_model(settings["embedding_model"])
     embeddings = Embeddings(model)
@@ -168,6 +168,12 @@ def load_writer(settings: Mapping[str, Any]) -> LanguageModelSummarizer:
     return writer
 
 
+def _in_passes(writer: LanguageModelSummarizer, layers: Sequence[int] | None) -> None:
+    """Have the gradient on a CPU taken in passes whose activations keep `estimate.ROOM` bytes."""
+    if not torch.cuda.is_available():
+        writer.tokens_per_pass = int(estimate.ROOM / estimate.kept_bytes(writer.model, layers))
+
+
 def untrained(data: SelectData, embeddings: Embeddings, budget: SelectSettings, seed: int) -> Selected:
     """Make the select engine's two models without training."""
     with torch.random.fork_rng():
@@ -205,7 +211,9 @@ def forecast(settings: Mapping[str, Any], population: Population) -> list[str]:
     select_run.refuse(population, data)
     budget = select_run.budget_of(of_select(settings), population, data)
     options, writer = write_settings(settings), load_writer(settings)
-    writer.add_adapters(lora_config(writer.model, "CAUSAL_LM", **lora(settings)))
+    adapters = lora_config(writer.model, "CAUSAL_LM", **lora(settings))
+    _in_passes(writer, adapters.layers_to_transform)
+    writer.add_adapters(adapters)
     found = untrained(data, Embeddings(sentence_model(settings["embedding_model"])), budget, int(settings["seed"]))
     # 1. The tokens of an update, with the first events of some training users.
     users, size = options.users_per_step, options.users_per_step * options.num_generations
@@ -220,6 +228,8 @@ def forecast(settings: Mapping[str, Any], population: Population) -> list[str]:
     total, trained = estimate.count(writer.model)
     reader, _ = estimate.count(found.reward_model.model)
     held = {"program": 0.9 * estimate.GIB, "weights": 4.0 * (total + reader), "activations": work.scored * speed.kept}
+    if writer.tokens_per_pass:
+        held["activations"] = speed.kept * min(work.scored, max(work.scored / users, writer.tokens_per_pass))
     held["gradient and Adam"] = 12.0 * (trained + reader)
     lines = [
         f"summarizer   {total:,} parameters, {trained:,} of them trained (adapters); reads about {context / users:.0f} "

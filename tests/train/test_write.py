@@ -13,6 +13,7 @@ from support.words import embeddings
 from plus.measures import mean
 from plus.models.embeddings import Embeddings
 from plus.models.language_model import LanguageModelSummarizer
+from plus.models.loading import lora_config
 from plus.recipes import writing
 from plus.resources import shipped
 from plus.train import write_run
@@ -197,6 +198,36 @@ def test_without_validation_users_nothing_is_claimed(data):
     )
     training.run(lambda *line: None, lambda: None)
     assert writing.judged_steps(training.likelihoods, training.judges) == []
+
+
+def test_a_gradient_in_passes_is_that_of_one_piece_and_holds_less(data):
+    """Imitation's and GRPO's; what a pass keeps is counted, each tensor that autograd saves once."""
+    begun_writer, histories = writer(), [context.history for context in data.training[:6]]
+    begun_writer.add_adapters(lora_config(begun_writer.model, "CAUSAL_LM", **LORA))
+
+    def gradient(tokens: int | None, group: int) -> tuple[list[torch.Tensor], int]:
+        begun_writer.tokens_per_pass, storages = tokens, dict[int, int]()
+        torch.manual_seed(3)
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            if group == 1:
+                logprobs_NT, mask_NT = begun_writer.logprobs(histories, ["They like cats."] * 6)
+            else:
+                _, logprobs_NT, _, mask_NT = begun_writer.sample(histories, group, None)
+        weights_N1 = torch.linspace(-1, 2, len(logprobs_NT)).unsqueeze(1)
+        trained = [weight for weight in begun_writer.model.parameters() if weight.requires_grad]
+        found = torch.autograd.grad((weights_N1 * logprobs_NT * mask_NT).sum(), trained)
+        return list(found), sum(storages.values())
+
+    for group in (1, 3):
+        (whole, kept), (cut, kept_cut) = gradient(None, group), gradient(100, group)
+        torch.testing.assert_close(cut, whole, rtol=1e-3, atol=1e-4)
+        assert any(part.abs().max() > 0.1 for part in whole), "a gradient of nothing proves nothing"
+        assert kept_cut < kept / 3
 
 
 def test_embeddings_are_the_same_rows_after_a_round_trip(data):
