@@ -6,7 +6,8 @@ the rule's sentences, selected events, nothing), that one after more training on
 such texts alone (the whole history; on SPI the scale scores in words). --imitation takes a copy of RUN/checkpoint.pt
 made while GRPO trained.
 Writes RUN/real_model.md: arms, differences, the goals of targets.toml, claims checked against scores (SPI), and what is
-written of the first ten test users before and after; RUN/real_model.json, and RUN/zero_shot.jsonl and imitation.jsonl.
+written of the first ten test users before and after; RUN/real_model.json, every prediction (RUN/predictions.jsonl), and
+RUN/zero_shot.jsonl and imitation.jsonl. Several runs, of other seeds, that were judged: `real_model_seeds.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import copy
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -33,9 +34,9 @@ from plus.errors import PlusError
 from plus.evaluate.controls import other_users
 from plus.evaluate.intervals import paired_difference, user_interval
 from plus.evaluate.markdown import table
-from plus.evaluate.predictions import Prediction, predict
+from plus.evaluate.predictions import Prediction, predict, to_rows
 from plus.evaluate.scorecard import plain
-from plus.jsonl import append_jsonl, read_summaries, write_json
+from plus.jsonl import append_jsonl, read_summaries, write_json, write_jsonl
 from plus.measures import mean
 from plus.models.embedding_reward_model import EmbeddingRewardModel
 from plus.models.loading import lora_config
@@ -184,20 +185,14 @@ def judge(of: Judged, imitation: Path | None) -> dict[str, Texts]:
 
 def report(of: Judged, texts: Mapping[str, Texts]) -> dict[str, Any]:
     """Compute accuracies and differences of both slices, as `targets_table` reads them, and the claims."""
-    debated = [is_controversial(of.rates, example.target) for example in of.examples]
-    slices = {"all": [True] * len(debated), "controversial": debated}
-
-    def part(name: str, where: str) -> list[Prediction]:
-        return [p for p, kept in zip(of.found[name], slices[where], strict=True) if kept]
-
-    rows = {name: {where: list(user_interval(part(name, where))) for where in slices} for name in of.found}
-    differences = {
-        f"{a} - {b}": {where: list(paired_difference(part(a, where), part(b, where))) for where in slices}
-        for a, b in DIFFERENCES
-        if a in of.found and b in of.found
+    debated = {place for place, e in enumerate(of.examples) if is_controversial(of.rates, e.target)}
+    of.found = {
+        name: [replace(p, group="controversial" if place in debated else "") for place, p in enumerate(made)]
+        for name, made in of.found.items()
     }
+    compared = compare(of.found)
     name = "spi" if of.name == "spi" else f"polis/{Path(of.settings['data_dir']).name}"
-    found = {"dataset": f"{name}/smollm2", "groups": {GROUPS[of.name]: {"rows": rows, "differences": differences}}}
+    found = {"dataset": f"{name}/smollm2", "groups": {GROUPS[of.name]: compared}}
     if of.spi is not None:
         medians = of.spi.medians(list(of.data.events))
         checked = {key: spi_claims.check(of.spi, {u: t[u] for u in of.histories}, medians) for key, t in texts.items()}
@@ -208,20 +203,43 @@ def report(of: Judged, texts: Mapping[str, Texts]) -> dict[str, Any]:
     return cast(dict[str, Any], plain(found))
 
 
-def page(of: Judged, found: Mapping[str, Any], texts: Mapping[str, Texts]) -> str:
-    """Write the results as Markdown."""
+def compare(found: Mapping[str, Sequence[Prediction]]) -> dict[str, Any]:
+    """Compute accuracies and differences over all choices and the controversial ones, by users and seeds."""
+    slices = {"all": lambda p: True, "controversial": lambda p: p.group == "controversial"}
+
+    def part(name: str, where: str) -> list[Prediction]:
+        return list(filter(slices[where], found[name]))
+
+    rows = {name: {where: list(user_interval(part(name, where))) for where in slices} for name in found}
+    differences = {
+        f"{a} - {b}": {where: list(paired_difference(part(a, where), part(b, where))) for where in slices}
+        for a, b in DIFFERENCES
+        if a in found and b in found
+    }
+    return {"rows": rows, "differences": differences}
+
+
+def tables(found: Mapping[str, Any]) -> list[str]:
+    """Write accuracies, differences and goals as Markdown tables."""
     (group,) = found["groups"].values()
 
     def line(name: str, row: Mapping[str, Sequence[float]], form: str) -> list[str]:
         of_slices = (row[where][:3] for where in ("all", "controversial"))
         return [name, *(f"{middle:{form}} [{low:{form}}, {high:{form}}]" for middle, low, high in of_slices)]
 
-    parts = [
-        f"# {of.settings['model_name_or_path']} on {found['dataset'].rpartition('/')[0]}",
-        f"{len(of.histories)} test users, {len(of.examples):,} choices; 95 % intervals over users, one seed.",
+    return [
         table(["text read", "all", "controversial"], [line(n, r, ".3f") for n, r in group["rows"].items()]),
         table(["difference", "all", "controversial"], [line(n, r, "+.3f") for n, r in group["differences"].items()]),
         targets_table(found),
+    ]
+
+
+def page(of: Judged, found: Mapping[str, Any], texts: Mapping[str, Texts]) -> str:
+    """Write the results as Markdown."""
+    parts = [
+        f"# {of.settings['model_name_or_path']} on {found['dataset'].rpartition('/')[0]}",
+        f"{len(of.histories)} test users, {len(of.examples):,} choices; 95 % intervals over users, one seed.",
+        *tables(found),
     ]
     if "claims" in found:
         counts = ["right", "wrong", "unsure"]
@@ -251,6 +269,7 @@ def main() -> None:
     texts = judge(of, given.imitation)
     found = report(of, texts)
     write_json(given.run / "real_model.json", found)
+    write_jsonl(given.run / "predictions.jsonl", (row for made in of.found.values() for row in to_rows(made)))
     (given.run / "real_model.md").write_text(page(of, found, texts), encoding="utf-8")
     print(given.run / "real_model.md")
 

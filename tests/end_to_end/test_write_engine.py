@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -152,3 +153,15 @@ def test_the_results_page_shows_every_arm_and_ten_users_before_and_after(tmp_pat
     assert 0 <= rows["plus"]["all"][0] <= 1 and "plus - zero_shot" in found["groups"]["new users"]["differences"]
     page = (run / "real_model.md").read_text()
     assert page.count("- zero-shot: ") == page.count("- plus: ") == min(10, rows["plus"]["all"][3])
+    # A second run, of another seed: its people count once each, its differences stand beside the first's.
+    other = shutil.copytree(run, tmp_path / "other")
+    rows = [json.loads(line) | {"seed": 4} for line in (run / "predictions.jsonl").read_text().splitlines()]
+    (other / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    seeds = [sys.executable, script.with_name("real_model_seeds.py")]
+    done = subprocess.run([*seeds, run, other], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("2 seeds, "), done.stderr
+    assert f"| plus - nothing | {found['groups']['new users']['differences']['plus - nothing']['all'][0]:+.3f} [" in (
+        done.stdout
+    )
+    done = subprocess.run([*seeds, run, run], env=ENVIRONMENT, capture_output=True, text=True)
+    assert done.returncode == 1 and "has seed 3, as a run before it" in done.stderr

@@ -16,6 +16,7 @@ import urllib.request
 
 import openai
 import pytest
+from support.judged import judged_store
 from support.llama_server import MODEL, llama_server, smollm2_file
 from support.running import ENVIRONMENT
 
@@ -132,6 +133,20 @@ def test_signals_and_pairs_use_its_words_or_count_them(llama_server, store, talk
     assert done.returncode == 0, done.stderr
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert rows and all(row["chosen"] != row["rejected"] for row in rows)
+
+
+def test_judge_asks_it_and_a_slow_reply_is_no_judgment(llama_server, tmp_path):
+    """A judge of 135M parameters rambles: what takes over 4 s is counted, the rest is kept for the next time."""
+    out = ("--store", judged_store(tmp_path), "--output_dir", tmp_path / "out", "--no-checklist")
+    few = ("--judge_model", MODEL, "--max_users", "2", "--max_choices", "1", "--timeout", "4", "--workers", "1")
+    done = plus("judge", *out, *few, "--base_url", llama_server)
+    assert done.returncode == 0, done.stderr
+    kept = (tmp_path / "out" / "judgments.jsonl").read_bytes()
+    assert {json.loads(line)["user_id"] for line in kept.splitlines()} == {"u0", "u1"}
+    assert MODEL in (tmp_path / "out" / "report.md").read_text()
+    again = plus("judge", *out, *few, "--base_url", "http://127.0.0.1:9/v1")
+    assert again.returncode == 2 and "could not be reached" in again.stderr
+    assert (tmp_path / "out" / "judgments.jsonl").read_bytes() == kept
 
 
 def test_summarize_asks_it_for_a_text_about_each_user(llama_server, tmp_path):
