@@ -83,11 +83,11 @@ class MissingExtraError(ModelError):
 
 # Package -> the extra that brings it. `embed` comes with torch too, so torch alone does not ask for `train`.
 EXTRAS = {
-    **dict.fromkeys(("openai", "httpx2", "starlette", "uvicorn", "anyio"), "api"),
+    **dict.fromkeys(("openai", "httpx2", "starlette", "uvicorn", "anyio", "jinja2"), "api"),
     "mcp": "mcp",
     **dict.fromkeys(("sentence_transformers",), "embed"),
     **dict.fromkeys(("torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"), "train"),
-    **dict.fromkeys(("safetensors", "jinja2", "matplotlib", "sklearn", "scipy", "numpy", "pyarrow", "gguf"), "train"),
+    **dict.fromkeys(("safetensors", "matplotlib", "sklearn", "scipy", "numpy", "pyarrow", "gguf"), "train"),
     "huggingface_hub": "train",
 }
 

@@ -50,6 +50,7 @@ prompt u1 --store s.db
 chat u1 "Which tea?" --store s.db --base_url {url}
 proxy --store s.db --upstream {url} --dry-run
 mcp --store s.db
+studio --store s.db
 wording --model m --base_url {url}
 summarize {url} choices.jsonl --model m
 judge --store s.db --judge_model m --base_url {url} --output_dir asked

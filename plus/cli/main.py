@@ -23,6 +23,7 @@ from plus.cli import (
     profile,
     proxy,
     signals,
+    studio,
     summarize,
     train,
 )
@@ -51,6 +52,7 @@ VERBS: dict[str, list[tuple[str, str, Callable[..., None] | typer.Typer]]] = {
     ],
     "Profiles": [
         ("profile", "Read, edit, prove and undo what is known about a user.", profile.app),
+        ("studio", "Open a page to see, change and prove all of it.", studio.studio),
         ("export", "Write summaries for people and other programs.", export.export),
         ("import", "Read profiles and memories of other assistants.", export.import_),
         ("forget", "Forget users or conversations, with a receipt.", forget.forget),

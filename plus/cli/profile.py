@@ -305,8 +305,7 @@ def _print_why(user: str, found: Attribution, shape: Shape) -> None:
             "this reward model predicts worse from the whole summary than from one sentence of it: "
             "it was trained on shorter ones, so sentences are ranked by what each says alone"
         )
-    # Sentences whose effect is below a thousandth of a nat either way.
-    idle = [one.id for one in found.sentences if max(abs(one.worth), abs(one.alone)) < 0.001]
+    idle = [one.id for one in found.sentences if one.effect() == one.effect(False) == "nothing"]
     if shape == "table" and idle:
         say(f"{', '.join(idle)}: changes nothing that can be measured here")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from plus.errors import ProfileError
 from plus.measures import accuracy, bootstrap, mean, wilson
@@ -15,6 +15,9 @@ from plus.prompts import event_lines
 from plus.types import Event, Preference, Scorer
 
 TOLERANCE = 0.05  # nats a choice by which the whole text may fall behind its best sentence
+IDLE = 0.001  # nats a choice below which a sentence changes nothing that can be measured
+Effect = Literal["helps", "nothing", "hurts"]
+FEW = 5  # held-out choices below which nothing can be told from a difference
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,20 @@ class Flip:
     pair: Preference
     before: float
     after: float
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """Effect of a new text on a user's held-out choices: both scores, and the choices that change sides."""
+
+    before: Score
+    after: Score
+    flipped: tuple[Flip, ...]
+
+    @property
+    def is_telling(self) -> bool:
+        """False where there are too few choices to tell anything."""
+        return self.before.choices >= FEW
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,11 @@ class SentenceValue:
     origin: str
     since: int
     events: tuple[tuple[str, float | None], ...]
+
+    def effect(self, reads_whole: bool = True) -> Effect:
+        """Say in a word what the sentence does to predictions, by its worth, or by what it says alone."""
+        value = self.worth if reads_whole else self.alone
+        return "nothing" if abs(value) < IDLE else "helps" if value > 0 else "hurts"
 
 
 @dataclass(frozen=True)
@@ -154,11 +176,30 @@ def explain(store: Store, user_id: str, scorer: Callable[[], Scorer]) -> Attribu
     events = held_out(store, user_id, current)
     if current is None or not events:
         raise ProfileError(f"{user_id!r} has no {'held-out choice' if current else 'summary'} yet, which why needs")
-    known = {event.id: event for event in store.events(user_id)}
-    sources = {
-        version: [known[name] for name in ids if name in known] for version, ids in store.evidence(current).items()
-    }
-    return why(scorer(), current, events, sources)
+    return why(scorer(), current, events, sources(store, current))
+
+
+def sources(store: Store, version: Version) -> dict[int, list[Event]]:
+    """Map the version that a sentence came with -> the events it was written from, for each sentence of a version."""
+    known = {event.id: event for event in store.events(version.user_id)}
+    read_by = store.evidence(version)
+    return {number: [known[name] for name in ids if name in known] for number, ids in read_by.items()}
+
+
+def foresee(
+    store: Store, user_id: str, text: str, scorer: Callable[[], Scorer], before: Version | None = None
+) -> Foreseen:
+    """Score a text on a user's held-out choices beside a version, by default the current one; nothing is saved.
+
+    Raises ProfileError without held-out choices.
+    """
+    before = before or store.current(user_id)
+    events = held_out(store, user_id, before)
+    if not events:
+        raise ProfileError(f"{user_id!r} has no held-out choice to score on; about one in five new choices is held out")
+    model = scorer()
+    old, new = read(model, before.text if before else "", events), read(model, text, events)
+    return Foreseen(score(old), score(new), tuple(flips(events, old, new)))
 
 
 def held_out(store: Store, user_id: str, version: Version | None = None) -> list[Event]:

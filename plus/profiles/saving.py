@@ -74,18 +74,7 @@ def save_user(
             store.refuse_forgotten("user", user_id)
             store.enrol(user_id)
         user = store.user(user_id)
-        current = store.current(user_id)
-        if user.current != base:
-            changed = versions.diff(
-                store.version(user_id, base) if base else None,
-                current.text if current else "",
-                f"version {user.current}",
-            )
-            raise ConflictError(
-                f"{user_id!r} was changed meanwhile: version {user.current} is there, your edit was made from {base}; "
-                "nothing was written, look at the change and edit again",
-                changed,
-            )
+        current = check_base(store, user_id, base)
         if current and current.text == text:
             return current
         # 2. Hold the text to the rules, and save it.
@@ -94,11 +83,27 @@ def save_user(
         return _insert(store, user, new, current, keep, gone)
 
 
-def restore(store: Store, user_id: str, number: int) -> Version:
-    """Save an older version again, as a new one with the same sentences. Raises UnknownUserError."""
+def check_base(store: Store, user_id: str, base: int) -> Version | None:
+    """Return the current version, inside a transaction. Raises ConflictError, with the diff, where it is not `base`."""
+    number, current = store.user(user_id).current, store.current(user_id)
+    if number != base:
+        old = store.version(user_id, base) if base else None
+        raise ConflictError(
+            f"{user_id!r} was changed meanwhile: version {number} is there, your edit was made from {base}; "
+            "nothing was written, look at the change and edit again",
+            versions.diff(old, current.text if current else "", f"version {number}"),
+        )
+    return current
+
+
+def restore(store: Store, user_id: str, number: int, base: int | None = None) -> Version:
+    """Save an older version again, as a new one with the same sentences.
+
+    base: the version that was current when the user asked. Raises UnknownUserError, and ConflictError.
+    """
     with store.transaction():
         user, old = store.user(user_id), store.version(user_id, number)
-        current = store.current(user_id)
+        current = store.current(user_id) if base is None else check_base(store, user_id, base)
         if current and current.text == old.text:
             return current
         _obey(store, user, user_id, current.sentences if current else (), old.text)

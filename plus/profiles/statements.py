@@ -17,9 +17,19 @@ class Statements:
     # Users
     users: str = "SELECT user_id FROM users ORDER BY number"
     numbers: str = "SELECT number, user_id FROM users"
+    # A page of users: from a number (or from an id) on, with what a list of them shows.
+    listed: str = (
+        "SELECT u.number, u.user_id, u.current, u.paused, u.last_event > u.read_upto, v.text, v.origin, v.created, "
+        "v.score, EXISTS(SELECT 1 FROM rules r WHERE r.user = u.number) OR v.sentences LIKE '%\"user\"%' "
+        "FROM users u LEFT JOIN versions v ON v.user = u.number AND v.version = u.current WHERE "
+    )
+    listed_between: str = "u.number > ? AND u.number <= ? ORDER BY u.number"
+    listed_by_id: str = "u.user_id >= ? AND u.user_id < ? AND u.user_id > ? ORDER BY u.user_id LIMIT ?"
+    last_number: str = "SELECT coalesce(max(number), 0) FROM users"
     find_user: str = (
         "SELECT number, current, newest, next_sentence, last_event, read_upto, paused FROM users WHERE user_id = ?"
     )
+    user_numbered: str = "SELECT user_id FROM users WHERE number = ?"
     users_of_length: str = "SELECT user_id FROM users WHERE length(user_id) BETWEEN ? AND ? LIMIT 20000"
     add_user: str = "INSERT INTO users(user_id) VALUES (?) RETURNING number"
     stale_users: str = "SELECT user_id FROM users WHERE last_event > read_upto AND NOT paused ORDER BY number"

@@ -72,6 +72,11 @@ class Users:
         found = self.row(self.sql.find_user, (user_id,))
         return None if found is None else UserRow(*found)
 
+    def user_id(self, number: int) -> str | None:
+        """Return the id of the user with a number; None where there is none: a number is never given twice."""
+        found = self.row(self.sql.user_numbered, (number,))
+        return None if found is None else str(found[0])
+
     def number(self, sql: str, values: Sequence[Any] = ()) -> int:
         """Return the number that a statement counts or gives."""
         found = self.row(sql, values)

@@ -146,7 +146,11 @@ def edit(version: Version | None, replaced: Mapping[str, str], added: Sequence[s
         elif sentence.id in replaced:
             words = replaced[sentence.id].strip()
             keep.update({words[start:end]: sentence.id for start, end in split(words)[:1]})
-            text = text[: sentence.start] + words + text[sentence.end :]
+            rest = text[sentence.end :]
+            # Words without a mark at their end would swallow the next sentence.
+            if rest.strip() and not rest.startswith("\n") and words and not _ends(words):
+                rest = f"\n{rest.lstrip()}"
+            text = text[: sentence.start] + words + rest
     for words in added:
         between = "" if not text or text.endswith("\n") else "\n" if "\n" in text.strip() or not _ends(text) else " "
         text = f"{text}{between}{words.strip()}"

@@ -92,3 +92,10 @@ def test_rules_hold_whatever_is_written(written, before, locked, banned):
     words = [found.text[start:end] for start, end in split(found.text)]
     assert all(text in words for text in locked), found
     assert not {normalized(word) for word in words} & {normalized(ban) for ban in banned}
+
+
+def test_new_words_without_a_mark_do_not_swallow_the_next_sentence():
+    before = version("Likes cats. Is brief.")
+    assert edit(before, {"s1": "Likes dogs"}, [], []).text == "Likes dogs\nIs brief."
+    assert edit(before, {"s1": "Likes dogs!"}, [], []).text == "Likes dogs! Is brief."
+    assert edit(before, {"s2": "Is wordy"}, [], []).text == "Likes cats. Is wordy"

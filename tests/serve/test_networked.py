@@ -59,6 +59,7 @@ LOCAL = {
     "profile show",
     "profile why",
     "restore",
+    "studio",  # A page for a browser of this machine.
 }
 
 
