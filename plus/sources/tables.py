@@ -22,6 +22,7 @@ from plus.types import Dropped
 
 _REST = 2**20  # bytes of an overlong line that are read at a time, to be thrown away
 MAX_LINE = 64 * 2**20  # bytes: a longer line is no row, and would fill the memory.
+SHOWN = 12  # columns that a message names
 FORMATS = (".jsonl", ".ndjson", ".json", ".csv", ".parquet", ".jsonl.gz")
 _NO_UTF8 = re.compile("[\udc80-\udcff]")  # surrogateescape's sign for a byte that is no UTF-8
 OnBytes = Callable[[int, int], None]  # (read so far, in all)
@@ -45,8 +46,10 @@ def read_csv(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str
             # Every column is needed, so a missing one is named at once.
             missing = [column for column in columns if column not in (reader.fieldnames or [])]
             if missing:
+                found = reader.fieldnames or ["nothing"]
+                more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
                 raise SourceError(
-                    f"{path} has no column {missing[0]!r}; found {', '.join(reader.fieldnames or ['nothing'])}; "
+                    f"{path} has no column {missing[0]!r}; found {', '.join(found[:SHOWN])}{more}; "
                     "add it or give another --data_dir"
                 )
             for number, row in enumerate(reader, start=2):

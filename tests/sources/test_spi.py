@@ -82,6 +82,10 @@ def test_the_population_holds_everybody_and_counts_who_has_nothing_to_predict(tm
     [
         ({"ratings": {"p0": (7, 1, 1, 1)}}, "ratings.csv.gz row 2: q_1 is '7'; a rating is 1 to 6"),
         ({"header": ("person", "q_1", "q_2", "q_3", "q_9")}, "has no column 'q_4'; found person, q_1"),
+        (
+            {"header": ("person", "q_1", "q_2", "q_3", *(f"x_{n}" for n in range(130)))},
+            "has no column 'q_4'; found person, q_1, q_2, q_3, x_0, x_1, x_2, x_3, x_4, x_5, x_6, x_7 and 122 more; add",
+        ),
         ({"ratings": {}}, "holds no ratings; give --data_dir the folder with SPI's ratings.csv.gz"),
     ],
 )
