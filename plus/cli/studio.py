@@ -21,6 +21,9 @@ Model = Annotated[str | None, typer.Option(help="A served model that answers in 
 BaseUrl = Annotated[
     str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
 ]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="In the blind comparison show the exact bytes of a request, and send nothing.")
+]
 
 
 def studio(
@@ -31,6 +34,7 @@ def studio(
     port: Port = 0,
     model: Model = None,
     base_url: BaseUrl = "https://api.openai.com/v1",
+    dry_run: DryRun = False,
 ) -> None:
     """Open a page on this machine: read what is known about people, see what it is worth, change it, forget it.
 
@@ -44,5 +48,5 @@ def studio(
 
     profiles = open_profiles(store, SCREEN)
     only = number_of(profiles.store, user) if user is not None else None
-    served = Served(base_url, model) if model is not None else None
+    served = Served(base_url, model, dry_run) if model is not None else None
     listen.listen(Studio(profiles, tuple(run or ()), read_only, only, served), port, say)

@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from plus.errors import ConflictError, ForgottenError, PlusError, UnknownUserError
-from plus.studio import changing, reading, users
+from plus.studio import changing, choosing, keeping, leaving, reading, runs, users
 from plus.studio.access import LINK_SECONDS, Guard, RefusedError, Visitor, check_post, read_form, read_link
 from plus.studio.studio import Studio
 from plus.studio.visit import TEMPLATES, WORDS, Page, Visit, refusal
@@ -56,6 +56,26 @@ DOORS = (
     Door(f"{PERSON}/allow", changing.allow, "POST", changes=True),
     Door(f"{PERSON}/pause", changing.pause, "POST", changes=True),
     Door(f"{PERSON}/restore", changing.restore, "POST", changes=True),
+    Door(f"{PERSON}/leaves", leaving.leaves),
+    Door(f"{PERSON}/leaves", leaving.leaves, "POST"),
+    Door(f"{PERSON}/data", leaving.data),
+    Door(f"{PERSON}/held.{{form}}", leaving.held),
+    Door(f"{PERSON}/copy/{{form}}", leaving.copy),
+    Door(f"{PERSON}/forget", leaving.forget_form),
+    Door(f"{PERSON}/forget", leaving.forget, "POST", changes=True),
+    Door("/receipts/{name}", leaving.receipt),
+    Door("/receipts/{name}/file", leaving.receipt_file),
+    Door(f"{PERSON}/choose", choosing.choose_form),
+    Door(f"{PERSON}/choose/{{talk}}", choosing.choose_form),
+    Door(f"{PERSON}/ask", choosing.ask, "POST", changes=True),
+    Door(f"{PERSON}/choose/{{talk}}", choosing.choose, "POST", changes=True),
+    Door("/runs", runs.runs, operator=True),
+    Door("/runs/compare", runs.compare, operator=True),
+    Door("/runs/{run}", runs.run, operator=True),
+    Door("/runs/{run}/live", runs.live, operator=True),
+    Door("/runs/{run}/people", runs.people, operator=True),
+    Door("/store", keeping.store, operator=True),
+    Door("/store/doctor", keeping.doctor, operator=True),
 )
 
 

@@ -15,6 +15,7 @@ from plus import recipes
 from plus.errors import PlusError, missing_extra
 from plus.profiles.store import Store
 from plus.progress import SILENT, Screen
+from plus.serve.endpoint import shown_url
 from plus.serve.requests import StoreFile
 from plus.studio.access import Keys
 from plus.types import Preference, Scorer
@@ -24,10 +25,16 @@ KEPT = 100  # receipts, and open questions of the blind comparison, in memory
 
 @dataclass
 class Served:
-    """Model behind an address, for the blind comparison."""
+    """Model behind an address, for the blind comparison. dry_run: requests are shown and not sent."""
 
     base_url: str
     model: str
+    dry_run: bool = False
+
+    @property
+    def shown_url(self) -> str:
+        """The address, without a password that may stand in it."""
+        return shown_url(self.base_url)
 
 
 @dataclass

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 WORDS: Mapping[str, str] = thresholds("studio/words")
 # Pages of a person, in order: name -> path after the person's own.
-TABS = (("summary", ""), ("history", "/history"))
+TABS = (
+    ("summary", ""), ("history", "/history"), ("leaves", "/leaves"), ("choose", "/choose"), ("data", "/data"),
+    ("forget", "/forget"),
+)  # fmt: skip
+FIRST = 31_536_000  # seconds: a time before 1971 is an order and no date
 _SIGNS = {**{code: 0x2400 + code for code in range(32) if chr(code) not in "\t\n"}, 0x7F: 0x2421}
 
 
@@ -98,7 +102,7 @@ def environment() -> Environment:
     made.filters.update(
         day=day, moment=moment, shown=shown, count=lambda number: f"{number:,}",
         flag_words=lambda flag: WORDS[f"flag_{flag}"], right_of=lambda score: f"{score.accuracy * score.choices:g}",
-        event_words=event_words,
+        event_words=event_words, content_words=content_words,
     )  # fmt: skip
     return made
 
@@ -113,9 +117,18 @@ def event_words(content: Any) -> str:
     return content if isinstance(content, str) else "\n".join(f"{turn.role}: {turn.content}" for turn in content)
 
 
+def content_words(content: Any) -> str:
+    """Write an event's content, as it is stored, as text."""
+    if isinstance(content, dict):
+        return "\n".join(f"{WORDS[f'field_{key}']}: {value}" for key, value in content.items() if key != "earlier")
+    return content if isinstance(content, str) else "\n".join(": ".join(map(str, turn)) for turn in content)
+
+
 def day(seconds: float | None) -> str:
     """Write a moment as a day, "26 Nov 2026"."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%-d %b %Y") if seconds else WORDS["no_date"]
+    if seconds is None or seconds < FIRST:
+        return WORDS["no_date"]
+    return datetime.fromtimestamp(seconds, UTC).strftime("%-d %b %Y")
 
 
 def moment(seconds: float | None) -> str:

@@ -21,7 +21,7 @@ from plus.prompts import FENCE
 KEY = "sk-test-0123456789abcdef"
 
 # Sends texts about people somewhere: --dry-run shows the bytes.
-SENDS = {"audit", "chat", "judge", "proxy", "pairs", "prompt", "push", "signals", "summarize", "wording"}
+SENDS = {"audit", "chat", "judge", "proxy", "pairs", "prompt", "push", "signals", "studio", "summarize", "wording"}
 # Fetches files from the Hub where one is named (a data set, a model), and sends nothing but their names.
 FETCHES = {
     "benchmark",
@@ -59,7 +59,6 @@ LOCAL = {
     "profile show",
     "profile why",
     "restore",
-    "studio",  # A page for a browser of this machine.
 }
 
 
