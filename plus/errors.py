@@ -85,6 +85,7 @@ class MissingExtraError(ModelError):
 EXTRAS = {
     **dict.fromkeys(("openai", "httpx2", "starlette", "uvicorn", "anyio", "jinja2"), "api"),
     "mcp": "mcp",
+    **dict.fromkeys(("psycopg", "psycopg_pool", "cryptography"), "postgres"),
     **dict.fromkeys(("sentence_transformers",), "embed"),
     **dict.fromkeys(("torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers"), "train"),
     **dict.fromkeys(("safetensors", "matplotlib", "sklearn", "scipy", "numpy", "pyarrow", "gguf"), "train"),

@@ -26,4 +26,5 @@ def mcp(user: Users = None, run: RunFolder = None, store: StoreFile = None) -> N
     with open_store(store):
         pass  # A file that is none is refused before the assistant asks.
     path = store_path(store)
-    ProfileServer(path.absolute(), lambda opened: load_run(opened, run)[0].reward_model, user or ()).build().run()
+    place = path.absolute() if isinstance(path, Path) else path
+    ProfileServer(place, lambda opened: load_run(opened, run)[0].reward_model, user or ()).build().run()

@@ -26,7 +26,7 @@ Rounds = Annotated[
     typer.Option(help="Sample answers, have users choose, learn the first reward_model, train; again.", min=1),
 ]
 StoreOfChoices = Annotated[
-    Path | None,
+    str | None,
     typer.Option(help="With --rounds: what users chose in plus chat with this store is a round's choices."),
 ]
 MaxCompletionLength = Annotated[int, typer.Option(help="Tokens an answer may have.")]

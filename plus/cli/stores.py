@@ -24,11 +24,11 @@ STATUSES = (
 IN_PART = 6
 Shape = Literal["table", "json", "jsonl", "md"]
 StoreFile = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--store",
         envvar="PLUS_STORE",
-        help="The store's file, or a run folder. Default: in your data folder.",
+        help="The store's file, a run folder, or postgresql://... Default: a file in your data folder.",
         show_envvar=True,
     ),
 ]
@@ -40,14 +40,14 @@ Output = Annotated[Shape, typer.Option("-o", "--output_shape", help="How the res
 User = Annotated[str, typer.Argument(help="The user's id.")]
 
 
-def store_path(store: Path | None) -> Path:
-    """Return the file of the store that --store means."""
+def store_path(store: str | None) -> Path | str:
+    """Return the file of the store that --store means, or the address."""
     from plus import recipes
 
     return recipes.store_path(store)
 
 
-def open_store(store: Path | None, create: bool = False) -> Store:
+def open_store(store: str | None, create: bool = False) -> Store:
     """Open the store that --store means. A run folder gets a store of its own users when it is first opened."""
     from plus import recipes
 

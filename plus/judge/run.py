@@ -195,7 +195,7 @@ def people(store: Store, events: int = 8, max_users: int | None = None, max_choi
             found.append(Person(user_id, summary.text, past, tuple(choices[:max_choices])))
     if len(found) < 2:
         raise EvidenceError(
-            f"{len(found)} users of {store.path} have a summary and a held-out choice, and an interval takes two; "
+            f"{len(found)} users of {store.place} have a summary and a held-out choice, and an interval takes two; "
             "plus summarize --update writes summaries and holds choices out"
         )
     return found

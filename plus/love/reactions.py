@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from plus.errors import SourceError
+from plus.profiles.engine import is_address
 from plus.sources import generic, polis
 from plus.sources.columns import ColumnMap, Renaming
 from plus.sources.rows import content_id
@@ -138,10 +139,12 @@ def _last_wins(user: str, past: Sequence[Event], dropped: Dropped) -> list[Event
 
 def _read(path: Path, source: str | Path, dropped: Dropped, renaming: Renaming) -> Iterable[tuple[str, Event]]:
     """Yield (user_id, reaction) of one source, whose kind is told by its content."""
-    if path.is_dir() and any((path / name).exists() for name in ("votes.csv", "participants-votes.csv")):
+    if is_address(source):
+        yield from _stored(source)
+    elif path.is_dir() and any((path / name).exists() for name in ("votes.csv", "participants-votes.csv")):
         yield from ((user, event) for user, past in polis.votes_of(path, dropped).items() for event in past)
     elif path.is_file() and _begins(path, b"SQLite format 3"):
-        yield from _stored(path, dropped)
+        yield from _stored(path)
     else:
         for row in generic.read(source, dropped, renaming=renaming):
             if isinstance(row.event.content, Reaction):
@@ -156,7 +159,7 @@ def _begins(path: Path, mark: bytes) -> bool:
         return file.read(len(mark)) == mark
 
 
-def _stored(path: Path, dropped: Dropped) -> Iterable[tuple[str, Event]]:
+def _stored(path: str | Path) -> Iterable[tuple[str, Event]]:
     """Yield the reactions of every user of a profile store (`plus ingest` puts them there)."""
     from plus.profiles.store import Store
 

@@ -54,7 +54,7 @@ def policy(
     if sweep:
         return run_sweep(request, sweep, screen.say)
     if rounds:
-        return run_rounds(request, rounds, screen.say, _path(store))
+        return run_rounds(request, rounds, screen.say, store)
     return run_once(request, screen.say)
 
 

@@ -74,7 +74,7 @@ class RoundsReport:
 
 
 def run_rounds(
-    request: PolicyRequest, rounds: int, say: Say = lambda line: None, store: Path | None = None
+    request: PolicyRequest, rounds: int, say: Say = lambda line: None, store: str | Path | None = None
 ) -> RoundsReport:
     """Run rounds on the choices of people; the first goal with a `reward_model` in the file learns them.
 
@@ -201,7 +201,7 @@ def read_choices(path: Path) -> list[Choice]:
     return found
 
 
-def choices_in_chat(path: Path) -> Collect:
+def choices_in_chat(path: str | Path) -> Collect:
     """Collect the choices that `plus chat` kept in the store at `path` after a round's answers were sampled.
 
     Each has its user's summary of today. Raises ProfileError where there is no such store.

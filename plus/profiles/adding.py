@@ -42,6 +42,7 @@ def add_events(store: Users, entries: Iterable[Entry], share: float = HELD_OUT) 
     with EqualEvents() as equal:
         while chunk := list(islice(entries, BATCH)):
             with store.transaction():
+                store.hold(entry.user_id for entry in chunk)
                 total += _add(store, chunk, share, equal)
     return total
 

@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 from plus.errors import ProfileError
 from plus.profiles import statements
+from plus.profiles.ledger import fingerprint
 from plus.profiles.sqlite_file import FileState, connect, explained, file_state, is_writable, log_of, rollback
 
 _TRIES = 20  # of a read during which a file changed that SQLite cannot watch
@@ -30,6 +31,7 @@ class Database:
 
     def __init__(self, path: str | Path, create: bool = True) -> None:
         self.path = Path(path)
+        self.place, self.ledger = str(path), self.path.with_name(f"{self.path.stem}.forgotten")
         self._open(create)
         self._depth = 0
         self._salt: tuple[sqlite3.Connection, tuple[bytes, ...]] | None = None
@@ -123,6 +125,14 @@ class Database:
             finally:
                 rollback(self.connection)
 
+    @property
+    def writing(self) -> bool:
+        """True inside a transaction."""
+        return self._depth > 0
+
+    def hold(self, names: Iterable[str]) -> None:
+        """Nothing: a transaction has locked the whole file."""
+
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query as they come."""
         if self._depth:
@@ -135,6 +145,8 @@ class Database:
         with explained(self.path):
             for row in self.connection.execute(sql, values):  # noqa: UP028 - `yield from` would close the cursor late
                 yield row
+
+    stream = rows
 
     def row(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         """Return the first row of a query, or None."""
@@ -166,14 +178,27 @@ class Database:
             self._salt = (self.connection, tuple(row[0] for row in found if row))
         return self._salt[1]
 
-    def read_salt_anew(self) -> None:
-        """Read the salt again when it is asked for next."""
+    def take_secrets(self, secrets: Sequence[bytes]) -> None:
+        """Key the hashes of names by these secrets, inside a transaction."""
+        self.do_many(self.sql.set_meta, zip(("salt", "salt_of_ledger"), secrets, strict=False))
         self._salt = None
 
     def add_user(self, user_id: str) -> int:
         """Add a user; returns the user's number."""
         found = self.row(self.sql.add_user, (user_id,))
         return int(found[0]) if found else 0
+
+    def journal(self, work: str) -> int:
+        """Note what a forget has still to do; returns the note's number."""
+        found = self.row(self.sql.add_unfinished, (work,))
+        return int(found[0]) if found else 0
+
+    def with_hashes(self, hashes: Iterable[str]) -> dict[int, str]:
+        """Return number -> hash of the users whose ids have these hashes."""
+        wanted, secrets = set(hashes), self.secrets
+        users = list(self.rows(self.sql.numbers)) if wanted else []
+        named = [(number, fingerprint(one, "user", user)) for number, user in users for one in secrets]
+        return {number: name for number, name in named if name in wanted}
 
     def _steady(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Read until the file was the same before and after: SQLite does not notice its writers."""

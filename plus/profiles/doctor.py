@@ -3,32 +3,19 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-import subprocess
-import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from plus.profiles import sqlite_file, versions
+from plus.profiles import versions
 from plus.profiles.forget import finish_interrupted
 from plus.profiles.rows import profiles
-from plus.profiles.schema import VERSION
 from plus.profiles.store import Store
 from plus.profiles.text_filters import flags
+from plus.profiles.upkeep import Upkeep, upkeep
 
-_NO_UTF8, _NO_JSON = "versions that are no UTF-8", "versions whose sentences, evidence or score are no JSON"
-_ASK = """
-import fcntl, sys
-try:
-    fcntl.lockf(open(sys.argv[1], "r+b"), fcntl.LOCK_EX | fcntl.LOCK_NB)
-except OSError:
-    sys.exit(0)
-sys.exit(1)
-"""
+_NO_JSON = "versions whose sentences, evidence or score are no JSON"
 
 
 @dataclass
@@ -51,15 +38,14 @@ class Findings:
 def examine(store: Store, finish: bool = True) -> Findings:
     """Check the file and every current summary; with `finish`, complete an interrupted forget."""
     # 1. Counts and sizes.
-    found = Findings(str(store.path))
+    found, care = Findings(store.place), upkeep(store.file)
     sql = store.sql
     counted = (sql.count_users, sql.count_events, sql.count_versions, sql.forgotten)
     names = ("users", "events", "versions", "tombstones")
     found.counts = {name: store.number(query) for name, query in zip(names, counted, strict=True)}
-    log = store.path.with_name(f"{store.path.name}-wal")
-    found.counts |= {"bytes": store.path.stat().st_size, "log_bytes": log.stat().st_size if log.exists() else 0}
-    # 2. The file, and what a crash left in it.
-    _file(store, found)
+    found.counts |= care.sizes()
+    # 2. The file or the server, and what a crash left in it.
+    found.faults, found.notes = care.check()
     if finish and store.writable:
         if left := finish_interrupted(store):
             found.notes.append(f"{len(left)} interrupted forgets were completed")
@@ -71,29 +57,9 @@ def examine(store: Store, finish: bool = True) -> Findings:
     # 3. The users and their summaries.
     _forgotten(store, found)
     _news(store, found)
-    if _versions(store, found):
+    if _versions(care, found):
         _summaries(store, found)
-    if store.writable and not locks_work(store.path.parent):
-        found.notes.append(
-            "this file system does not lock files (a network mount?): two processes that write would damage the store; "
-            "keep it on a local disk"
-        )
     return found
-
-
-def locks_work(folder: Path) -> bool:
-    """Look whether a file that this process has locked is locked for another one."""
-    try:
-        import fcntl
-    except ImportError:  # Windows always locks.
-        return True
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=".plus-lock-") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            return False
-        asked = subprocess.run([sys.executable, "-S", "-c", _ASK, file.name], capture_output=True)
-        return asked.returncode == 0
 
 
 def _forgotten(store: Store, found: Findings) -> None:
@@ -105,40 +71,34 @@ def _forgotten(store: Store, found: Findings) -> None:
         found.faults.append(f"{back:,} users are there though they were forgotten; plus forget takes them out again")
 
 
-def _versions(store: Store, found: Findings) -> bool:
+def _versions(care: Upkeep, found: Findings) -> bool:
     """Pointers, JSON, spans and the chain of hashes of every version, by user; false where some cannot be read."""
     faults: Counter[str] = Counter()
     first: dict[str, str] = {}
-    store.file.connection.text_factory = bytes  # Text that is no UTF-8 is a fault, and not the end of the look.
-    try:
-        rows = store.file.connection.execute(store.sql.all_versions).fetchmany
-        before, numbers, chain = None, set[int](), ""
-        while batch := rows(1000):
-            for user_id, current, newest, *row in batch:
-                if user_id != before:
-                    before, numbers, chain = user_id, set(), ""
-                numbers.add(row[1] or 0)
-                last = not row[1] or row[1] >= newest
-                reasons, chain = _of_version(row, chain)
-                if last and ((current and current not in numbers) or newest < max(numbers)):
-                    reasons.append("a pointer to a version that is not there")
-                for reason in reasons:
-                    faults[reason] += 1
-                    first.setdefault(reason, user_id.decode("utf-8", "replace"))
-    finally:
-        store.file.connection.text_factory = str
+    before, numbers, chain = None, set[int](), ""
+    for user_id, current, newest, *row in care.versions():
+        if user_id != before:
+            before, numbers, chain = user_id, set(), ""
+        numbers.add(row[1] or 0)
+        last = not row[1] or row[1] >= newest
+        reasons, chain = _of_version(row, chain, care.unreadable)
+        if last and ((current and current not in numbers) or newest < max(numbers)):
+            reasons.append("a pointer to a version that is not there")
+        for reason in reasons:
+            faults[reason] += 1
+            first.setdefault(reason, user_id if isinstance(user_id, str) else user_id.decode("utf-8", "replace"))
     found.faults += [f"{count:,} x {reason} (first: user {first[reason]!r})" for reason, count in faults.items()]
-    return not faults.keys() & {_NO_UTF8, _NO_JSON}
+    return not faults.keys() & {care.unreadable, _NO_JSON}
 
 
-def _of_version(row: Sequence[Any], before: str) -> tuple[list[str], str]:
+def _of_version(row: Sequence[Any], before: str, unreadable: str) -> tuple[list[str], str]:
     """The faults of one version, and its chain."""
     if row[1] is None:
         return [], ""
     try:
         chain, *values = (value.decode() if isinstance(value, bytes) else value for value in row)
     except UnicodeDecodeError:
-        return [_NO_UTF8], ""
+        return [unreadable], ""
     try:
         spans, _, _ = json.loads(values[2]), json.loads(values[7]), json.loads(values[8] or "{}")
         ends = [(int(start), int(end), str(name)) for name, start, end, _, _ in spans]
@@ -152,20 +112,6 @@ def _of_version(row: Sequence[Any], before: str) -> tuple[list[str], str]:
     if chain and chain != versions.chained(before, values):
         reasons.append("versions that were changed by something else than plus")
     return reasons, chain
-
-
-def _file(store: Store, found: Findings) -> None:
-    """Faults of the file itself."""
-    with sqlite_file.explained(store.path):
-        lines = [line for (line,) in store.file.connection.execute("PRAGMA integrity_check(20)")]
-        broken = store.file.connection.execute("PRAGMA foreign_key_check").fetchall()
-        (secure,) = store.file.connection.execute("PRAGMA secure_delete").fetchone()
-    found.faults += [f"damaged: {line}" for line in lines if line != "ok"]
-    if broken:
-        found.faults.append(f"{len(broken)} rows belong to no user")
-    if store.writable and not secure:
-        found.faults.append("this SQLite cannot overwrite what is deleted (secure_delete is off)")
-    found.notes.append(f"SQLite {sqlite3.sqlite_version}, schema {VERSION}")
 
 
 def _news(store: Store, found: Findings) -> None:

@@ -29,7 +29,7 @@ def erase_sentence(store: Store, user_id: str, name: str, runs: Iterable[Path] =
     """
     folders = folders_of(store, runs)
     now = round(time.time(), 3)
-    with ledger.undone(store.path), store.transaction():
+    with ledger.undone(store.file.ledger), store.transaction():
         # 1. Its wordings.
         user = store.user(user_id)
         versions.find(store.current(user_id), name)

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from plus.errors import ProfileError
 from plus.profiles import attribution
 from plus.profiles.attribution import Kept
+from plus.profiles.engine import FORGETTING
 from plus.profiles.formats import FORMATS, Target
 from plus.profiles.rows import Profile, profiles, to_row
 from plus.profiles.scrub import remove
@@ -176,6 +177,7 @@ def _publish(store: Store, partial: Path, output: Path, number: int | None, tomb
     Both in one transaction, so that a forget comes either before (and is seen) or after (and finds the file listed).
     """
     with store.transaction() if number is not None else nullcontext():
+        store.hold([FORGETTING])
         if store.forgotten() != tombstones:
             return False
         _rename(partial, output)

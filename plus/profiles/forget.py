@@ -20,14 +20,16 @@ from typing import Any
 from plus.errors import ProfileError, UnknownUserError
 from plus.profiles import ledger, schema
 from plus.profiles import runs as run_folders
+from plus.profiles.engine import FORGETTING
 from plus.profiles.formats import file_name
 from plus.profiles.identity import tombstones
 from plus.profiles.receipts import Receipt, Subject, texts_of
 from plus.profiles.saving import rebuild
-from plus.profiles.scrub import programs_with, rewrite, search, sweep
+from plus.profiles.scrub import search, sweep
 from plus.profiles.sentences import split
 from plus.profiles.statements import delete_user
 from plus.profiles.store import Store
+from plus.profiles.upkeep import is_store, upkeep
 from plus.types import Event
 
 BATCH = 100  # users a transaction: other writers wait for one
@@ -84,7 +86,7 @@ def forget_conversation(
     owner = _owner(store, session_id, user_id)
     receipt = Receipt("conversation", store.fingerprint("conversation", owner, session_id), round(time.time(), 3))
     leaving = Subject(receipt, [owner], set(), {session_id})
-    with ledger.undone(store.path), store.transaction():
+    with ledger.undone(store.file.ledger), store.transaction():
         # 1. Tombstones, and the events.
         number = store.user(owner).number
         rows = [row for row in store.rows(store.sql.events, (number,)) if row[3] == session_id]
@@ -126,7 +128,7 @@ def finish_interrupted(store: Store) -> list[Receipt]:
     for work in left.values():
         for one in work.get("subjects") or [{"kind": "user", **work}]:  # Before one forget could be of many.
             receipt = Receipt(one["kind"], one["subject"], one["time"], one.get("removed", {}))
-            subjects.append(Subject(receipt, one["users"], set(), set(one["users"])))
+            subjects.append(Subject(receipt, one["users"], set(), set(one["users"]), one.get("keys", [])))
     if left or store.row(store.sql.meta, ("rewrite",)):
         finish(store, subjects, [Path(run) for work in left.values() for run in work["runs"]], list(left))
     return [one.receipt for one in subjects]
@@ -166,21 +168,24 @@ def _owner(store: Store, session_id: str, user_id: str | None) -> str:
 
 
 def tombstone(store: Store, marks: Sequence[tuple[str, str, float]]) -> None:
-    """Add tombstones, to the ledger too."""
+    """Add tombstones, to the ledger too; nobody publishes an export meanwhile."""
+    store.hold([FORGETTING])
     store.do_many(store.sql.add_tombstone, marks)
-    ledger.append(store.path, store.salt, marks)
-    store.do(store.sql.set_meta, ("ledger", ledger.path_of(store.path).stat().st_size))
+    ledger.append(store.file.ledger, store.salt, marks)
+    store.do(store.sql.set_meta, ("ledger", store.file.ledger.stat().st_size))
 
 
 def _remove(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], now: float) -> int:
     """Take users out of the store; the ledger first, so that nobody comes back who was asked to go."""
     marks = [("user", one.receipt.subject, now) for one in leaving]
     marks += [("spelling", store.fingerprint("spelling", ledger.spelling(one.user_ids[0])), now) for one in leaving]
-    with ledger.undone(store.path), store.transaction():
+    with ledger.undone(store.file.ledger), store.transaction():
+        store.hold(one.user_ids[0] for one in leaving)
         tombstone(store, marks)
         for one in leaving:
             found = store.find(one.user_ids[0])
             one.receipt.removed = _remove_user(store, found.number, one) if found else {}
+            one.keys = [found.number] if found else []
         return begin(store, leaving, folders)
 
 
@@ -196,10 +201,13 @@ def _remove_user(store: Store, number: int, leaving: Subject) -> dict[str, int]:
 
 def begin(store: Store, leaving: Sequence[Subject], folders: Sequence[Path]) -> int:
     """Journal what is left to do, in the transaction that forgets; returns the entry's number."""
-    subjects = [{"users": one.user_ids if one.receipt.kind == "user" else [], **asdict(one.receipt)} for one in leaving]
-    work = {"subjects": subjects, "runs": [str(folder) for folder in folders]}
     store.do(store.sql.set_meta, ("rewrite", 1))
-    return store.number(store.sql.add_unfinished, (json.dumps(work),))
+    subjects = [_noted(one, one.user_ids if one.receipt.kind == "user" else []) for one in leaving]
+    return store.file.journal(json.dumps({"subjects": subjects, "runs": [str(folder) for folder in folders]}))
+
+
+def _noted(one: Subject, users: Sequence[str]) -> dict[str, Any]:
+    return {"users": users, "keys": one.keys, **asdict(one.receipt)}
 
 
 def finish(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], journal: Sequence[int]) -> list[Receipt]:
@@ -209,18 +217,19 @@ def finish(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], jo
     _exports(store, leaving)
     _clean(store, leaving, folders)
     with store.transaction():  # The journal holds no name from here on, since pages keep what is deleted.
-        nameless = json.dumps({"subjects": [{**asdict(one.receipt), "users": []} for one in leaving], "runs": []})
+        nameless = json.dumps({"subjects": [_noted(one, []) for one in leaving], "runs": []})
         store.do_many(store.sql.drop_unfinished, [(number,) for number in journal])
-        journal = [store.number(store.sql.add_unfinished, (nameless,))]
-    # 2. The store's file; then look whether anything is left.
-    undone = rewrite(store)
+        notes, journal = journal, [store.file.journal(nameless)]
+    # 2. The store's file, or the keys on a server; then look whether anything is left.
+    care = upkeep(store.file)
+    undone = care.clean([*(key for one in leaving for key in one.keys), *notes])
     search(store, leaving, folders)
-    programs = programs_with(store.path)
+    programs = care.programs()
     # 3. The receipts, kept as hashes; what was to be done is done.
     with store.transaction():
         for one in leaving:
             one.receipt.rewritten, one.receipt.not_rewritten = not undone, undone
-            one.receipt.programs = programs
+            one.receipt.programs, one.receipt.kept = programs, care.kept(one.receipt.kind)
             row = (one.receipt.kind, one.receipt.subject, one.receipt.as_dict()["sha256"], one.receipt.time)
             store.do(store.sql.add_receipt, row)
         store.do_many(store.sql.drop_unfinished, [(number,) for number in journal])
@@ -236,7 +245,7 @@ def _clean(store: Store, leaving: Sequence[Subject], folders: Sequence[Path]) ->
                 one.receipt.runs_not_found.append(str(folder))
             continue
         other = folder / run_folders.STORE
-        is_other = other.exists() and not other.samefile(store.path)
+        is_other = other.exists() and not is_store(store.file, other)
         removed = run_folders.forget(folder, set(users), {name: (r.subject, r.time) for name, r in users.items()})
         for one in leaving:
             one.receipt.other_stores += [str(other)] if is_other else []

@@ -90,6 +90,7 @@ def add(store: Store, found: Iterator[Profile], receipt: Imported) -> Imported:
     while chunk := list(islice(found, BATCH)):
         try:
             with store.transaction():
+                store.hold(profile.version.user_id for profile in chunk)
                 for profile in chunk:
                     _add(store, profile, receipt)
         except DiskError as error:

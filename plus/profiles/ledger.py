@@ -1,4 +1,5 @@
 """Ledger of the forgotten, a file beside the store: it outlives the store, so that a backup put back is told of them.
+For a store on a database server it lies beside the keys.
 
 One line holds the secret that hashes are keyed by, each other line a hash; no name. A store that is opened takes over
 what it does not know yet. A user who is there again, from a backup, is taken out at once.
@@ -16,13 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from plus.errors import DiskError, ProfileError
-from plus.profiles.database import Database
+from plus.profiles.engine import Engine
 from plus.profiles.statements import delete_user
-
-
-def path_of(store: Path) -> Path:
-    """Return the ledger of a store: profiles.forgotten beside profiles.db."""
-    return store.with_name(f"{store.stem}.forgotten")
 
 
 def fingerprint(secret: bytes, kind: str, *names: str) -> str:
@@ -35,11 +31,10 @@ def spelling(user_id: str) -> str:
     return "".join(unicodedata.normalize("NFKC", user_id).casefold().split())
 
 
-def append(store: Path, secret: bytes, rows: Iterable[tuple[str, str, float]]) -> None:
+def append(path: Path, secret: bytes, rows: Iterable[tuple[str, str, float]]) -> None:
     """Add (kind, hash, time) of what is forgotten; it is on disk when this returns. Raises DiskError."""
-    path = path_of(store)
     lines = [json.dumps({"kind": kind, "hash": name, "time": time}) for kind, name, time in rows]
-    new = not path.exists()
+    new = not path.exists() or not path.stat().st_size
     lines = [json.dumps({"secret": secret.hex()}), *lines] if new else lines
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -56,27 +51,48 @@ def append(store: Path, secret: bytes, rows: Iterable[tuple[str, str, float]]) -
 
 
 @contextmanager
-def undone(store: Path) -> Iterator[None]:
-    """Take back what was appended when the transaction that forgets fails, as on a full disk."""
-    path = path_of(store)
-    size = path.stat().st_size if path.exists() else None
+def undone(path: Path) -> Iterator[None]:
+    """Take back what was appended when the transaction that forgets fails, as on a full disk.
+
+    One forget at a time, so that nothing of another is taken back.
+    """
+    with _locked(path):
+        size = path.stat().st_size if path.exists() else None
+        try:
+            yield
+        except BaseException:
+            if size is None:
+                path.unlink(missing_ok=True)
+            elif path.stat().st_size > size:
+                os.truncate(path, size)
+            raise
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
     try:
+        import fcntl
+    except ImportError:  # Windows: the transactions of SQLite are one at a time, a moment later.
         yield
-    except BaseException:
-        if size is None:
-            if path.exists():
-                path.unlink()
-        elif path.stat().st_size > size:
-            os.truncate(path, size)
-        raise
+        return
+    lock = path.with_name(f".{path.name}.lock")
+    try:
+        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:  # A store that cannot be written: its transaction says so.
+        yield
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
 
 
-def read(store: Path) -> tuple[bytes, dict[tuple[str, str], float]]:
+def read(path: Path) -> tuple[bytes, dict[tuple[str, str], float]]:
     """Read the secret and (kind, hash) -> time of what is still forgotten; a lifted one has the time 0.
 
     Raises ProfileError for a damaged line.
     """
-    path = path_of(store)
     secret, found = b"", dict[tuple[str, str], float]()
     for number, line in enumerate(path.read_bytes().splitlines(keepends=True), start=1):
         if not line.endswith(b"\n"):
@@ -94,29 +110,29 @@ def read(store: Path) -> tuple[bytes, dict[tuple[str, str], float]]:
     return secret, {key: time for key, time in found.items() if time}
 
 
-def merge(store: Database) -> list[str]:
-    """Take over what the ledger knows and the store does not; returns the users who were there again, now taken out."""
-    path, salt, sql = path_of(store.path), store.secrets[0], store.sql
+def merge(store: Engine) -> int:
+    """Take over what the ledger knows and the store does not; returns how many users were there again and are gone."""
+    path, salt, sql = store.ledger, store.secrets[0], store.sql
     known = store.row(sql.meta, ("ledger",))
     if not store.writable or not path.exists() or (known and known[0] == path.stat().st_size):
-        return []
-    secret, rows = read(store.path)
+        return 0
+    secret, rows = read(path)
     if not rows:
-        return []
+        return 0
     with store.transaction():
         # 1. A store made anew takes the secret, so that its tombstones are those of the ledger.
         if secret and secret != salt:
             other = store.row(sql.forgotten) != (0,)
-            store.do(sql.set_meta, ("salt_of_ledger" if other else "salt", secret))
-            store.read_salt_anew()
+            store.take_secrets((salt, secret) if other else (secret,))
         store.do_many(sql.add_tombstone, [(*key, time) for key, time in rows.items()])
         # 2. Users who are there though they were forgotten.
-        gone = {name for kind, name in rows if kind == "user"}
-        users = list(store.rows(sql.numbers)) if gone else []
-        back = [(number, user) for number, user in users if fingerprint(secret or salt, "user", user) in gone]
-        for number, _ in back:
+        back = store.with_hashes({name for kind, name in rows if kind == "user"})
+        for number in back:
             delete_user(store.do, sql, number)
         if back:
+            left = [{"kind": "user", "subject": name, "time": rows["user", name], "keys": [number], "users": []}
+                    for number, name in back.items()]  # fmt: skip
+            store.journal(json.dumps({"subjects": left, "runs": []}))
             store.do(sql.set_meta, ("rewrite", 1))
         store.do(sql.set_meta, ("ledger", path.stat().st_size))
-    return [user for _, user in back]
+    return len(back)

@@ -58,7 +58,15 @@ class Page:
 
 
 def by_id(store: Store, beginning: str, limit: int = PAGE) -> list[Listed]:
-    """List users by the beginning of an id, in the order of ids."""
+    """List users by the beginning of an id, in the order of ids.
+
+    On a server, where ids are sealed: whoever has this id, and the first 20,000 users whose ids begin so, as they came.
+    """
+    if not store.sql.listed_by_id:
+        exact = store.find(beginning)
+        numbers = [exact.number] if exact else []
+        numbers += [n for n, name in store.rows(store.sql.first_users) if name.startswith(beginning) and n not in numbers]
+        return [user for number in numbers[:limit] for user in _walk(store, number - 1, number)]
     values = (beginning, beginning + _LAST, "", limit)
     return [_listed(row) for row in store.rows(store.sql.listed + store.sql.listed_by_id, values)]
 

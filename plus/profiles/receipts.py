@@ -12,7 +12,8 @@ from typing import Any
 class Receipt:
     """Receipt of a forget, without a name in it: `subject` can be checked with the id and the store.
 
-    rewritten: whether what was left in the store's pages was overwritten; if not, not_rewritten says why.
+    rewritten: whether what was left in the store's pages was overwritten, or a user's key on a server destroyed; if
+    not, not_rewritten says why. kept: what a database server keeps of it until its log and its backups are replaced.
     found: files that still hold a text or the id. shared: those where only rows of other users hold one.
     searched: counts of texts and files, and of what was not searched.
     """
@@ -30,6 +31,7 @@ class Receipt:
     programs: list[str] = field(default_factory=list)
     rewritten: bool = False
     not_rewritten: str = ""
+    kept: str = ""
     searched: dict[str, int] = field(default_factory=dict)
     shared: list[str] = field(default_factory=list)
     found: list[str] = field(default_factory=list)
@@ -43,12 +45,13 @@ class Receipt:
 
 @dataclass
 class Subject:
-    """Subject of a forget, a user or a conversation: its users, its receipt, and the texts to look for."""
+    """Subject of a forget, a user or a conversation: its users, its receipt, the texts to look for, keys to destroy."""
 
     receipt: Receipt
     user_ids: list[str]
     texts: set[str]
     ids: set[str]
+    keys: list[int] = field(default_factory=list)
 
 
 def texts_of(content: str) -> set[str]:

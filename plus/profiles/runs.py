@@ -41,6 +41,7 @@ def add_run(store: Store, folder: Path, population: Population, summaries: dict[
     users, count = iter(summaries.items()), 0
     while chunk := list(islice(users, BATCH)):
         with store.transaction():
+            store.hold(user_id for user_id, _ in chunk)
             for user_id, text in chunk:
                 try:
                     if store.find(user_id) is None:  # The run's data no longer has the user, its summaries do.

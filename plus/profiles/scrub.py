@@ -1,52 +1,18 @@
-"""Clean after a forget: overwrite what deleted rows left, empty the log, remove leftovers, search the bytes."""
+"""Clean after a forget: remove leftovers of exports, and search the bytes."""
 
 from __future__ import annotations
 
 import json
 import os
 import shutil
-import sqlite3
-import time
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from plus.errors import DiskError
-from plus.profiles import runs, sqlite_file
-from plus.profiles.database import raw_file
-from plus.profiles.pages import clean
+from plus.profiles import runs
 from plus.profiles.search import HEAD, LONG, Wanted, owned_by_others
 from plus.profiles.store import Store
-
-CHECKPOINT_WAIT = 60.0  # seconds for readers that still use the old log
-
-
-def rewrite(store: Store) -> str:
-    """Overwrite what deleted rows left in the file and empty its log; returns "", or why that is still to be done.
-
-    What was forgotten is gone from every reader by then; `plus doctor` does the rest later.
-    """
-    reader = "a reader holds the old log open, so the log still holds it"
-    try:
-        with sqlite_file.explained(store.path):
-            done = clean(store.path, CHECKPOINT_WAIT) and _truncate(store.file.connection)
-            return "" if done else reader
-    except (DiskError, OSError) as error:
-        return f"the file could not be overwritten ({getattr(error, 'cause', error)})"
-
-
-def _truncate(connection: sqlite3.Connection) -> bool:
-    deadline = time.monotonic() + CHECKPOINT_WAIT
-    connection.execute("PRAGMA busy_timeout = 50")  # SQLite gives up early, so that our deadline counts.
-    try:
-        while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
-    finally:
-        connection.execute(f"PRAGMA busy_timeout = {int(1000 * sqlite_file.WAIT)}")
+from plus.profiles.upkeep import upkeep
 
 
 def sweep(store: Store) -> int:
@@ -81,14 +47,13 @@ def search(store: Store, leaving: Sequence[Leaving], folders: Sequence[Path]) ->
     # 1. Every file that holds a text.
     ids = {name for one in leaving for name in one.ids}
     wanted = Wanted({text for one in leaving for text in one.texts} - ids - {""}, ids)
-    own = [store.path, store.path.with_name(f"{store.path.name}-wal")]
     found = [(folder, *runs.searchable(folder)) for folder in folders if folder.is_dir()]
-    hits = {store.path: wanted.in_file(raw_file(store.path)), own[1]: wanted.in_path(own[1], whole_ids=False)}
-    hits |= {path: wanted.in_path(path) for _, paths, _ in found for path in paths}
+    own = upkeep(store.file).hits(wanted)
+    hits = own | {path: wanted.in_path(path) for _, paths, _ in found for path in paths}
     # 2. Texts that rows of others hold.
     users = {name for one in leaving for name in one.user_ids}
     shared = {path: owned_by_others(path, texts, users) for path, texts in hits.items() if path not in own}
-    in_store = {text for path in own for text in hits[path]}
+    in_store = {text for texts in own.values() for text in texts}
     shared |= dict.fromkeys(own, _still_held(store, in_store))
     # 3. Each receipt.
     unread = sum(count for _, _, count in found)
@@ -135,25 +100,3 @@ def alive(process: int) -> bool:
     except PermissionError:
         pass
     return True
-
-
-def programs_with(path: Path) -> list[str]:
-    """Name the other programs of this machine that have the store open: "name (process N)".
-
-    They read it anew, but what they read before may be in their memory. Empty on systems without /proc; programs of
-    other machines, and those whose files this process may not see, are not found.
-    """
-    target, found = path.stat(), []
-    for process in sorted(Path("/proc").glob("[0-9]*"), key=lambda folder: int(folder.name)):
-        if process.name == str(os.getpid()):
-            continue
-        with suppress(OSError):  # It ended meanwhile, or belongs to somebody else.
-            if any(_is_same(file, target) for file in (process / "fd").iterdir()):
-                found.append(f"{(process / 'comm').read_text().strip()} (process {process.name})")
-    return found
-
-
-def _is_same(file: Path, target: os.stat_result) -> bool:
-    with suppress(OSError):
-        return os.path.samestat(file.stat(), target)
-    return False

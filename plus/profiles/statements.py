@@ -1,4 +1,11 @@
-"""SQL of a profile store, a named statement an operation. `?` stands for a value."""
+"""SQL of a profile store, a named statement an operation, for SQLite and for PostgreSQL.
+
+`Statements` holds what both engines run; `POSTGRES` below puts its own under the same name where they differ. A new
+statement needs for both: `?` for each value; `SET column = ?`, `column = ?` or `INSERT INTO table(columns) VALUES (?)`
+for a value that PostgreSQL is to seal (sealing.SEALED), with the user's number as `user = ?` beside it (in the table
+users: `number`); truth values, and neither 0 nor 1, for columns such as `paused`. A new table or column goes into
+schema.MIGRATIONS and postgres_schema.MIGRATIONS. tests/profiles/test_statements.py prepares every statement on both.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +37,9 @@ class Statements:
         "SELECT number, current, newest, next_sentence, last_event, read_upto, paused FROM users WHERE user_id = ?"
     )
     user_numbered: str = "SELECT user_id FROM users WHERE number = ?"
+    first_users: str = "SELECT number, user_id FROM users ORDER BY number LIMIT 20000"
+    named: str = ""  # users by the hashes of their names, where a store has those
+    lock: str = ""  # after find_user, before a change: a transaction of SQLite has locked the whole file
     users_of_length: str = "SELECT user_id FROM users WHERE length(user_id) BETWEEN ? AND ? LIMIT 20000"
     add_user: str = "INSERT INTO users(user_id) VALUES (?) RETURNING number"
     stale_users: str = "SELECT user_id FROM users WHERE last_event > read_upto AND NOT paused ORDER BY number"
@@ -65,8 +75,9 @@ class Statements:
         "SELECT DISTINCT u.user_id, u.number FROM events e JOIN users u ON u.number = e.user "
         "WHERE e.session_id = ? AND e.session_id <> '' ORDER BY u.number"
     )
-    events_between: str = (
-        "SELECT event_id FROM events WHERE user = ? AND event_id >= ? AND event_id < ? ORDER BY number DESC LIMIT 50"
+    exchanges: str = (  # ids that are a stem and, after a dash, a talk
+        "SELECT event_id FROM events WHERE user = ?1 AND event_id >= ?2 || '-' AND event_id < ?2 || '.' "
+        "ORDER BY number DESC LIMIT 50"
     )
     talk_length: str = "SELECT count(*) FROM events WHERE user = ? AND session_id = ? AND kind = 'message'"
 
@@ -146,6 +157,41 @@ class Statements:
 
 
 SQLITE = Statements()
+POSTGRES = Statements(
+    # Users are found by the hash of their id, since the id itself is sealed.
+    listed_by_id="",  # Sealed ids have no order.
+    named="SELECT number, hash FROM users JOIN unnest(?) AS gone(hash) ON gone.hash = user_hash",
+    find_user=(
+        "SELECT number, current, newest, next_sentence, last_event, read_upto, paused FROM users WHERE user_hash = ?"
+    ),
+    lock=" FOR UPDATE",
+    users_of_length=(  # A sealed text has 24 bytes more.
+        "SELECT user_id FROM users WHERE octet_length(user_id) - 24 BETWEEN ? AND ? LIMIT 20000"
+    ),
+    add_user="INSERT INTO users(number, user_id, user_hash) VALUES (?1, ?2, ?2)",
+    note_change=(
+        "UPDATE users SET changed = greatest(?, (SELECT coalesce(max(changed), 0) FROM users)) WHERE number = ?"
+    ),
+    summary=SQLITE.summary.replace("u.user_id = ?", "u.user_hash = ?"),
+    among=" AND u.user_hash = ANY(?)",
+    # Events are found by the SHA-256 of their sealed id: an index takes no long value.
+    event_named="SELECT kind, content FROM events WHERE user = ? AND sha256(event_id) = sha256(?)",
+    add_event=(
+        "INSERT INTO events(user, event_id, session_id, kind, time, source, content, held_out, likeness, stem, "
+        "session_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?2, ?3) RETURNING number"
+    ),
+    drop_event="DELETE FROM events WHERE user = ? AND sha256(event_id) = sha256(?)",
+    drop_conversation="DELETE FROM events WHERE user = ? AND session_hash = ?",
+    owners=(
+        "SELECT DISTINCT u.user_id, u.number FROM events e JOIN users u ON u.number = e.user "
+        "WHERE e.session_hash = ? ORDER BY u.number"
+    ),
+    exchanges="SELECT event_id FROM events WHERE user = ? AND sha256(stem) = sha256(?) ORDER BY number DESC LIMIT 50",
+    talk_length="SELECT count(*) FROM events WHERE user = ? AND session_hash = ? AND kind = 'message'",
+    # The number of what is unfinished is that of the key that seals it.
+    add_unfinished="INSERT INTO unfinished(number, work) VALUES (?, ?)",
+    texts=(),
+)
 
 
 def delete_user(do: Callable[[str, Sequence[object]], int], sql: Statements, number: int) -> dict[str, int]:

@@ -65,7 +65,7 @@ class Store(Users):
         if (user := self.find(user_id)) is None:
             return []
         found = []
-        for (event_id,) in self.rows(self.sql.events_between, (user.number, f"said-{name}-", f"said-{name}.")):
+        for (event_id,) in self.rows(self.sql.exchanges, (user.number, f"said-{name}")):
             talk = event_id.rpartition("-")[2]
             length = self.number(self.sql.talk_length, (user.number, f"talk-{talk}"))
             found.append(Known(talk, length))

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from plus.errors import ForgottenError, UnknownUserError
 from plus.profiles import ledger, schema
-from plus.profiles.database import Database
+from plus.profiles.engine import Engine, connect
 
 
 class UserRow(NamedTuple):
@@ -28,15 +28,19 @@ class Users:
     """Store as far as users go: file, ids, tombstones. `Store` adds what is known about them."""
 
     def __init__(self, path: str | Path, create: bool = True, tell: Callable[[str], None] = lambda line: None) -> None:
-        """Open; `tell` is told of users who were forgotten and were there again, and of ids that look like theirs."""
-        self.file = file = Database(path, create)
-        # What the file does is done on the store.
-        self.path, self.sql = file.path, file.sql
+        """Open a file or an address.
+
+        tell: is told of users who were forgotten and were there again, and of ids that look like theirs.
+        """
+        file: Engine = connect(path, create)
+        self.file = file
+        # What the engine does is done on the store.
+        self.place, self.sql = file.place, file.sql
         self.rows, self.row, self.do, self.do_many = file.rows, file.row, file.do, file.do_many
-        self.transaction, self.snapshot = file.transaction, file.snapshot
+        self.transaction, self.snapshot, self.hold = file.transaction, file.snapshot, file.hold
         self.change_counter, self.close = file.change_counter, file.close
         self.tell = tell
-        if back := len(ledger.merge(file)):
+        if back := ledger.merge(file):
             tell(f"{back} forgotten users were there again and were taken out; plus doctor cleans the file")
 
     def __enter__(self) -> Self:
@@ -68,8 +72,13 @@ class Users:
         )
 
     def find(self, user_id: str) -> UserRow | None:
-        """Return a user's row, or None for an unknown or a forgotten one, at the cost of one look."""
-        found = self.row(self.sql.find_user, (user_id,))
+        """Return a user's row, or None for an unknown or a forgotten one, at the cost of one look.
+
+        Inside a transaction nobody else changes the user before it ends.
+        """
+        if self.file.writing:
+            self.hold([user_id])
+        found = self.row(self.sql.find_user + (self.sql.lock if self.file.writing else ""), (user_id,))
         return None if found is None else UserRow(*found)
 
     def user_id(self, number: int) -> str | None:
@@ -114,6 +123,8 @@ class Users:
 
     def is_forgotten(self, kind: str, *names: str) -> bool:
         """Look for a tombstone of a user, a conversation or an event, or of another spelling."""
+        if kind == "user" and self.file.writing:  # So that nobody forgets the user between this look and a write.
+            self.hold(names)
         hashes = (ledger.fingerprint(secret, kind, *names) for secret in self.file.secrets)
         return any(self.row(self.sql.tombstone, (kind, one)) is not None for one in hashes)
 
@@ -127,10 +138,10 @@ class Users:
 
     def lift(self, marks: Sequence[tuple[str, str]]) -> bool:
         """Take tombstones away, of (kind, hash) each; false where the first was not there."""
-        with self.transaction():
+        with ledger.undone(self.file.ledger), self.transaction():
             found = [self.do(self.sql.drop_tombstone, mark) for mark in marks]
             if found[0]:
-                ledger.append(self.path, self.salt, [(*mark, 0.0) for mark in marks])
+                ledger.append(self.file.ledger, self.salt, [(*mark, 0.0) for mark in marks])
             return found[0] > 0
 
     def forgotten(self) -> int:

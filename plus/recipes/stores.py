@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from plus.errors import PlusError, ProfileError
 from plus.jsonl import read_json
+from plus.profiles.engine import without_password
 from plus.profiles.sqlite_file import explained
 from plus.progress import SILENT, Screen
 from plus.types import Population
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 
 
 def open_store(store: str | Path | None = None, create: bool = False, screen: Screen = SILENT) -> Store:
-    """Open a profile store: its file, a run folder, or by default the one in your data folder.
+    """Open a profile store: its file, a run folder, postgresql://..., or by default the one in your data folder.
 
     A run folder gets a store of its own users when it is first opened. Raises ProfileError.
     """
     from plus.profiles.store import Store
 
     path = store_path(store)
-    if store is None or path == Path(store) or path.exists():
+    if not isinstance(path, Path) or store is None or path == Path(store) or path.exists():
         return Store(path, create, screen.say)
     # Made under another name first, so that a crash leaves none half filled.
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
@@ -43,14 +44,20 @@ def open_store(store: str | Path | None = None, create: bool = False, screen: Sc
     return Store(path, tell=screen.say)
 
 
-def store_path(store: str | Path | None = None) -> Path:
-    """Return the file of a store: the path itself, the one in a run folder, or the one in your data folder."""
+def store_path(store: str | Path | None = None) -> Path | str:
+    """Return the file of a store: the path itself, the one in a run folder, or the one in your data folder.
+
+    The address of a store on a server is returned as it is.
+    """
+    from plus.profiles.engine import is_address
     from plus.profiles.runs import STORE, is_run
 
     if store is None:
         from platformdirs import user_data_path
 
         return user_data_path("plus", appauthor=False) / STORE
+    if is_address(store):
+        return str(store)
     return Path(store) / STORE if is_run(Path(store)) else Path(store)
 
 
@@ -109,6 +116,12 @@ def load_run(store: Store, run: str | Path | None = None, screen: Screen = SILEN
     return load(folder), folder
 
 
+_ON_A_SERVER = (
+    "{place} is backed up and put back by the server's own tools (pg_dump --schema and psql), and its keys by copying "
+    "PLUS_KEYS to another place; plus store copy makes a store in a file of it"
+)
+
+
 def backup(store: Store, output: str | Path) -> int:
     """Copy a store that may be in use to a new file, as it is at one moment; returns the bytes.
 
@@ -116,6 +129,10 @@ def backup(store: Store, output: str | Path) -> int:
     """
     import sqlite3
 
+    from plus.profiles.database import Database
+
+    if not isinstance(store.file, Database):
+        raise ProfileError(_ON_A_SERVER.format(place=store.place))
     target = Path(output)
     if target.exists():
         raise ProfileError(f"{target} exists and nothing is overwritten; give a new file")
@@ -148,6 +165,8 @@ def restore(source: str | Path, store: str | Path | None = None, screen: Screen 
     from plus.profiles.store import Store
 
     path = store_path(store)
+    if not isinstance(path, Path):
+        raise ProfileError(_ON_A_SERVER.format(place=without_password(path)))
     if path.exists():
         raise ProfileError(f"{path} is there and nothing is overwritten; move it away first, or give another --store")
     # 1. A sound copy beside its place.

@@ -24,6 +24,7 @@ from mcp.types import ToolAnnotations
 from plus.errors import PlusError, ProfileError, UnknownUserError
 from plus.profiles import attribution, versions
 from plus.profiles.sentences import Sentence
+from plus.profiles.engine import without_password
 from plus.profiles.store import Store
 from plus.profiles.versions import Version
 from plus.prompts import escape, fenced
@@ -49,7 +50,7 @@ class ProfileServer:
     all.
     """
 
-    def __init__(self, path: Path, scorer: Callable[[Store], Scorer], users: Collection[str] = ()) -> None:
+    def __init__(self, path: str | Path, scorer: Callable[[Store], Scorer], users: Collection[str] = ()) -> None:
         self.path, self.scorer, self.users = path, scorer, frozenset(users)
 
     def build(self) -> MCPServer[Any]:
@@ -145,10 +146,10 @@ def _facts(one: Sentence) -> dict[str, Any]:
 
 
 def _command(
-    path: Path, version: Version, replaced: Mapping[str, str], added: Sequence[str], removed: Sequence[str]
+    path: str | Path, version: Version, replaced: Mapping[str, str], added: Sequence[str], removed: Sequence[str]
 ) -> str:
     """Write the command line that makes the edit, for this version of the summary alone."""
-    words = ["plus", "profile", "edit", "--base", str(version.version), "--store", str(path)]
+    words = ["plus", "profile", "edit", "--base", str(version.version), "--store", without_password(str(path))]
     words += [f"--set={name}={text}" for name, text in replaced.items()]
     words += [f"--add={text}" for text in added] + [f"--remove={name}" for name in removed]
     return shlex.join([*words, "--", version.user_id])

@@ -7,6 +7,7 @@ import random
 from dataclasses import replace
 
 import pytest
+from support.stores import change
 
 import plus
 from plus.measures import bootstrap, wilson
@@ -120,15 +121,16 @@ def test_a_budget_keeps_the_sentences_worth_most_and_says_what_is_kept():
     assert attribution.choose(LikesScorer(), text, [], words, 5) == ("The user talked about music.", None)
 
 
-def test_a_choice_that_a_summary_was_written_from_is_not_held_out(tmp_path):
-    with Store(tmp_path / "profiles.db") as store:
+def test_a_choice_that_a_summary_was_written_from_is_not_held_out(path):
+    with Store(path) as store:
         store.add_events(
             [Entry("ann", event, "", n > 1) for n, event in enumerate(choices("cats", "dogs", "fish", "birds"))]
         )
         saved, _ = save_model(store, store.read("ann"), "Likes cats.")
         assert [event.id for event in attribution.held_out(store, "ann", saved)] == ["e2", "e3"]
         leaky = replace(saved, evidence=("e2",))
-        store.file.connection.execute("UPDATE versions SET evidence = '[\"e2\"]'")
+        number = store.user("ann").number
+        change(store, "UPDATE versions SET evidence = ? WHERE user = ?", '["e2"]', number)
         assert [event.id for event in attribution.held_out(store, "ann", leaky)] == ["e3"]
 
 

@@ -8,11 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.stores import change
 
 from plus import recipes
 from plus.errors import ProfileError
-from plus.profiles import doctor, scrub
 from plus.profiles import forget as forgetting
+from plus.profiles import scrub, sqlite_upkeep
 from plus.profiles.doctor import examine
 from plus.profiles.forget import forget_conversation, forget_user
 from plus.profiles.saving import save_model, save_user, set_rule
@@ -22,8 +23,8 @@ from plus.types import Entry, Event
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "profiles.db") as store:
+def store(path):
+    with Store(path) as store:
         save_user(store, "ann", "Likes cats. Short answers.", 0)
         yield store
 
@@ -40,14 +41,17 @@ def test_a_sound_store_with_what_is_worth_a_look(store):
     assert "1 summaries with instruction in them (first: 'eve')" in notes
 
 
-def test_a_lost_lock_and_a_row_of_nobody_are_faults(store):
+def test_a_lost_lock_is_a_fault(store):
     set_rule(store, "ann", "lock", "Likes cats.")
-    store.file.connection.execute("UPDATE versions SET text = 'Likes dogs. Short answers.'")
+    change(store, "UPDATE versions SET text = ? WHERE user = ?", "Likes dogs. Short answers.", store.user("ann").number)
+    assert any("user 'ann' has lost 1 locked sentences" in fault for fault in examine(store).faults)
+
+
+@pytest.mark.on_disk
+def test_a_row_of_nobody_is_a_fault(store):
     store.file.connection.execute("PRAGMA foreign_keys = OFF")
-    store.file.connection.execute("INSERT INTO rules VALUES (99, 'lock', 'x')")
-    faults = " | ".join(examine(store).faults)
-    assert "user 'ann' has lost 1 locked sentences" in faults
-    assert "1 rows belong to no user" in faults
+    change(store, "INSERT INTO rules VALUES (99, 'lock', 'x')")
+    assert "1 rows belong to no user" in examine(store).faults
 
 
 def test_a_damaged_page_is_found(tmp_path):
@@ -68,10 +72,8 @@ def test_what_a_crash_left_is_completed_unless_only_asked(store, tmp_path, monke
     dead.wait()
     partial = tmp_path / f".out.jsonl.partial-{dead.pid}"
     partial.write_text("half")
-    store.file.connection.execute(
-        "INSERT INTO exports(path, partial, process, users, started) VALUES (?, ?, ?, '', 0)",
-        (str(tmp_path / "out"), str(partial), dead.pid),
-    )
+    values = (str(tmp_path / "out"), str(partial), dead.pid)
+    change(store, "INSERT INTO exports(path, partial, process, users, started) VALUES (?, ?, ?, '', 0)", *values)
     with monkeypatch.context() as patch:
         patch.setattr(forgetting, "_clean", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         patch.setattr(forgetting, "sweep", lambda *_: 0)
@@ -83,33 +85,48 @@ def test_what_a_crash_left_is_completed_unless_only_asked(store, tmp_path, monke
     assert "1 interrupted forgets were completed" in found.notes
     assert found.faults == []
     assert not partial.exists()
-    assert not any(b"Likes cats" in path.read_bytes() for path in Path(tmp_path).iterdir())
+    files = [path for path in Path(tmp_path).iterdir() if path.is_file()]
+    assert not any(b"Likes cats" in path.read_bytes() for path in files)
     assert scrub.alive(os.getpid())
 
 
 DAMAGE = {
-    "changed by something else than plus": "UPDATE versions SET text = replace(text, 'tea', 'sea') WHERE version = 1",
-    "changed by something else": "UPDATE versions SET note = 'other' WHERE version = 2",
-    "a pointer to a version that is not there": "UPDATE users SET current = 66",
-    "sentences that end past the text": 'UPDATE versions SET sentences = \'[["s1",900,950,"user",1]]\'',
-    "sentences, evidence or score are no JSON": "UPDATE versions SET sentences = '[[\"s1\"'",
-    "versions that are no UTF-8": "UPDATE versions SET text = CAST(x'54ff6561' AS TEXT)",
-    "two sentences with one id": 'UPDATE versions SET sentences = \'[["s1",0,5,"user",1],["s1",6,9,"user",1]]\'',
+    "changed by something else than plus": ("text", "Drinks sea in the morning."),
+    "changed by something else": ("note", "other"),
+    "sentences that end past the text": ("sentences", '[["s1",900,950,"user",1]]'),
+    "sentences, evidence or score are no JSON": ("sentences", '[["s1"'),
+    "two sentences with one id": ("sentences", '[["s1",0,5,"user",1],["s1",6,9,"user",1]]'),
+}
+UNREADABLE = {
+    "sqlite": ("versions that are no UTF-8", "UPDATE versions SET text = CAST(x'54ff6561' AS TEXT)"),
+    "postgres": ("versions that their key does not open", "UPDATE versions SET text = set_byte(text, 20, 7)"),
 }
 
 
 @pytest.mark.parametrize("said", DAMAGE)
-def test_damage_that_sqlite_does_not_see_is_told(tmp_path, said):
-    with Store(tmp_path / "p.db") as store:
+def test_damage_that_no_engine_sees_is_told(path, said):
+    with Store(path) as store:
         save_user(store, "cay", "Drinks tea in the morning.", 0)
         save_user(store, "cay", "Drinks tea in the morning. Sleeps late.", 1)
         assert examine(store).faults == []
-        store.file.connection.execute(DAMAGE[said])
+        column, value = DAMAGE[said]
+        number = store.user("cay").number
+        change(store, f"UPDATE versions SET {column} = ? WHERE version = 1 AND user = ?", value, number)
         assert any(said in fault and "(first: user 'cay')" in fault for fault in examine(store).faults)
 
 
-def test_versions_are_linked_again_after_some_were_forgotten(tmp_path):
-    with Store(tmp_path / "p.db") as store:
+def test_a_lost_version_and_an_unreadable_one_are_told(path, engine):
+    with Store(path) as store:
+        save_user(store, "cay", "Drinks tea in the morning.", 0)
+        change(store, "UPDATE users SET current = 66")
+        assert any("a pointer to a version that is not there" in fault for fault in examine(store).faults)
+        said, sql = UNREADABLE[engine]
+        change(store, sql)
+        assert any(said in fault and "(first: user 'cay')" in fault for fault in examine(store).faults)
+
+
+def test_versions_are_linked_again_after_some_were_forgotten(path):
+    with Store(path) as store:
         store.add_events([Entry("cay", Event(f"e{n}", "message", f"I said {n}", float(n)), f"c{n}") for n in range(3)])
         for n in range(3):
             save_model(store, store.read("cay"), f"Text number {n}.")
@@ -118,9 +135,10 @@ def test_versions_are_linked_again_after_some_were_forgotten(tmp_path):
         assert examine(store).faults == []
 
 
+@pytest.mark.on_disk
 def test_a_file_system_without_locks_is_told(store, monkeypatch):
-    assert doctor.locks_work(store.path.parent)
-    monkeypatch.setattr(doctor, "_ASK", "import sys; sys.exit(1)")  # Planted: the other process gets the lock too.
+    assert sqlite_upkeep.locks_work(store.file.path.parent)
+    monkeypatch.setattr(sqlite_upkeep, "_ASK", "import sys; sys.exit(1)")  # Planted: the other gets the lock too.
     assert any("does not lock files" in note for note in examine(store).notes)
 
 

@@ -19,8 +19,8 @@ SECRET = "Has seen a doctor about sleeping badly."
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "profiles.db") as store:
+def store(path):
+    with Store(path) as store:
         for n, user in enumerate(("ann", "bob")):
             event = Event(f"e{n}", "choice", Preference("Tea?", f"Herbal {user}.", "Black."), 1.0, "log.jsonl")
             store.add_events([Entry(user, event, "talk", False)])
@@ -65,12 +65,12 @@ def test_a_person_is_told_and_may_allow_it_again(store):
         erase_sentence(store, "ann", "s9")
 
 
-def test_a_store_made_anew_still_refuses_it(store, tmp_path):
+def test_a_store_made_anew_still_refuses_it(store, tmp_path, path):
     erase_sentence(store, "ann", "s2")
     store.close()
     for path in tmp_path.glob("profiles.db*"):
         path.unlink()
-    with Store(tmp_path / "profiles.db") as anew:
+    with Store(path) as anew:
         anew.add_events([Entry("ann", Event("e", "message", "hello"))])
         assert save_model(anew, anew.read("ann"), f"Likes tea. {SECRET}")[1].blocked == (SECRET,)
 

@@ -29,8 +29,8 @@ def update(store: Store, file: Path) -> Added:
     return store.add_events(entries(file, Dropped()))
 
 
-def test_the_next_days_lines_are_new_though_file_and_line_are_the_same(tmp_path):
-    with Store(tmp_path / "p.db") as store:
+def test_the_next_days_lines_are_new_though_file_and_line_are_the_same(tmp_path, path):
+    with Store(path) as store:
         for day in range(3):
             (tmp_path / str(day)).mkdir()
             (tmp_path / str(day) / "choices.jsonl").write_text(row("ann", day))
@@ -41,12 +41,12 @@ def test_the_next_days_lines_are_new_though_file_and_line_are_the_same(tmp_path)
         assert {event.source.rpartition(" line ")[0] for event in store.events("ann")} == {"choices.jsonl", "stdin"}
 
 
-def test_one_choice_through_every_door_is_one_and_on_one_side(tmp_path):
+def test_one_choice_through_every_door_is_one_and_on_one_side(tmp_path, path):
     """`plus ingest`, `plus summarize --update`, a file of another name and order, the run trained on it."""
     lines = [row(f"u{user}", n, timestamp=n) for user in range(6) for n in range(8)]
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     one.write_text("".join(lines)), two.write_text("".join(reversed(lines)))
-    with Store(tmp_path / "p.db") as store:
+    with Store(path) as store:
         assert ingest([one], store).added == Added(48, 0, 0)
         assert update(store, one) == update(store, two) == Added(0, 48, 0)
         past = {user: tuple(store.events(user)) for user in store.users()}
@@ -60,10 +60,10 @@ def test_one_choice_through_every_door_is_one_and_on_one_side(tmp_path):
         assert {count for (count,) in store.rows(sides)} == {1}
 
 
-def test_equal_choices_of_one_file_are_several_and_stay_so(tmp_path):
+def test_equal_choices_of_one_file_are_several_and_stay_so(tmp_path, path):
     file = tmp_path / "c.jsonl"
     file.write_text(row("ann", 1) * 3 + row("ann", 2) + row("ben", 1))
-    with Store(tmp_path / "p.db") as store:
+    with Store(path) as store:
         assert update(store, file) == Added(5, 0, 0)
         assert ingest([file], store).added == Added(0, 5, 0)
         file.write_text(row("ann", 1) * 4)
@@ -71,23 +71,23 @@ def test_equal_choices_of_one_file_are_several_and_stay_so(tmp_path):
         assert len({event.id for event in store.events("ann")}) == 5
 
 
-def test_two_logs_that_number_alike_lose_nothing(tmp_path):
+def test_two_logs_that_number_alike_lose_nothing(tmp_path, path):
     one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
     one.write_text(row("ann", 1, id="1") + row("ann", 1, id="1"))
     two.write_text(row("ann", 2, id="1"))
-    with Store(tmp_path / "p.db") as store:
+    with Store(path) as store:
         assert ingest([one], store).added == Added(1, 1, 0), "logged twice under one id"
         assert [ingest([two], store).added for _ in range(2)] == [Added(1, 0, 0), Added(0, 1, 0)]
         first, second = (event.id for event in store.events("ann"))
         assert first == "1" and second.startswith("1~")
 
 
-def test_a_forgotten_conversations_choice_does_not_come_back_through_a_door_without_sessions(tmp_path):
+def test_a_forgotten_conversations_choice_does_not_come_back_through_a_door_without_sessions(tmp_path, path):
     from plus.profiles.forget import forget_conversation
 
     file = tmp_path / "c.jsonl"
     file.write_text(row("ann", 1, session_id="s") + row("ann", 2))
-    with Store(tmp_path / "p.db") as store:
+    with Store(path) as store:
         update(store, file)
         forget_conversation(store, "s")
         assert update(store, file) == Added(0, 1, 1)

@@ -52,9 +52,9 @@ def brought(store: Store, path: Path, user_id: str = "") -> Imported:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_memory_is_a_sentence_of_the_users_own(tmp_path, name):
+def test_each_memory_is_a_sentence_of_the_users_own(tmp_path, path, name):
     (tmp_path / name).write_text(FILES[name])
-    with Store(tmp_path / "p.db") as store:
+    with Store(path) as store:
         assert brought(store, tmp_path / name, "mo").new == 1
         version = store.current("mo")
         assert [s.text for s in version.sentences] == ["Sails on Sundays.", "Is called Mo.", "No puns, please!"]
@@ -73,19 +73,19 @@ def test_each_memory_is_a_sentence_of_the_users_own(tmp_path, name):
         )
 
 
-def test_a_file_that_names_nobody_asks_whose_it_is(tmp_path):
+def test_a_file_that_names_nobody_asks_whose_it_is(tmp_path, path):
     (tmp_path / "list.txt").write_text(FILES["list.txt"])
     with (
-        Store(tmp_path / "p.db") as store,
+        Store(path) as store,
         pytest.raises(ProfileError, match=r"list\.txt does not say whose .*--user_id"),
     ):
         brought(store, tmp_path / "list.txt")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_file_is_counted_or_refused_in_one_line(tmp_path, name):
+def test_a_hostile_file_is_counted_or_refused_in_one_line(tmp_path, path, name):
     (tmp_path / name).write_bytes(HOSTILE[name])
-    with Store(tmp_path / "p.db") as store:
+    with Store(path) as store:
         if name == "c.txt":
             with pytest.raises(ProfileError, match=r"no UTF-8 at byte 0; save it as UTF-8$"):
                 brought(store, tmp_path / name, "mo")
@@ -113,8 +113,8 @@ def test_out_and_in_again_are_the_same_sentences(tmp_path_factory, form, sentenc
         assert [s.text for s in other.current("mo").sentences] == [s.text for s in one.current("mo").sentences]
 
 
-def test_a_memory_file_is_one_persons(tmp_path):
-    with Store(tmp_path / "p.db") as store:
+def test_a_memory_file_is_one_persons(tmp_path, path):
+    with Store(path) as store:
         for user in ("mo", "li"):
             save_user(store, user, "Sails.", 0)
         for form in ("memory", "pam"):

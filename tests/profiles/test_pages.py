@@ -14,9 +14,9 @@ from plus.profiles import pages
 from plus.profiles.database import raw_file
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_user
-from plus.profiles.scrub import rewrite
 from plus.profiles.statements import delete_user
 from plus.profiles.store import Store
+from plus.profiles.upkeep import upkeep
 from plus.types import Entry, Event
 
 NAMES = [f"somebody-{n * 7919 % 4001:05}" for n in range(1200)]
@@ -44,7 +44,7 @@ def test_nothing_is_left_and_nobody_waits(tmp_path, monkeypatch):
     """A process that writes all the time goes on while the pages are cleaned, and its old pages bring nothing back."""
     store = filled(tmp_path / "profiles.db")
     store.file.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert left(store.path) > 0, "if this SQLite leaves nothing behind, pages.py can go"
+    assert left(store.file.path) > 0, "if this SQLite leaves nothing behind, pages.py can go"
     zero, written = pages._zero, list[int]()
 
     def slowly(file, size, numbers):
@@ -53,13 +53,13 @@ def test_nothing_is_left_and_nobody_waits(tmp_path, monkeypatch):
             written.append(save_user(writer, NAMES[1], "Likes tea.", 0).version)
             writer.add_events([Entry(name, Event("", "message", f"new words of {name}")) for name in NAMES[1::2]])
 
-    with Store(store.path) as writer:
+    with Store(store.file.path) as writer:
         assert len(list(writer.users())) == 600
         monkeypatch.setattr(pages, "_zero", slowly)
-        assert rewrite(store) == ""
+        assert upkeep(store.file).clean([]) == ""
         assert written == [1]
         assert writer.current(NAMES[1]).text == "Likes tea."
-    assert left(store.path) == 0
+    assert left(store.file.path) == 0
     assert store.file.connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     assert store.number(store.sql.count_events) == 600 * 3
     store.close()
@@ -67,11 +67,11 @@ def test_nothing_is_left_and_nobody_waits(tmp_path, monkeypatch):
 
 def test_a_reader_of_an_old_state_postpones_it(tmp_path):
     store = filled(tmp_path / "profiles.db")
-    with Store(store.path) as reader, reader.snapshot():
+    with Store(store.file.path) as reader, reader.snapshot():
         assert len(list(reader.users())) == 600
         save_user(store, NAMES[1], "Likes tea.", 0)
-        assert not pages.clean(store.path, 0.0)
-    assert pages.clean(store.path, 0.0)
+        assert not pages.clean(store.file.path, 0.0)
+    assert pages.clean(store.file.path, 0.0)
     store.close()
 
 
@@ -81,7 +81,7 @@ def test_the_cleaned_pages_are_those_of_every_kind(tmp_path):
     store.add_events([Entry("long", Event("", "message", "y" * 50_000))])
     store.file.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     size = store.file.connection.execute("PRAGMA page_size").fetchone()[0]
-    found = pages._pages(raw_file(store.path), size, pages._roots(store.file.connection))
+    found = pages._pages(raw_file(store.file.path), size, pages._roots(store.file.connection))
     (total,) = store.file.connection.execute("PRAGMA page_count").fetchone()
     (free,) = store.file.connection.execute("PRAGMA freelist_count").fetchone()
     overflow = -(-50_000 // (size - 4))
@@ -96,10 +96,10 @@ def test_reading_the_bytes_keeps_the_locks_of_sqlite(tmp_path):
             save_user(store, name, f"{name} likes tea.", 0)
         forget_user(store, "ann")
         code = "import sys; from plus.profiles.store import Store; Store(sys.argv[1]).close()"
-        subprocess.run([sys.executable, "-c", code, store.path], env=ENVIRONMENT, check=True)
+        subprocess.run([sys.executable, "-c", code, store.file.path], env=ENVIRONMENT, check=True)
         assert (tmp_path / "profiles.db-wal").exists()
         save_user(store, "bob", "Bob likes coffee.", 1)
-        with Store(store.path) as other:
+        with Store(store.file.path) as other:
             assert other.current("bob").text == "Bob likes coffee."
 
 
@@ -112,7 +112,7 @@ def test_writers_go_on_during_a_long_cleaning(tmp_path, monkeypatch):
         zero(file, size, numbers)
 
     def write():
-        with Store(store.path) as writer:
+        with Store(store.file.path) as writer:
             while not done.is_set():
                 writer.add_events([Entry(NAMES[1], Event("", "message", f"at {time.time()}"))])
                 waited.append(time.monotonic())
@@ -123,7 +123,7 @@ def test_writers_go_on_during_a_long_cleaning(tmp_path, monkeypatch):
     while not waited:
         time.sleep(0.01)
     before = len(waited)
-    assert pages.clean(store.path, 10.0)
+    assert pages.clean(store.file.path, 10.0)
     done.set()
     thread.join()
     assert len(waited) > before + 1, "it wrote while the pages were cleaned"

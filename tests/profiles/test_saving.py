@@ -19,8 +19,8 @@ def event(number: int, chosen: str = "cats") -> Event:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "profiles.db") as store:
+def store(path):
+    with Store(path) as store:
         store.add_events([Entry("ann", event(n), f"c{n % 2}", False) for n in range(4)])
         save_model(store, store.read("ann"), "Likes cats. Talks of music. Short answers.", "m", "run")
         yield store

@@ -188,7 +188,7 @@ def test_a_store_from_the_first_schema_is_brought_up_and_two_may_try(path, monke
 
 AS_NOBODY = """
 import os, sys
-import plus.profiles.saving, plus.profiles.rows  # While this user may still read them.
+import plus.profiles.saving, plus.profiles.rows, plus.profiles.database  # While this user may still read them.
 os.setgroups([]) if os.getuid() == 0 else None
 os.setuid(65534) if os.getuid() == 0 else None
 from plus.errors import ProfileError

@@ -52,8 +52,8 @@ def choice(number: int, animal: str) -> Event:
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(tmp_path / "profiles.db") as store:
+def store(path):
+    with Store(path) as store:
         store.add_events([Entry("ann", choice(n, "cats"), "", False) for n in range(3)])
         run(store)
         yield store
@@ -135,12 +135,12 @@ def test_an_interrupted_update_goes_on_where_it_stopped(store):
     assert run(store).updated == 3
 
 
-def test_who_is_forgotten_between_reading_and_writing_stays_forgotten(store):
+def test_who_is_forgotten_between_reading_and_writing_stays_forgotten(store, path):
     add(store, 3)
 
     class Slow(Counting):
         def summarize(self, histories):
-            with Store(store.path) as other:
+            with Store(path) as other:
                 forget_user(other, "ann")
             return super().summarize(histories)
 
