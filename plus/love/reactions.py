@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from plus.errors import SourceError
-from plus.profiles.engine import is_address
+from plus.profiles.address import is_address
 from plus.sources import generic, polis
 from plus.sources.columns import ColumnMap, Renaming
 from plus.sources.rows import content_id

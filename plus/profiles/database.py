@@ -16,7 +16,7 @@ from weakref import WeakSet
 
 from plus.errors import ProfileError
 from plus.profiles import statements
-from plus.profiles.ledger import fingerprint
+from plus.profiles.identity import fingerprint
 from plus.profiles.sqlite_file import FileState, connect, explained, file_state, is_writable, log_of, rollback
 
 _TRIES = 20  # of a read during which a file changed that SQLite cannot watch

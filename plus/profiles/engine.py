@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 from plus.errors import ProfileError, missing_extra
+from plus.profiles.address import is_address
 from plus.profiles.statements import Statements
 
 FORGETTING = ""  # what is held, last of all, by whoever forgets or publishes an export
-_ADDRESS = re.compile(r"postgres(?:ql)?:/")
 
 
 class Engine(Protocol):
@@ -91,22 +90,6 @@ class Engine(Protocol):
     def with_hashes(self, hashes: Iterable[str]) -> dict[int, str]:
         """Return number -> hash of the users whose ids have these hashes."""
         ...
-
-
-def is_address(place: object) -> bool:
-    """Tell a server's address from a path. A Path has lost one of its slashes, and is one all the same."""
-    return _ADDRESS.match(str(place)) is not None
-
-
-def without_password(address: str) -> str:
-    """Leave the password out of an address: how messages, receipts and commands to copy write it."""
-    if not is_address(address):
-        return address
-    scheme, _, rest = address.partition("://")
-    user, at, place = rest.rpartition("@")  # The last one: a password may hold others.
-    where, mark, query = place.partition("?")
-    options = [option for option in query.split("&") if "password" not in option.partition("=")[0]]
-    return f"{scheme}://{user.partition(':')[0]}{at}{where}{mark if query else ''}{'&'.join(options)}"
 
 
 def connect(place: str | Path, create: bool = True) -> Engine:

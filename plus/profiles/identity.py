@@ -7,6 +7,8 @@ may number their rows alike.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -84,6 +86,11 @@ class EqualEvents:
 def tombstones(name: str, user_id: str, event: Event) -> tuple[str, ...]:
     """List the names under which a forgotten event is refused: a choice or a reaction under any id."""
     return (name, content_id(user_id, event)) if isinstance(event.content, Preference | Reaction) else (name,)
+
+
+def fingerprint(secret: bytes, kind: str, *names: str) -> str:
+    """Hash names with a secret: the form in which a tombstone holds them."""
+    return hmac.new(secret, "\0".join((kind, *names)).encode(), hashlib.sha256).hexdigest()
 
 
 def likeness(user_id: str, event: Event) -> int:

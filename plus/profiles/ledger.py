@@ -7,8 +7,6 @@ what it does not know yet. A user who is there again, from a backup, is taken ou
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import os
 import unicodedata
@@ -19,11 +17,6 @@ from pathlib import Path
 from plus.errors import DiskError, ProfileError
 from plus.profiles.engine import Engine
 from plus.profiles.statements import delete_user
-
-
-def fingerprint(secret: bytes, kind: str, *names: str) -> str:
-    """Hash names with a secret: the form in which a tombstone holds them."""
-    return hmac.new(secret, "\0".join((kind, *names)).encode(), hashlib.sha256).hexdigest()
 
 
 def spelling(user_id: str) -> str:
@@ -62,7 +55,8 @@ def undone(path: Path) -> Iterator[None]:
             yield
         except BaseException:
             if size is None:
-                path.unlink(missing_ok=True)
+                if path.exists():
+                    path.unlink()
             elif path.stat().st_size > size:
                 os.truncate(path, size)
             raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NamedTuple
 
 from plus.profiles.store import Store
@@ -64,9 +65,9 @@ def by_id(store: Store, beginning: str, limit: int = PAGE) -> list[Listed]:
     """
     if not store.sql.listed_by_id:
         exact = store.find(beginning)
-        numbers = [exact.number] if exact else []
-        numbers += [n for n, name in store.rows(store.sql.first_users) if name.startswith(beginning) and n not in numbers]
-        return [user for number in numbers[:limit] for user in _walk(store, number - 1, number)]
+        begun = [number for number, name in store.rows(store.sql.first_users) if name.startswith(beginning)]
+        numbers = dict.fromkeys([*([exact.number] if exact else []), *begun])
+        return [user for number in islice(numbers, limit) for user in _walk(store, number - 1, number)]
     values = (beginning, beginning + _LAST, "", limit)
     return [_listed(row) for row in store.rows(store.sql.listed + store.sql.listed_by_id, values)]
 

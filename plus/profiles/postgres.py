@@ -22,7 +22,7 @@ from psycopg_pool import ConnectionPool
 
 from plus.errors import ProfileError
 from plus.profiles import statements
-from plus.profiles.engine import without_password
+from plus.profiles.address import without_password
 from plus.profiles.keys import KeyFile
 from plus.profiles.postgres_errors import explained
 from plus.profiles.postgres_schema import prepare

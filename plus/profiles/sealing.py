@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 from psycopg.types.json import Jsonb
 
 from plus.errors import ProfileError
+from plus.profiles.identity import fingerprint
 from plus.profiles.keys import DESTROYED, KeyFile
-from plus.profiles.ledger import fingerprint
 
 SEALED = frozenset(
     {"user_id", "event_id", "stem", "session_id", "source", "content", "likeness",

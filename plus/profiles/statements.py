@@ -160,7 +160,7 @@ SQLITE = Statements()
 POSTGRES = Statements(
     # Users are found by the hash of their id, since the id itself is sealed.
     listed_by_id="",  # Sealed ids have no order.
-    named="SELECT number, hash FROM users JOIN unnest(?) AS gone(hash) ON gone.hash = user_hash",
+    named="SELECT number, hash FROM users JOIN unnest(?::text[]) AS gone(hash) ON gone.hash = user_hash",
     find_user=(
         "SELECT number, current, newest, next_sentence, last_event, read_upto, paused FROM users WHERE user_hash = ?"
     ),

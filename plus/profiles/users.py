@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 from plus.errors import ForgottenError, UnknownUserError
 from plus.profiles import ledger, schema
 from plus.profiles.engine import Engine, connect
+from plus.profiles.identity import fingerprint
 
 
 class UserRow(NamedTuple):
@@ -119,13 +120,13 @@ class Users:
 
     def fingerprint(self, kind: str, *names: str) -> str:
         """Hash names with the store's salt: the form in which a tombstone holds them."""
-        return ledger.fingerprint(self.salt, kind, *names)
+        return fingerprint(self.salt, kind, *names)
 
     def is_forgotten(self, kind: str, *names: str) -> bool:
         """Look for a tombstone of a user, a conversation or an event, or of another spelling."""
         if kind == "user" and self.file.writing:  # So that nobody forgets the user between this look and a write.
             self.hold(names)
-        hashes = (ledger.fingerprint(secret, kind, *names) for secret in self.file.secrets)
+        hashes = (fingerprint(secret, kind, *names) for secret in self.file.secrets)
         return any(self.row(self.sql.tombstone, (kind, one)) is not None for one in hashes)
 
     def refuse_forgotten(self, kind: str, *names: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from plus.errors import PlusError, ProfileError
 from plus.jsonl import read_json
-from plus.profiles.engine import without_password
+from plus.profiles.address import without_password
 from plus.profiles.sqlite_file import explained
 from plus.progress import SILENT, Screen
 from plus.types import Population
@@ -49,7 +49,7 @@ def store_path(store: str | Path | None = None) -> Path | str:
 
     The address of a store on a server is returned as it is.
     """
-    from plus.profiles.engine import is_address
+    from plus.profiles.address import is_address
     from plus.profiles.runs import STORE, is_run
 
     if store is None:

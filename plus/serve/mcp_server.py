@@ -23,8 +23,8 @@ from mcp.types import ToolAnnotations
 
 from plus.errors import PlusError, ProfileError, UnknownUserError
 from plus.profiles import attribution, versions
+from plus.profiles.address import without_password
 from plus.profiles.sentences import Sentence
-from plus.profiles.engine import without_password
 from plus.profiles.store import Store
 from plus.profiles.versions import Version
 from plus.prompts import escape, fenced

@@ -104,7 +104,7 @@ def number_of(store: Store, user_id: str) -> int:
     return store.user(user_id).number
 
 
-def open_profiles(store: Path | None, screen: Screen = SILENT) -> StoreFile:
-    """Open the store that a path means, made of a run folder's users if need be. Raises ProfileError."""
-    with recipes.open_store(store, screen=screen) as opened:
-        return StoreFile(opened.path)
+def open_profiles(store: str | Path | None, screen: Screen = SILENT) -> StoreFile:
+    """Open the store that a path or an address means, made of a run folder's users if need be. Raises ProfileError."""
+    recipes.open_store(store, screen=screen).close()
+    return StoreFile(recipes.store_path(store))
