@@ -84,7 +84,7 @@ def test_the_population_holds_everybody_and_counts_who_has_nothing_to_predict(tm
         ({"header": ("person", "q_1", "q_2", "q_3", "q_9")}, "has no column 'q_4'; found person, q_1"),
         (
             {"header": ("person", "q_1", "q_2", "q_3", *(f"x_{n}" for n in range(130)))},
-            "has no column 'q_4'; found person, q_1, q_2, q_3, x_0, x_1, x_2, x_3, x_4, x_5, x_6, x_7 and 122 more; add",
+            "has no column 'q_4'; found person, q_1, q_2, q_3, x_0, x_1, x_2, x_3, x_4, x_5, x_6, x_7 and 122 more",
         ),
         ({"ratings": {}}, "holds no ratings; give --data_dir the folder with SPI's ratings.csv.gz"),
     ],
