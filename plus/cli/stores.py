@@ -36,7 +36,7 @@ RunFolder = Annotated[
     Path | None, typer.Option("--run", help="Run folder whose models are used. Default: the one that the store knows.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="As -o json: one JSON object on stdout, nothing else.")]
-Output = Annotated[Shape, typer.Option("-o", "--output_shape", help="How the result is printed.")]
+Output = Annotated[Shape, typer.Option("-o", "--format", help="How the result is printed.")]
 User = Annotated[str, typer.Argument(help="The user's id.")]
 
 

@@ -9,16 +9,33 @@ from typing import Any
 from typer.core import TyperCommand, TyperOption
 
 _EXAMPLE = "Example: "
+_FIRST, _MORE, _FEWEST = 6, "More options", 3
 
 
 def example_first(function: Callable[..., None]) -> str:
-    """Write a verb's help: the example that ends its docstring, then the rest."""
+    """Write a verb's help: the example that ends its docstring, then the rest, a line for each paragraph."""
     text, _, example = cleandoc(function.__doc__ or "").rpartition(_EXAMPLE)
-    return f"{_EXAMPLE}{example}\n\n{text.strip()}"
+    paragraphs = [f"{_EXAMPLE}{example}", *text.strip().split("\n\n")]
+    return "\n\n".join(part if "\n " in part else " ".join(part.split("\n")) for part in paragraphs)
 
 
 class Verb(TyperCommand):
-    """Command that takes `--flag`, `--flag true`, `--flag false` and, where there is one, `--no-flag`, as TRL does."""
+    """Command that takes `--flag`, `--flag true`, `--flag false` and, where there is one, `--no-flag`, as TRL does.
+
+    Its help shows common options first: the first six, required ones and those of its example; the rest, where they are
+    three or more, in a panel.
+    """
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        example = (self.help or "").partition("\n\n")[0].replace("-", "_").split()
+        options = [p for p in self.params if isinstance(p, TyperOption) and not p.hidden and p.rich_help_panel is None]
+        less_common = [
+            option for option in options[_FIRST:]
+            if not option.required and not any(name.replace("-", "_") in example for name in option.opts)
+        ]  # fmt: skip
+        for option in less_common if len(less_common) >= _FEWEST else []:
+            option.rich_help_panel = _MORE
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments, those of flags in click's own spelling."""

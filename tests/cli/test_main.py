@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from support.running import ENVIRONMENT, ROOT, plus
 
+from plus.cli.main import app
 from plus.resources import shipped
 
 TRAIN = ["train", "--preset", "tiny", "--max_steps", "2", "--per_device_train_batch_size", "16"]
@@ -76,6 +78,32 @@ def test_the_help_of_every_verb_begins_with_an_example(verb, plus_here):
     status, out, _ = plus_here(verb, "--help")
     _, first, *_ = re.split(r"\n\s*\n", out.strip())
     assert status == 0 and first.strip().startswith("Example: plus " + verb), out
+
+
+def commands(command):
+    for inner in getattr(command, "commands", {}).values():
+        yield from [inner] if not hasattr(inner, "commands") else commands(inner)
+
+
+def test_output_is_a_path_and_output_dir_a_folder_in_every_verb():
+    """One of them a verb; --format (-o) says in which form a result is written, to a path or to the terminal."""
+    verbs = list(commands(typer.main.get_command(app)))
+    assert len(verbs) > 40
+    for verb in verbs:
+        names = {name.replace("_", "-"): option for option in verb.params for name in option.opts}
+        assert len({"--output", "--output-dir"} & names.keys()) <= 1, verb.name
+        assert "-o" not in names or names["-o"] is names["--format"], verb.name
+        assert all(name in ("--output", "--output-dir") for name in names if name.startswith("--out")), verb.name
+        for folder in {"--output-dir"} & names.keys():
+            assert re.search("[Ff]older|Write what would be sent here", names[folder].help), verb.name
+
+
+def test_help_shows_common_options_first_and_the_rest_in_a_panel(plus_here):
+    """Of judge: what its example names, then what few need; a verb whose rest is one option has no panel for it."""
+    first, more = plus_here("judge", "--help")[1].split("More options")
+    assert {"--output-dir", "--judge-model", "--base-url", "--store"} <= set(re.findall(r"--[a-z-]+", first))
+    assert {"--workers", "--timeout", "--dry-run"} <= set(re.findall(r"--[a-z-]+", more))
+    assert "--workers" not in first and "More options" not in plus_here("ingest", "--help")[1]
 
 
 @pytest.mark.parametrize(
