@@ -1,8 +1,9 @@
 """ChatGPT's export: `conversations.json` (or `conversations-000.json`, ...), each conversation a tree, and its thumbs.
 
 The path to `current_node` is what the user saw last. Hidden messages, tools and the model's thoughts are counted; the
-text that a canvas was begun with is part of the answer. `message_feedback.json` has the thumbs and comments. The export
-does not state its user: `user.json` beside it does, or --user_id.
+text that a canvas was begun with is part of the answer. `message_feedback.json` has the thumbs and comments,
+`model_comparisons.json` which of two answers was preferred; it is read where the export holds both as answers to one
+question. The export does not state its user: `user.json` beside it does, or --user_id.
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from plus.feedback.conversation import Origin
+from plus.feedback.conversation import Origin, last_question, message_name
 from plus.feedback.log_row import LogMessage, ParseState, as_object, id_text
 from plus.feedback.messages import CALLS, SYSTEM, THOUGHTS, TOOL, message_text, shown
-from plus.feedback.reactions import NEITHER, DetachedReaction, LastReactions, parse_thumb
-from plus.feedback.tree import Node, read_tree
+from plus.feedback.reactions import COMPARED, NEITHER, DetachedReaction, LastReactions, parse_thumb
+from plus.feedback.tree import Node, path_to, read_tree
 from plus.sources.fields import UnusableError
-from plus.types import Entry
+from plus.types import Entry, Event, Preference
 
 COLUMNS = ("mapping", "current_node")
 FEEDBACK_COLUMNS = ("conversation_id", "rating", "content")
+COMPARISON_COLUMNS = ("original_message_id", "new_message_id", "completion_comparison_rating")
+_SIDES = ("original", "new")
 _SHOWN = ("text", "multimodal_text", "code", None)
 
 
@@ -36,7 +39,14 @@ def read(row: Mapping[str, Any], state: ParseState, last: LastReactions) -> Iter
         raise UnusableError("rows with an empty conversation")
     session = id_text(row.get("conversation_id")) or id_text(row.get("id"))
     own = session or id_text(row.get("create_time"))
-    yield from read_tree(nodes, id_text(row.get("current_node")), Origin(user_id, "chatgpt", session, own), state)
+    origin = Origin(user_id, "chatgpt", session, own, is_whole=True)
+    compared = list(_compared(nodes, origin, last))
+    # What was stated of two answers stands, and not what going on with one of them would tell.
+    settled = {name for names, _ in compared for name in names}
+    for entry in read_tree(nodes, id_text(row.get("current_node")), origin, state):
+        if entry.event.id not in settled:
+            yield entry
+    yield from (entry for _, entry in compared if entry is not None)
 
 
 def is_feedback(row: Mapping[str, Any]) -> bool:
@@ -55,6 +65,66 @@ def detached_reaction(row: Mapping[str, Any], state: ParseState) -> DetachedReac
     comment = as_object(row.get("content")).get("text")
     text = message_text(comment, state) if isinstance(comment, str) else ""
     return DetachedReaction(f"chatgpt {message}", rating, state.time(row.get("create_time")), text)
+
+
+def is_comparison(row: Mapping[str, Any]) -> bool:
+    """Tell whether a row is one of `model_comparisons.json`."""
+    if "original_message_id" in row and "new_message_id" in row:
+        return True
+    output = row.get("output")
+    return isinstance(output, dict) and any(column in output for column in ("feedback_step_1", "feedback_step_2"))
+
+
+def comparison(row: Mapping[str, Any], state: ParseState) -> DetachedReaction | None:
+    """Read which of two answers was preferred: up for the new one; the comment is the id of the original."""
+    output = as_object(row.get("output")) or row
+    steps = [as_object(output.get("feedback_step_2")), as_object(output.get("feedback_step_1")), output]
+    rating = next((step[c] for step in steps for c in ("completion_comparison_rating", "rating") if c in step), None)
+    original, new = (next((name for step in steps if (name := _answer_id(step, side))), "") for side in _SIDES)
+    if rating not in ("new", "original", "same") or not original or not new or original == new:
+        state.drop(NEITHER)
+        return None
+    kind = f"{COMPARED} same" if rating == "same" else COMPARED
+    return DetachedReaction(f"{kind} {new}", rating == "new", state.time(row.get("create_time")), original)
+
+
+def _answer_id(step: Mapping[str, Any], side: str) -> str:
+    """Find the id of an answer, stated or as the first message of its turn."""
+    turn = step.get(f"{side}_turn")
+    first = turn[0] if isinstance(turn, list) and turn else None
+    return id_text(step.get(f"{side}_message_id")) or (id_text(first.get("id")) if isinstance(first, dict) else "")
+
+
+def _compared(
+    nodes: Mapping[str, Node], origin: Origin, last: LastReactions
+) -> Iterator[tuple[list[str], Entry | None]]:
+    """Yield the choice of each comparison of two answers of the tree, None for neither, with what it makes void."""
+    answers = {node.message.id: name for name, node in nodes.items() if node.message and node.message.content}
+    for new, name in answers.items():
+        for kind in (COMPARED, f"{COMPARED} same"):
+            found = last.peek(f"{kind} {new}")
+            pair = _pair(nodes, name, answers.get(found.comment, ""), found.label) if found else None
+            if found is None or pair is None:
+                continue
+            last.take(f"{kind} {new}")
+            void = [message_name(LogMessage("", "", one), origin, one) for one in (new, found.comment)]
+            event = Event(f"compared-{void[0]}", "choice", pair, found.time, "chatgpt:compared")
+            entry = Entry(origin.user_id, event, origin.session, revises=True) if kind == COMPARED else None
+            yield [f"regenerated-{one}" for one in void], entry
+
+
+def _pair(nodes: Mapping[str, Node], new: str, original: str, is_new: bool) -> Preference | None:
+    """Pair two answers to one question; None where they are none."""
+    one, two = (nodes[name].message if name in nodes else None for name in (new, original))
+    if one is None or two is None or one.role != "assistant" or two.role != "assistant" or one.content == two.content:
+        return None
+    paths = [path_to(nodes, name)[:-1] for name in (new, original)]
+    before, other = ([said for name in path if (said := nodes[name].message) is not None] for path in paths)
+    asked, earlier = last_question(before)
+    if before != other or asked is None or before[-1] is not asked:
+        return None
+    chosen, rejected = (one, two) if is_new else (two, one)
+    return Preference(asked.content, chosen.content, rejected.content, earlier)
 
 
 def _node(node: Mapping[str, Any], state: ParseState, last: LastReactions) -> Node:

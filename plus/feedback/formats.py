@@ -49,6 +49,7 @@ def _joined(name: str) -> Callable[[Row], bool]:
 FORMATS = {
     "chatgpt": Format(chatgpt.COLUMNS, chatgpt.is_mine, chatgpt.read),
     "chatgpt_feedback": Format(chatgpt.FEEDBACK_COLUMNS, chatgpt.is_feedback, None, chatgpt.detached_reaction),
+    "chatgpt_comparison": Format(chatgpt.COMPARISON_COLUMNS, chatgpt.is_comparison, None, chatgpt.comparison),
     "open_webui": Format(self_hosted.COLUMNS, self_hosted.is_mine, _plain(self_hosted.read)),
     "open_webui_feedback": Format(
         self_hosted.FEEDBACK_COLUMNS, self_hosted.is_feedback, self_hosted.read_feedback, self_hosted.detached_reaction
@@ -80,7 +81,8 @@ FORMATS = {
 }  # fmt: skip
 # Columns of which a row of a format has at least one.
 _MARKS = {name: frozenset(kind.columns[:1]) for name, kind in FORMATS.items()} | {
-    "chatgpt_feedback": frozenset(["rating"]), "open_webui_feedback": frozenset(["snapshot"]),
+    "chatgpt_feedback": frozenset(["rating"]), "chatgpt_comparison": frozenset(["original_message_id", "output"]),
+    "open_webui_feedback": frozenset(["snapshot"]),
     "claude": frozenset(["chat_messages"]), "claude_code": frozenset(["joined"]), "codex": frozenset(["joined"]),
     "openai_call": frozenset(["object", "request", "request_body", "body", "req"]),
     "wildfeedback": frozenset(["chosen", "prompt", "messages", "conversation", "conversations"]),
@@ -92,8 +94,6 @@ _candidates: dict[tuple[str, ...], tuple[str, ...]] = {}
 _COMMON = ("", "rows", "openai_chat", "sharegpt", "flat")  # Their rows could also be of a more specific format.
 # Formats that are known and not read, each with what to do.
 _KNOWN: tuple[tuple[Callable[[Row], bool], str], ...] = (
-    (lambda row: "original_message_id" in row or "feedback_step_1" in str(row.get("output"))[:500],
-     "ChatGPT's model_comparisons.json, which names answers that the export does not hold"),
     (lambda row: "header" in row and "products" in row,
      "Google Takeout's MyActivity.json, which cuts answers; write rows of {prompt, completion}"),
     (lambda row: "resourceSpans" in row, "OpenTelemetry's export of spans; export from the tool that collects them"),

@@ -29,7 +29,8 @@ from plus.sources.columns import ColumnMap, Renaming
 from plus.sources.fields import UnusableError
 from plus.types import Dropped, Entry, Reaction
 
-_DETACHED = ("langfuse", "open_webui", "chatgpt_feedback")  # formats whose reactions may lie apart from their messages
+# Formats whose reactions may lie apart from their messages.
+_DETACHED = ("langfuse", "open_webui", "chatgpt_feedback", "chatgpt_comparison")
 # Formats whose columns are anybody's, so that one which is not read is worth a line.
 _FREE = ("rows", "flat", "openai_chat", "openai_preference", "sharegpt", "wildfeedback", "wildchat", "langfuse")
 _COLUMNS = 200  # columns that are counted by name, and shapes of rows that are told apart
@@ -71,12 +72,17 @@ class LogCounts:
     likes: int = 0
     alike: LookAlikes = field(default_factory=LookAlikes)
     _seen: dict[tuple[str, ...], _Seen] = field(default_factory=dict)  # columns of a row -> those that were read
+    _user: str = ""
 
     def count(self, entry: Entry, where: str) -> None:
         """Count one event."""
         self.events += 1
-        if not self.users.add(entry.user_id) and (other := self.alike.find(entry.user_id, self.users)):
-            self.repaired.add("user ids that look alike, kept apart", f"{where}: {entry.user_id!r} beside {other!r}")
+        # Most events are of the user of the one before.
+        if entry.user_id != self._user:
+            self._user = entry.user_id
+            if not self.users.add(entry.user_id) and (other := self.alike.find(entry.user_id, self.users)):
+                line = f"{where}: {entry.user_id!r} beside {other!r}"
+                self.repaired.add("user ids that look alike, kept apart", line)
         self.kinds[entry.event.kind] += 1
         self.likes += isinstance(entry.event.content, Reaction) and entry.event.content.label
 

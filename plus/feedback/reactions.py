@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 from plus.feedback.talks import Traces
 from plus.types import Dropped
 
+COMPARED = "chatgpt compared"  # what the names of reactions begin with that are comparisons of two answers
+NOT_HELD = "comparisons of answers that the log does not hold (model_comparisons.json)"
 OVERRULED, UNKNOWN = "reactions that a later one overrules", "reactions to unknown messages"
 NEITHER = "reactions that are neither yes nor no"
 NOT_THE_USERS = "scores that are not the user's"
@@ -186,17 +188,23 @@ class LastReactions:
 
     def take(self, message: str) -> DetachedReaction | None:
         """Return the reaction to a message and mark it as used; None when there is none or it was used before."""
+        found = self.peek(message)
+        if found is not None:
+            self._use(message)
+        return found
+
+    def peek(self, message: str) -> DetachedReaction | None:
+        """Return the reaction to a message; None when there is none or it was used before."""
         known = self._find(message)
         if known is None or known.used:
             return None
-        self._use(message)
         return DetachedReaction(message, bool(known.label), known.time, known.comment)
 
     def drop_unused(self) -> None:
         """Count each reaction for which no message was found as dropped."""
-        query = "SELECT place, scale FROM reactions WHERE NOT used ORDER BY rowid"
-        for where, scale in self.table.execute(query):
-            self.dropped.add(UNKNOWN, where)
+        query = "SELECT place, scale, message FROM reactions WHERE NOT used ORDER BY rowid"
+        for where, scale, message in self.table.execute(query):
+            self.dropped.add(NOT_HELD if message.startswith(COMPARED) else UNKNOWN, where)
             self.left_out += bool(scale)
 
     def used_alone(self) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from plus.profiles import schema
 from plus.profiles.identity import EqualEvents, Identity, is_held_out, tombstones
@@ -24,12 +26,6 @@ class Added:
     refused: int = 0
     changed: int = 0
 
-    def __add__(self, other: Added) -> Added:
-        return Added(
-            self.added + other.added, self.known + other.known, self.refused + other.refused,
-            self.changed + other.changed,
-        )  # fmt: skip
-
 
 def add_events(store: Users, entries: Iterable[Entry], share: float = HELD_OUT) -> Added:
     """Add events, `BATCH` a transaction; an event that the user already has changes nothing.
@@ -38,63 +34,93 @@ def add_events(store: Users, entries: Iterable[Entry], share: float = HELD_OUT) 
     not say whether they are held out, `share` are; equal choices are on the same side. Raises ProfileError for
     invalid Unicode.
     """
-    entries, total = iter(entries), Added()
+    entries, counts = iter(entries), Counter[str]()
     with EqualEvents() as equal:
         while chunk := list(islice(entries, BATCH)):
             with store.transaction():
                 store.hold(entry.user_id for entry in chunk)
-                total += _add(store, chunk, share, equal)
-    return total
+                counts.update(_add(store, chunk, share, equal))
+    return Added(**counts)
 
 
-def _add(store: Users, chunk: Sequence[Entry], share: float, equal: EqualEvents) -> Added:
+def _add(store: Users, chunk: Sequence[Entry], share: float, equal: EqualEvents) -> Counter[str]:
+    """Add the events of one transaction; returns how many had which end."""
     fenced = store.forgotten() > 0  # Without a tombstone none is looked for.
+    before = store.number(store.sql.newest_event)
     numbers: dict[str, int] = {}
-    newest: dict[int, int] = {}
-    total = Added()
+    counts, new = Counter[str](), _New(store)
     # 1. Insert those that are not forgotten and that the users do not have yet.
     for entry in chunk:
         identity = equal.identify(entry)
         if fenced and _is_fenced(store, entry, identity):
-            total += Added(refused=1)
+            counts["refused"] += 1
             continue
-        if entry.user_id not in numbers:
-            numbers[entry.user_id] = store.enrol(entry.user_id)
-        total += _insert(store, numbers[entry.user_id], entry, identity, share, newest)
+        user = numbers.get(entry.user_id)
+        if user is None:
+            user = numbers[entry.user_id] = store.enrol(entry.user_id)
+        counts[_insert(store, user, entry, identity, share, new)] += 1
+    new.write()
     # 2. Note each user's newest readable event: it tells whose summary is out of date.
-    store.do_many(store.sql.note_event, [(event, user, event) for user, event in newest.items()])
-    return total
+    store.do(store.sql.note_events, (before,))
+    return counts
 
 
-def _insert(store: Users, user: int, entry: Entry, identity: Identity, share: float, newest: dict[int, int]) -> Added:
-    """Insert an event that the user does not have; returns what became of it, and notes the newest readable one."""
+class _New:
+    """Events that are new and are written together, which is quicker than one by one."""
+
+    def __init__(self, store: Users) -> None:
+        self.store = store
+        self.rows: list[tuple[Any, ...]] = []
+        self._marks: set[tuple[int, int | str]] = set()
+
+    def add(self, row: tuple[Any, ...]) -> None:
+        """Add a row of the table `events`, to be written later."""
+        self.rows.append(row)
+        self._marks.add((row[0], row[1]))
+        self._marks.add((row[0], row[-1]))
+
+    def holds(self, user: int, name: str, likeness: int) -> bool:
+        """Tell whether an event of that name, or an equal one, is still to be written."""
+        return (user, name) in self._marks or (user, likeness) in self._marks
+
+    def write(self) -> None:
+        """Write the rows."""
+        self.store.do_many(self.store.sql.add_event, self.rows)
+        self.rows.clear()
+        self._marks.clear()
+
+
+def _insert(store: Users, user: int, entry: Entry, identity: Identity, share: float, new: _New) -> str:
+    """Insert an event that the user does not have; returns what became of it: added, known or changed."""
     event, held_out, content = entry.event, entry.held_out, schema.encode_event(entry.event)
-    sql = store.sql
-    # 1. Compare with the equal events that are there.
-    equal = list(store.rows(sql.equal_events, (user, identity.likeness)))
-    if identity.is_known(event, [name for name, time, _, _ in equal if time == event.time]):
-        return Added(known=1)
-    # 2. An equal choice was put on a side before, and a summary may have read it.
-    if event.kind == "choice":
-        side = next((bool(side) for _, _, kind, side in equal if kind == "choice"), None)
-        drawn = is_held_out(identity.likeness, share) if held_out is None else held_out
-        held_out = drawn if side is None else side
-    # 3. Its id may be that of what it revises, or of another event.
+    sql, end = store.sql, "added"
     name = schema.checked(identity.name, "an event's id")
-    old = store.row(sql.event_named, (user, name))
-    if old is not None and entry.revises:
-        # A question that lost its answer, as in a log that was cut, says nothing new.
-        if event.kind == "message" and old[1].startswith(content[:-1] + ","):
-            return Added(known=1)
-        store.do(sql.drop_event, (user, name))
-    elif old is not None:
-        name = identity.other_name
-    where = entry.session_id
-    values = (user, name, where, event.kind, event.time, event.source, content, bool(held_out), identity.likeness)
-    number = store.number(sql.add_event, values)
-    if not held_out:
-        newest[user] = number
-    return Added(changed=1) if old is not None and entry.revises else Added(added=1)
+    if new.holds(user, name, identity.likeness):
+        new.write()
+    # Most events are like none that is there.
+    if store.row(sql.event_like, (user, identity.likeness, name)) is not None:
+        # 1. Compare with the equal events that are there.
+        equal = list(store.rows(sql.equal_events, (user, identity.likeness)))
+        if identity.is_known(event, [other for other, time, _, _ in equal if time == event.time]):
+            return "known"
+        # 2. An equal choice was put on a side before, and a summary may have read it.
+        if event.kind == "choice":
+            held_out = next((bool(side) for _, _, kind, side in equal if kind == "choice"), held_out)
+        # 3. Its id may be that of what it revises, or of another event.
+        old = store.row(sql.event_named, (user, name))
+        if old is not None and entry.revises:
+            # A question that lost its answer, as in a log that was cut, says nothing new.
+            if event.kind == "message" and old[1].startswith(content[:-1] + ","):
+                return "known"
+            store.do(sql.drop_event, (user, name))
+            end = "changed"
+        elif old is not None:
+            name = identity.other_name
+    if event.kind == "choice" and held_out is None:
+        held_out = is_held_out(identity.likeness, share)
+    where, side = entry.session_id, bool(held_out)
+    new.add((user, name, where, event.kind, event.time, event.source, content, side, identity.likeness))
+    return end
 
 
 def _is_fenced(store: Users, entry: Entry, identity: Identity) -> bool:

@@ -11,15 +11,13 @@ import hashlib
 import hmac
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Self
+from typing import NamedTuple, Self
 
-from plus.sources.rows import content_id
+from plus.sources.rows import content_hash, content_id, encode_content
 from plus.types import Entry, Event, Preference, Reaction
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """Identity of an event on its way into the store.
 
     first: hash of user, content and time. likeness: hash of user and content, for equal choices are all held out, or
@@ -54,9 +52,9 @@ class EqualEvents:
 
     def __init__(self) -> None:
         self._table = sqlite3.connect("", isolation_level=None)  # "": a private file, deleted when it is closed.
-        self._table.execute(
-            "CREATE TABLE equal(first INTEGER, given TEXT, nth INTEGER, PRIMARY KEY(first, given)) WITHOUT ROWID"
-        )
+        self._table.execute("CREATE TABLE first(hash INTEGER PRIMARY KEY, given INTEGER)")
+        self._table.execute("CREATE TABLE later(hash INTEGER, nth INTEGER, given INTEGER, PRIMARY KEY(hash, nth))")
+        self._table.execute("CREATE INDEX later_given ON later(hash, given)")
         self._table.execute("BEGIN")
         self._origin = ""
 
@@ -69,18 +67,30 @@ class EqualEvents:
     def identify(self, entry: Entry) -> Identity:
         """Return the identity of an event; the events of one origin come one after the other."""
         if entry.origin != self._origin:
-            self._table.execute("DELETE FROM equal")
+            self._table.execute("DELETE FROM first")
+            self._table.execute("DELETE FROM later")
             self._origin = entry.origin
         user_id, event = entry.user_id, entry.event
-        first, given = content_id(user_id, event), event.id.encode("utf-8", "replace").decode()
-        key = _as_integer(first)
-        known = dict(self._table.execute("SELECT given, nth FROM equal WHERE first = ?", (key,)).fetchall())
-        nth = known.get(given, 0)
-        if not given or not nth:
-            nth = len(known) + 1
-            self._table.execute("INSERT INTO equal VALUES (?, ?, ?)", (key, given or f"\0{nth}", nth))
-        name = event.id or (first if nth == 1 else content_id(user_id, event, nth))
-        return Identity(first, likeness(user_id, event), nth, name)
+        content = encode_content(event)
+        first = content_hash(user_id, event.time, content)
+        timeless = first if event.time is None else content_hash(user_id, None, content)
+        nth = self._count(_as_integer(first), hash(event.id) if event.id else None)
+        name = event.id or (first if nth == 1 else content_hash(user_id, event.time, content, nth))
+        return Identity(first, _as_integer(timeless), nth, name)
+
+    def _count(self, key: int, given: int | None) -> int:
+        """Count the equal events up to this one; `given` is a hash of its stated id. The same id is counted once."""
+        values = (key, given)
+        # Most are the first of their kind, which one statement notes.
+        if self._table.execute("INSERT OR IGNORE INTO first VALUES (?, ?)", values).rowcount:
+            return 1
+        if self._table.execute("SELECT 1 FROM first WHERE hash = ? AND given = ?", values).fetchone():
+            return 1
+        if found := self._table.execute("SELECT nth FROM later WHERE hash = ? AND given = ?", values).fetchone():
+            return int(found[0])
+        (last,) = self._table.execute("SELECT coalesce(max(nth), 1) FROM later WHERE hash = ?", (key,)).fetchone()
+        self._table.execute("INSERT INTO later VALUES (?, ?, ?)", (key, last + 1, given))
+        return int(last) + 1
 
 
 def tombstones(name: str, user_id: str, event: Event) -> tuple[str, ...]:
@@ -95,7 +105,7 @@ def fingerprint(secret: bytes, kind: str, *names: str) -> str:
 
 def likeness(user_id: str, event: Event) -> int:
     """Hash user and content without the time."""
-    return _as_integer(content_id(user_id, replace(event, time=None)))
+    return _as_integer(content_hash(user_id, None, encode_content(event)))
 
 
 def is_held_out(likeness: int, share: float) -> bool:

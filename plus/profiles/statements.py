@@ -43,7 +43,11 @@ class Statements:
     users_of_length: str = "SELECT user_id FROM users WHERE length(user_id) BETWEEN ? AND ? LIMIT 20000"
     add_user: str = "INSERT INTO users(user_id) VALUES (?) RETURNING number"
     stale_users: str = "SELECT user_id FROM users WHERE last_event > read_upto AND NOT paused ORDER BY number"
-    note_event: str = "UPDATE users SET last_event = ? WHERE number = ? AND last_event < ?"
+    note_events: str = (  # With +, SQLite reads the last rows and not all of an index that is in order of users.
+        "UPDATE users SET last_event = new.number "
+        "FROM (SELECT user, max(number) AS number FROM events WHERE number > ? AND NOT held_out GROUP BY +user) AS new "
+        "WHERE users.number = new.user AND users.last_event < new.number"
+    )
     note_read: str = "UPDATE users SET read_upto = ? WHERE number = ? AND read_upto < ?"
     unread: str = (
         "UPDATE users SET read_upto = 0, last_event = "
@@ -62,11 +66,16 @@ class Statements:
         "SELECT event_id, kind, time, session_id, source, content, held_out FROM events WHERE user = ? ORDER BY number"
     )
     event_ids: str = "SELECT event_id FROM events WHERE user = ?"
+    newest_event: str = "SELECT coalesce(max(number), 0) FROM events"
+    event_like: str = (
+        "SELECT 1 FROM events WHERE user = ?1 AND likeness = ?2 "
+        "UNION ALL SELECT 1 FROM events WHERE user = ?1 AND event_id = ?3 LIMIT 1"
+    )
     equal_events: str = "SELECT event_id, time, kind, held_out FROM events WHERE user = ? AND likeness = ?"
     event_named: str = "SELECT kind, content FROM events WHERE user = ? AND event_id = ?"
     add_event: str = (
         "INSERT INTO events(user, event_id, session_id, kind, time, source, content, held_out, likeness) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number"
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
     )
     drop_event: str = "DELETE FROM events WHERE user = ? AND event_id = ?"
     drop_conversation: str = "DELETE FROM events WHERE user = ? AND session_id = ?"
@@ -175,10 +184,11 @@ POSTGRES = Statements(
     summary=SQLITE.summary.replace("u.user_id = ?", "u.user_hash = ?"),
     among=" AND u.user_hash = ANY(?)",
     # Events are found by the SHA-256 of their sealed id: an index takes no long value.
+    event_like=SQLITE.event_like.replace("event_id = ?3", "sha256(event_id) = sha256(?3)"),
     event_named="SELECT kind, content FROM events WHERE user = ? AND sha256(event_id) = sha256(?)",
     add_event=(
         "INSERT INTO events(user, event_id, session_id, kind, time, source, content, held_out, likeness, stem, "
-        "session_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?2, ?3) RETURNING number"
+        "session_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?2, ?3)"
     ),
     drop_event="DELETE FROM events WHERE user = ? AND sha256(event_id) = sha256(?)",
     drop_conversation="DELETE FROM events WHERE user = ? AND session_hash = ?",

@@ -81,7 +81,9 @@ def ask(
     """
     # 1. One conversation for both: the app's text, the earlier turns, the question.
     turns = [Turn("system", system or NEUTRAL)]
-    messages = [{"role": turn.role, "content": turn.content} for turn in (*turns, *earlier, Turn("user", prompt))]
+    messages: list[Any] = [
+        {"role": turn.role, "content": turn.content} for turn in (*turns, *earlier, Turn("user", prompt))
+    ]
 
     def answer(user: str | None) -> str:
         made = client.chat.completions.create(user_id=user, messages=messages, **request)

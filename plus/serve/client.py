@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, wraps
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import openai
 
@@ -105,17 +105,8 @@ class _Part:
         return made
 
 
-class PersonalizedOpenAI(_Part):
-    """Wrapper of an `openai.OpenAI`: its text-making calls take `user_id`.
-
-    Requests about users without a summary, and about nobody, are sent as they are, or raise UnknownUserError with
-    `on_unknown="error"`. `prompt_cache_key` and `safety_identifier` are hashes of the user's id keyed with `salt`; None
-    takes the store's own, or, for summaries without a store, a number of this process. A field or a role (`placement`)
-    that the server refuses is left out from then on, by model; a request that is refused with the summary alone is sent
-    once more as it was given.
-    `gate` (plus.serve.gate.Gate) holds summaries back where the prompt has nothing to do with them.
-    `rewards` ranks several answers: plus.load(RUN).reward_model.rewards. `settings` are those of Personalizer.
-    """
+class _Client(_Part):
+    """The whole client, of either kind."""
 
     _is_async = False
 
@@ -154,8 +145,8 @@ class PersonalizedOpenAI(_Part):
         self._target.__exit__(*error)
 
 
-class AsyncPersonalizedOpenAI(PersonalizedOpenAI):
-    """Wrapper of an `openai.AsyncOpenAI`, otherwise as PersonalizedOpenAI."""
+class _AsyncClient(_Client):
+    """The whole client, of the kind that is awaited."""
 
     _is_async = True
 
@@ -165,6 +156,27 @@ class AsyncPersonalizedOpenAI(PersonalizedOpenAI):
 
     async def __aexit__(self, *error: Any) -> None:
         await self._target.__aexit__(*error)
+
+
+if TYPE_CHECKING:  # Checkers see the official client's methods, which at run time are those of what is wrapped.
+    from plus.serve.client_types import AsyncPersonalizedOpenAI as AsyncPersonalizedOpenAI
+    from plus.serve.client_types import PersonalizedOpenAI as PersonalizedOpenAI
+else:
+
+    class PersonalizedOpenAI(_Client):
+        """Wrapper of an `openai.OpenAI`: its text-making calls take `user_id`.
+
+        Requests about users without a summary, and about nobody, are sent as they are, or raise UnknownUserError with
+        `on_unknown="error"`. `prompt_cache_key` and `safety_identifier` are hashes of the user's id keyed with `salt`;
+        None takes the store's own, or, for summaries without a store, a number of this process. A field or a role
+        (`placement`) that the server refuses is left out from then on, by model; a request that is refused with the
+        summary alone is sent once more as it was given.
+        `gate` (plus.serve.gate.Gate) holds summaries back where the prompt has nothing to do with them.
+        `rewards` ranks several answers: plus.load(RUN).reward_model.rewards. `settings` are those of Personalizer.
+        """
+
+    class AsyncPersonalizedOpenAI(_AsyncClient):
+        """Wrapper of an `openai.AsyncOpenAI`, otherwise as PersonalizedOpenAI."""
 
 
 _Send = Callable[[Mapping[str, Any]], Any]  # the request as it goes out -> the client's result

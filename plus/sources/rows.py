@@ -132,17 +132,26 @@ def content_id(user_id: str, event: Event, number: int = 1) -> str:
 
     number: 2 for the second event of the user that is equal to another one, and so on.
     """
-    said: Any
+    return content_hash(user_id, event.time, encode_content(event), number)
+
+
+def encode_content(event: Event) -> str:
+    """Encode what an event says as the JSON that `content_hash` takes."""
     match event.content:
         case Preference() | Reaction() as content:
             # As `asdict`, without its deep copies.
-            said = {**vars(content), "earlier": [vars(turn) for turn in content.earlier]}
+            return _sorted({**vars(content), "earlier": [vars(turn) for turn in content.earlier]})
         case str(text):
-            said = [event.kind, text]
+            return _sorted([event.kind, text])
         case turns:
-            said = [turn.content for turn in turns]
-    key = [user_id, None if event.time is None else float(event.time), said]
-    return hashlib.sha256(_sorted([*key, number] if number > 1 else key).encode()).hexdigest()[:16]
+            # Text by text, for which the encoder has a quicker way.
+            return f"[{', '.join([_sorted(turn.content) for turn in turns])}]"
+
+
+def content_hash(user_id: str, time: float | None, content: str, number: int = 1) -> str:
+    """Hash user, time and encoded content, see `content_id`."""
+    key = f"[{_sorted(user_id)}, {'null' if time is None else _sorted(float(time))}, {content}"
+    return hashlib.sha256(f"{key}, {number}]".encode() if number > 1 else f"{key}]".encode()).hexdigest()[:16]
 
 
 def _preference(row: Mapping[str, Any]) -> tuple[str, Preference]:

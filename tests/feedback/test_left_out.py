@@ -133,7 +133,6 @@ def test_one_endless_line_is_dropped_and_told_and_the_next_is_read(tmp_path):
         ({"header": "Gemini Apps", "title": "Prompted x", "products": ["Gemini Apps"]}, "Google Takeout"),
         ({"id": "1", "memory": "Likes cats", "user_id": "ann"}, "plus import"),
         ({"message_id": "m", "conversation_id": "c", "rating": "like", "app_id": "x"}, "without the texts"),
-        ({"conversation_id": "c", "original_message_id": "a", "new_message_id": "b"}, "model_comparisons.json"),
     ],
 )
 def test_a_known_format_that_is_not_read_is_named_with_what_to_do(tmp_path, row, what):

@@ -176,3 +176,47 @@ def test_a_grown_export_updates_the_answer_and_the_thumb_that_now_stand(tmp_path
     thumbs = {row[1]: row[5] for row in both if row[1].startswith("thumb-")}
     assert len(thumbs) == 2 and all('"label":false' in content for content in thumbs.values())
     assert sum(row[3] == "message" for row in both) == 2, "what stood before is no event of its own"
+
+
+def compared(rating: str, new: str = "b", original: str = "a") -> dict:
+    """A row of model_comparisons.json as the page of an export shows it: the answers' turns, and what was said."""
+    step = {
+        "original_turn": [{"id": original}], "new_turn": [{"id": new}],
+        "new_completion_placement": "right", "completion_comparison_rating": rating,
+    }  # fmt: skip
+    return {"id": f"k{new}", "input": {"conversation_id": "c"}, "output": {"feedback_step_2": step}, "create_time": 7}
+
+
+FORK = (
+    ("q", "", "user", "Name a pet."),
+    ("a", "q", "assistant", "A snake."),
+    ("b", "q", "assistant", "A cat."),
+    ("q2", "b", "user", "Thanks."),
+)
+
+
+@pytest.mark.parametrize(
+    ("rating", "choice"), [("new", ("A cat.", "A snake.")), ("original", ("A snake.", "A cat.")), ("same", None)]
+)
+@pytest.mark.parametrize("is_flat", [False, True])
+def test_a_stated_comparison_counts_and_not_which_answer_was_gone_on_with(tmp_path, rating, choice, is_flat):
+    row = {"original_message_id": "a", "new_message_id": "b", "rating": rating, "create_time": 7}
+    write(tmp_path / "conversations.json", [grow(*FORK)])
+    write(tmp_path / "model_comparisons.json", [row if is_flat else compared(rating)])
+    counts, found = read(tmp_path)
+    pairs = [entry for entry in found if entry.event.kind == "choice"]
+    assert [(one.event.content.chosen, one.event.content.rejected) for one in pairs] == ([choice] if choice else [])
+    assert all((one.event.source, one.held_out, one.event.time) == ("chatgpt:compared", None, 7) for one in pairs)
+    assert not counts.dropped and (counts.rows, counts.used, counts.left_out) == (2, 2, 0)
+
+
+def test_a_comparison_of_answers_that_are_not_there_or_to_other_questions_is_counted(tmp_path):
+    rows = [compared("new", "b", "gone"), compared("new", "c"), compared("better", "d"), compared("new", "e", "e")]
+    talk = grow(*FORK, ("c", "q2", "assistant", "Any time."))
+    write(tmp_path / "conversations.json", [talk])
+    write(tmp_path / "model_comparisons.json", rows)
+    counts, found = read(tmp_path)
+    (pair,) = [entry for entry in found if entry.event.kind == "choice"]
+    assert pair.event.source == "chatgpt:regenerated", "nothing was stated of these two"
+    assert counts.dropped["comparisons of answers that the log does not hold (model_comparisons.json)"] == 2
+    assert counts.dropped["reactions that are neither yes nor no"] == 2 and counts.left_out == 4

@@ -5,18 +5,23 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plus.feedback.ingest import ingest
 from plus.profiles import schema
 from plus.profiles.adding import Added
+from plus.profiles.identity import EqualEvents, likeness
 from plus.profiles.runs import _entries
 from plus.profiles.store import Store
 from plus.sources.histories import entries
-from plus.types import Context, Dropped, Entry, Event, Population, Preference, UserHistory
+from plus.sources.rows import content_id
+from plus.types import Context, Dropped, Entry, Event, Population, Preference, Reaction, Turn, UserHistory
 
 
 def row(user: str, number: int, **more) -> str:
@@ -120,3 +125,45 @@ def test_a_file_twice_or_a_store_from_before_gives_the_same_identities(tmp_path_
     with Store(folder / "old.db") as store:
         assert sorted(store.rows("SELECT user, likeness FROM events")) == now
         assert store.add_events(events) == Added(0, len(log), 0)
+
+
+TALK = (Turn("user", 'Tea\n"né"\x7f?'), Turn("assistant", "Rooibos."))
+
+
+@pytest.mark.parametrize(
+    ("event", "ids"),
+    [
+        (Event("a", "message", TALK, 12.5), ("efc00b8d4b7efa14", "a293ba870cd51e08", 1490624371339805164)),
+        (Event("", "message", TALK), ("94afc2f7d33fc1ec", "96316d28b57932c1", 1490624371339805164)),
+        (Event("", "remark", "Shorter, please."), ("917575fc06101388", "6e729cbfa1c81bad", 1258041396213846920)),
+        (
+            Event("", "choice", Preference("p", "c", "r", TALK), 3),
+            ("d85786797983fcfa", "5138c10e1c9afc5c", 4515894898631667890),
+        ),
+        (
+            Event("x", "reaction", Reaction("p", "é", True), 1e9),
+            ("9d9114526474ead8", "fabb83fc45853a02", -202804172790925020),
+        ),
+    ],
+)
+def test_identities_are_those_that_stores_hold(event, ids):
+    """Known values: with others, a log that was read once would be read as new."""
+    assert (content_id("José", event), content_id("José", event, 2), likeness("José", event)) == ids
+    with EqualEvents() as equal:
+        one, two = equal.identify(Entry("José", event)), equal.identify(Entry("José", replace(event, id="other")))
+    assert (one.first, one.likeness, one.nth, one.name) == (ids[0], ids[2], 1, event.id or ids[0])
+    assert (two.first, two.likeness, two.nth, two.name) == (ids[0], ids[2], 2, "other")
+
+
+def test_events_of_one_transaction_are_compared_with_each_other_before_they_are_written(tmp_path):
+    """Equal, revised and renamed events within one batch end as they do in batches of one."""
+    said = [("1", "tea"), ("1", "coffee"), ("2", "tea"), ("", "tea"), ("", "tea"), ("1", "coffee"), ("3", "rum")]
+    events = [Entry("ann", Event(name, "remark", text), origin="f", revises=text == "coffee") for name, text in said]
+    found = []
+    for size in (1, 2, 100):
+        with Store(tmp_path / f"{size}.db") as store, patch("plus.profiles.adding.BATCH", size):
+            added = store.add_events(events)
+            rows = [row[:1] + row[5:6] for row in store.event_rows("ann")]
+            found.append((added, rows, store.user("ann").last_event == store.number("SELECT max(number) FROM events")))
+    assert found[0] == found[1] == found[2]
+    assert found[0][2] and found[0][0] == Added(5, 1, 0, 1)
