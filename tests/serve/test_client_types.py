@@ -9,7 +9,7 @@ PROGRAM = """
 from openai import AsyncOpenAI, OpenAI
 from plus import PersonalizedOpenAI
 from plus.serve.client import AsyncPersonalizedOpenAI
-from plus.serve.personalize import StoreFile
+from plus.serve.requests import StoreFile
 
 client = PersonalizedOpenAI(OpenAI(), StoreFile("p.db"))
 reveal_type(client.chat.completions.create(user_id="ann", model="m", messages=[{"role": "user", "content": "Tea?"}]))
@@ -36,7 +36,6 @@ REVEALED = (
     "dict[str, int]",
     "ChatCompletion",
 )
-REFUSED = ("arg-type", "call-overload", "attr-defined", "arg-type")
 
 
 @pytest.mark.slow
@@ -52,4 +51,5 @@ def test_checkers_see_the_official_clients_methods_with_a_user(tmp_path, monkeyp
     for line, what in zip(revealed, REVEALED, strict=True):
         assert what in line and '"Any"' not in line
     refused = [line for line in lines if "error:" in line]
-    assert [line.partition(":")[0] for line in refused] == ["14", "15", "16", "17"], out
+    # A user's id that is no text, a field that is misspelt, a method that is not there, a client of the other kind.
+    assert sorted({line.partition(":")[0] for line in refused}) == ["14", "15", "16", "17"], out
