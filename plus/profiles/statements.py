@@ -183,6 +183,7 @@ POSTGRES = Statements(
     ),
     summary=SQLITE.summary.replace("u.user_id = ?", "u.user_hash = ?"),
     among=" AND u.user_hash = ANY(?)",
+    note_events=SQLITE.note_events.replace("+user", "user"),
     # Events are found by the SHA-256 of their sealed id: an index takes no long value.
     event_like=SQLITE.event_like.replace("event_id = ?3", "sha256(event_id) = sha256(?3)"),
     event_named="SELECT kind, content FROM events WHERE user = ? AND sha256(event_id) = sha256(?)",
