@@ -155,7 +155,8 @@ def fight(store_path: str | Path, folder: Path, seconds: float, processes: int =
     workers = [start(store_path, log, n, seconds, shared + victims, mostly) for n, log in enumerate(logs[:-2])]
     # Two processes forget, one of them among people that the others are writing about.
     workers += [
-        start(store_path, log, 100 + n, seconds, victims, f"{mostly},forget") for n, log in enumerate(logs[-2:])
+        start(store_path, log, 100 + n, seconds, victims, f"{mostly},forget,forget,forget")
+        for n, log in enumerate(logs[-2:])
     ]
     errors = [worker.communicate(timeout=seconds + 200)[1] for worker in workers]
     assert [error for error in errors if error] == []
