@@ -17,7 +17,7 @@ from plus.profiles.store import Store
 from plus.profiles.text_filters import flags
 
 PAGE = 25  # users
-SPAN = 2000  # users looked at in one call
+SPAN = 1000  # users looked at in one call
 LOW = 0.5  # accuracy of a summary that predicts no better than a coin
 _LAST = "\U0010ffff"
 

@@ -91,6 +91,7 @@ def why(visit: Visit) -> Response:
     part = {
         "kind": "why", "id": sentence.id, "sources": _sources(visit, current, sentence, found), "missing": missing,
         "worth": worths(found)[sentence.id] if found else None, "is_own": sentence.origin == "user",
+        "choices": found.choices if found else 0,
     }  # fmt: skip
     if visit.is_part:
         return visit.show("why.html", here=f"/u/{person.number}", part=part)

@@ -59,7 +59,6 @@ LOCAL = {
     "profile show",
     "profile why",
     "restore",
-    "store copy",  # To the server that its address names, as every verb that takes --store.
 }
 
 
