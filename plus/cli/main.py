@@ -23,6 +23,7 @@ from plus.cli import (
     profile,
     proxy,
     signals,
+    store,
     studio,
     summarize,
     train,
@@ -59,6 +60,7 @@ VERBS: dict[str, list[tuple[str, str, Callable[..., None] | typer.Typer]]] = {
         ("doctor", "Check a store, and complete what was interrupted.", forget.doctor),
         ("backup", "Copy a store that is in use.", forget.backup),
         ("restore", "Put a backup back.", forget.restore),
+        ("store", "Copy a store between a file and PostgreSQL.", store.app),
     ],
     "Serve": [
         ("prompt", "Show the bytes that a request would send; send nothing.", dry_run.prompt),

@@ -188,6 +188,12 @@ class Database:
         found = self.row(self.sql.add_user, (user_id,))
         return int(found[0]) if found else 0
 
+    def make_keys(self, numbers: Iterable[int]) -> None:
+        """Nothing: a file's texts are not sealed."""
+
+    def number_on(self) -> None:
+        """Nothing: SQLite goes on after the highest number by itself."""
+
     def journal(self, work: str) -> int:
         """Note what a forget has still to do; returns the note's number."""
         found = self.row(self.sql.add_unfinished, (work,))

@@ -83,6 +83,14 @@ class Engine(Protocol):
         """Add a user; returns the user's number."""
         ...
 
+    def make_keys(self, numbers: Iterable[int]) -> None:
+        """Make the keys of users who are about to be copied here with their numbers."""
+        ...
+
+    def number_on(self) -> None:
+        """Go on numbering after the rows that were copied here."""
+        ...
+
     def journal(self, work: str) -> int:
         """Note what a forget has still to do; returns the note's number."""
         ...

@@ -176,6 +176,19 @@ class Postgres:
         self.do(self.sql.add_user, (number, user_id))
         return number
 
+    def make_keys(self, numbers: Iterable[int]) -> None:
+        """Make the keys of users who are about to be copied here with their numbers."""
+        for number in numbers:
+            self.keys.add(number)
+
+    def number_on(self) -> None:
+        """Go on numbering after the rows that were copied here."""
+        for table in ("users", "events", "versions", "exports", "receipts"):
+            self._inside.execute(
+                f"SELECT setval(pg_get_serial_sequence('{table}', 'number'), max(number)) FROM {table} "
+                "HAVING max(number) IS NOT NULL"
+            )
+
     def journal(self, work: str) -> int:
         """Note what a forget has still to do, sealed by a key of its own, which goes with the note."""
         number = self._numbered()

@@ -9,8 +9,8 @@ schema.MIGRATIONS and postgres_schema.MIGRATIONS. tests/profiles/test_statements
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from plus.profiles.versions import COLUMNS
 
@@ -150,6 +150,9 @@ class Statements:
     finish_export: str = "UPDATE exports SET finished = ? WHERE number = ?"
     drop_unfinished_export: str = "DELETE FROM exports WHERE number = ? AND finished IS NULL"
 
+    # Columns that a copy fills from others: table -> column -> the one it is made of
+    derived: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
     # What a doctor counts
     count_users: str = "SELECT count(*) FROM users"
     count_events: str = "SELECT count(*) FROM events"
@@ -201,6 +204,7 @@ POSTGRES = Statements(
     talk_length="SELECT count(*) FROM events WHERE user = ? AND session_hash = ? AND kind = 'message'",
     # The number of what is unfinished is that of the key that seals it.
     add_unfinished="INSERT INTO unfinished(number, work) VALUES (?, ?)",
+    derived={"users": {"user_hash": "user_id"}, "events": {"stem": "event_id", "session_hash": "session_id"}},
     texts=(),
 )
 

@@ -5,7 +5,7 @@ result.report["accuracy"]["plus"], result.summaries["ann"]
 """
 
 from plus.recipes.selecting import SelectResult
-from plus.recipes.stores import backup, import_profiles, load_run, open_store, restore, store_path
+from plus.recipes.stores import backup, copy_store, import_profiles, load_run, open_store, restore, store_path
 from plus.recipes.summaries import SummarizeResult, UpdateResult, summarize, summarize_requests, update
 from plus.recipes.training import DemoResult, TrainResult, demo, train, train_forecast, train_run, train_settings
 from plus.recipes.writing import WriteResult
@@ -18,6 +18,7 @@ __all__ = [
     "UpdateResult",
     "WriteResult",
     "backup",
+    "copy_store",
     "demo",
     "import_profiles",
     "load_run",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -15,6 +18,7 @@ from plus.types import Population
 
 if TYPE_CHECKING:
     from plus.models.run import Run
+    from plus.profiles.copying import Copied
     from plus.profiles.imports import Imported
     from plus.profiles.store import Store
 
@@ -114,6 +118,44 @@ def load_run(store: Store, run: str | Path | None = None, screen: Screen = SILEN
     with screen.loading("loading the run"):
         from plus.models.run import load
     return load(folder), folder
+
+
+def copy_store(source: str | Path, target: str | Path, screen: Screen = SILENT) -> Copied:
+    """Copy a store into a new file, or into an empty store on a server; what was copied is read again and compared.
+
+    Raises ProfileError where something is there already; then, and where it breaks off, nothing is left of the copy.
+    """
+    from plus.profiles.copying import copy
+    from plus.profiles.store import Store
+
+    path = store_path(target)
+    with open_store(source, screen=screen) as opened:
+        if not isinstance(path, Path):
+            with Store(path) as empty:
+                return copy(opened, empty)
+        forgotten = path.with_name(f"{path.stem}.forgotten")
+        if taken := next((file for file in (path, forgotten) if file.exists() or file.is_symlink()), None):
+            raise ProfileError(f"{taken} is there and nothing is overwritten; give another place for the copy")
+        # Under another name first: a copy that is cut short leaves nothing.
+        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        with _removed(partial):
+            with Store(partial) as empty:
+                found = copy(opened, empty)
+                written = empty.file.ledger
+            if written.exists():
+                os.link(written, forgotten)
+            os.link(partial, path)
+    return replace(found, target=str(path))
+
+
+@contextmanager
+def _removed(partial: Path) -> Iterator[None]:
+    """Remove a store that is made under another name first, with all that lies beside it."""
+    try:
+        yield
+    finally:
+        for file in partial.parent.glob(f"{partial.name.removesuffix(partial.suffix)}*"):
+            file.unlink(missing_ok=True)
 
 
 _ON_A_SERVER = (

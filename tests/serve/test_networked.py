@@ -59,6 +59,7 @@ LOCAL = {
     "profile show",
     "profile why",
     "restore",
+    "store copy",  # To the server that its address names, as every verb that takes --store.
 }
 
 

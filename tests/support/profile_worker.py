@@ -28,7 +28,7 @@ def token(user: str) -> str:
 
 
 class Worker:
-    def __init__(self, path: Path, log: Path, seed: int, users: list[str], exports: Path | None) -> None:
+    def __init__(self, path: str, log: Path, seed: int, users: list[str], exports: Path | None) -> None:
         self.store, self.rng, self.users, self.exports = Store(path), random.Random(seed), users, exports
         self.log = log.open("a", encoding="utf-8", buffering=1)
         self.seed, self.count = seed, 0
@@ -74,7 +74,8 @@ class Worker:
         """Reads, dawdles, writes: the job that a forget in between must stop."""
         reading = self.store.read(user)
         time.sleep(self.rng.random() * 0.05)
-        save_model(self.store, reading, f"{token(user)} modelled {name}.")
+        version, _ = save_model(self.store, reading, f"{token(user)} modelled {name}.")
+        self.say(done="summarize", user=user, version=version.version)
 
     def export(self, user: str, name: str) -> None:
         assert self.exports is not None
@@ -91,8 +92,13 @@ class Worker:
 
 def main() -> None:
     path, log, seed, seconds, users, kinds, exports = sys.argv[1:8]
-    worker = Worker(Path(path), Path(log), int(seed), users.split(","), Path(exports) if exports else None)
+    worker = Worker(path, Path(log), int(seed), users.split(","), Path(exports) if exports else None)
     print("ready", os.getpid(), flush=True)
+    if kinds == "steps":  # A number of edits and updates, and no time.
+        for number in range(int(float(seconds))):
+            worker.step(["edit" if number % 2 else "summarize"])
+        worker.store.close()
+        return
     deadline = time.monotonic() + float(seconds)
     while time.monotonic() < deadline:
         worker.step(kinds.split(","))
