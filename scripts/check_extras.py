@@ -36,6 +36,10 @@ profile events u1 --store s.db
 profile export u1 --store s.db
 profile erase u1 s1 --store s.db
 profile pause u2 --store s.db
+profile resume u2 --store s.db
+profile rules --add health --store s.db
+profile actions --store s.db
+profile tell u1 "I like tea." --model m --base_url {url} --store s.db --dry-run
 backup kept.db --store s.db
 restore kept.db --store again.db
 data check choices.jsonl

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plus.cli.show import EITHER, notes, print_json, results, say
+from plus.cli.show import EITHER, failure, kind_of, notes, print_json, results, say
 from plus.cli.verb import Verb, example_first
+from plus.errors import PlusError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,12 +53,17 @@ def check(
     """
     from plus.sources.generic import refuse
 
-    found = _checked(source, user_id_column, columns)
+    found, error = _checked(source, user_id_column, columns), None
+    try:
+        refuse(source, found.kept, found.dropped, allow_dropped, user_id_column)
+    except PlusError as wrong:
+        error = wrong
     if as_json:
-        print_json(found.to_json())
+        print_json(found.to_json(), failure(*kind_of(error), str(error)) if error else None)
     else:
         results.print(_table(found))
-    refuse(source, found.kept, found.dropped, allow_dropped, user_id_column)
+    if error:
+        raise error
 
 
 def head(

@@ -14,7 +14,7 @@ import typer
 
 from plus.cli.profile import print_version, version_of
 from plus.cli.show import say
-from plus.cli.stores import AsJson, Output, StoreFile, User, open_store, shape_of
+from plus.cli.stores import AsJson, Output, StoreFile, User, Who, open_store, shape_of
 from plus.errors import ConflictError, ProfileError, UnknownUserError
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ SentenceId = Annotated[str, typer.Argument(help="Its id, such as s2.")]
 Unlock = Annotated[bool, typer.Option("--off", help="Lift the lock.")]
 Statement = Annotated[str, typer.Argument(help="A sentence's id, or the statement in words.")]
 Allow = Annotated[bool, typer.Option("--off", help="Allow it again.")]
-Use = Annotated[bool, typer.Option("--off", help="Use it again.")]
 Replaced = Annotated[list[str] | None, typer.Option("--set", help="s2=NEW WORDS; may be given again.")]
 Added = Annotated[list[str] | None, typer.Option("--add", help="A sentence for the end; may be given again.")]
 Removed = Annotated[list[str] | None, typer.Option("--remove", help="s2; may be given again.")]
@@ -38,7 +37,12 @@ New = Annotated[bool, typer.Option("--new", help="The store may not know the use
 
 
 def restore(
-    user: User, version: Restored, store: StoreFile = None, output: Output = "table", as_json: AsJson = False
+    user: User,
+    version: Restored,
+    who: Who = "",
+    store: StoreFile = None,
+    output: Output = "table",
+    as_json: AsJson = False,
 ) -> None:
     """Show an older version again, as a new one; nothing is taken out of the history.
 
@@ -46,7 +50,7 @@ def restore(
     """
     from plus.profiles import saving
 
-    with open_store(store) as opened:
+    with open_store(store, who=who) as opened:
         print_version(opened, saving.restore(opened, user, version), shape_of(output, as_json))
 
 
@@ -54,6 +58,7 @@ def lock(
     user: User,
     sentence: SentenceId,
     off: Unlock = False,
+    who: Who = "",
     store: StoreFile = None,
     output: Output = "table",
     as_json: AsJson = False,
@@ -62,12 +67,12 @@ def lock(
 
     Example: plus profile lock ann s2
     """
-    from plus.profiles import saving, versions
+    from plus.profiles import decisions, versions
 
-    with open_store(store) as opened:
+    with open_store(store, who=who) as opened:
         with opened.transaction():
             current = version_of(opened, user, None)
-            saving.lock(opened, user, versions.find(current, sentence), not off)
+            decisions.lock(opened, user, versions.find(current, sentence), not off)
         print_version(opened, current, shape_of(output, as_json))
 
 
@@ -75,6 +80,7 @@ def forbid(
     user: User,
     statement: Statement,
     off: Allow = False,
+    who: Who = "",
     store: StoreFile = None,
     output: Output = "table",
     as_json: AsJson = False,
@@ -85,32 +91,18 @@ def forbid(
 
     Example: plus profile forbid ann "The user likes fish best."
     """
-    from plus.profiles import saving, versions
+    from plus.profiles import decisions, versions
     from plus.profiles.sentences import number_of
 
-    with open_store(store) as opened:
+    with open_store(store, who=who) as opened:
         current = opened.current(user)
         is_id = number_of(statement) > 0
         text = versions.find(current, statement).text if is_id else statement
         if off:
-            saving.allow(opened, user, text)
+            decisions.allow(opened, user, text)
         else:
-            current = saving.forbid(opened, user, text)
+            current = decisions.forbid(opened, user, text)
         print_version(opened, current, shape_of(output, as_json))
-
-
-def pause(
-    user: User, off: Use = False, store: StoreFile = None, output: Output = "table", as_json: AsJson = False
-) -> None:
-    """Keep everything about a user and use none of it: no program gets the summary, and no update writes one.
-
-    Example: plus profile pause ann
-    """
-    from plus.profiles import saving
-
-    with open_store(store) as opened:
-        saving.pause(opened, user, not off)
-        print_version(opened, opened.current(user), shape_of(output, as_json))
 
 
 def edit(
@@ -121,6 +113,7 @@ def edit(
     from_file: FromFile = None,
     base: Base = None,
     new: New = False,
+    who: Who = "",
     store: StoreFile = None,
     output: Output = "table",
     as_json: AsJson = False,
@@ -131,7 +124,7 @@ def edit(
     """
     from plus.profiles import saving
 
-    with open_store(store, create=new) as opened:
+    with open_store(store, new, who) as opened:
         # 1. The version that is edited; none for a new user.
         try:
             current = opened.current(user)

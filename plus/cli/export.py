@@ -8,8 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from plus.cli.show import SCREEN, print_json, say
-from plus.cli.stores import IN_PART, AsJson, Output, RunFolder, StoreFile, load_run, open_store, print_facts, shape_of
+from plus.cli.show import SCREEN, failure, print_json, say
+from plus.cli.stores import (
+    IN_PART,
+    AsJson,
+    Output,
+    RunFolder,
+    StoreFile,
+    Who,
+    load_run,
+    open_store,
+    print_facts,
+    shape_of,
+)
 
 if TYPE_CHECKING:
     from plus.profiles.export import Changes
@@ -80,7 +91,12 @@ def export(
 
 
 def import_(
-    source: Source, user_id: UserId = "", store: StoreFile = None, output: Output = "table", as_json: AsJson = False
+    source: Source,
+    user_id: UserId = "",
+    who: Who = "",
+    store: StoreFile = None,
+    output: Output = "table",
+    as_json: AsJson = False,
 ) -> None:
     """Read profiles back: a change in a file becomes a new version, written by the user.
 
@@ -91,20 +107,25 @@ def import_(
     from plus import recipes
 
     # The store is made if need be: an import may be the first thing in it.
-    with open_store(store, create=True) as opened:
+    with open_store(store, True, who) as opened:
         receipt = recipes.import_profiles(source, opened, sys.stdin.buffer if source == "-" else None, SCREEN, user_id)
     for line in receipt.dropped.lines():
         say(f"left out: {line}")
     for line, diff in receipt.conflicts:
         say(f"conflict: {line}\n{diff}")
-    shape = shape_of(output, as_json)
+    shape, error = shape_of(output, as_json), None
+    if receipt.conflicts or receipt.dropped:
+        done = receipt.new + receipt.edited
+        status, kind = (IN_PART, "in_part") if done else (3, "conflict") if receipt.conflicts else (2, "source")
+        left = f"{len(receipt.conflicts):,} conflicts, {receipt.dropped.total():,} left out"
+        error = failure(status, kind, f"{done:,} profiles were imported; {left}")
     if shape != "table":
-        print_facts(receipt.to_json(), shape)
+        print_facts(receipt.to_json(), shape, error)
     else:
         counts = ", ".join(f"{count:,} {name}" for name, count in receipt.counts().items())
         say(f"{counts}, {len(receipt.conflicts):,} conflicts")
-    if receipt.conflicts or receipt.dropped:
-        raise typer.Exit(IN_PART if receipt.new + receipt.edited else 3 if receipt.conflicts else 2)
+    if error:
+        raise typer.Exit(error["status"])
 
 
 def _changes(store: Store, redact_pii: bool, max_tokens: int | None, run: Path | None) -> Changes:

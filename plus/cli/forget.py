@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plus.cli.show import SCREEN, notes, results, say
+from plus.cli.show import SCREEN, failure, notes, results, say
 from plus.cli.stores import (
     IN_PART,
     AsJson,
@@ -15,6 +15,7 @@ from plus.cli.stores import (
     Shape,
     StoreFile,
     User,
+    Who,
     open_store,
     print_facts,
     print_rows,
@@ -39,6 +40,7 @@ def forget(
     run: Runs = None,
     lift: Lift = False,
     dry_run: DryRun = False,
+    who: Who = "",
     store: StoreFile = None,
     output: Output = "table",
     as_json: AsJson = False,
@@ -59,7 +61,7 @@ def forget(
         raise ProfileError(f"{'--lift' if lift else '--dry-run'} takes users' ids, and no --conversation")
     shape, folders = shape_of(output, as_json), list(run or ())
     # 1. Allow forgotten ids again, list what would go, or forget.
-    with open_store(store) as opened:
+    with open_store(store, who=who) as opened:
         if lift:
             lifted = [{"user_id": user, "lifted": forgetting.lift(opened, user)} for user in users or ()]
             print_rows(lifted, shape, name="users")
@@ -73,17 +75,24 @@ def forget(
         if unknown and not receipts:
             opened.user(unknown[0])  # Raises, with the nearest ids.
     # 2. A receipt each; a text that is still found is a fault.
+    error = _still_found([receipt.as_dict() for receipt in receipts])
+    if unknown:
+        line = f"in part: the store holds no user {', '.join(map(repr, unknown))}; the others are forgotten"
+        say(line)
+        error = error or failure(IN_PART, "in_part", line)
     if shape == "table":
         for receipt in receipts:
             _print(receipt.as_dict())
     else:
-        print_rows([receipt.as_dict() for receipt in receipts], shape, name="receipts")
-    if unknown:
-        say(f"in part: the store holds no user {', '.join(map(repr, unknown))}; the others are forgotten")
-    if any(receipt.found for receipt in receipts):
-        raise typer.Exit(1)
-    if unknown:
-        raise typer.Exit(IN_PART)
+        print_rows([receipt.as_dict() for receipt in receipts], shape, name="receipts", error=error)
+    if error:
+        raise typer.Exit(error["status"])
+
+
+def _still_found(receipts: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The error of receipts that found a forgotten text; None where nothing is left."""
+    files = [path for receipt in receipts for path in receipt["found"]]
+    return failure(1, "fault", f"forgotten texts are still in {', '.join(files)}") if files else None
 
 
 def _print_plan(found: list[dict[str, Any]], shape: Shape) -> None:
@@ -102,6 +111,7 @@ def erase(
     user: User,
     sentence: SentenceId,
     run: Runs = None,
+    who: Who = "",
     store: StoreFile = None,
     output: Output = "table",
     as_json: AsJson = False,
@@ -114,15 +124,15 @@ def erase(
     """
     from plus.profiles.erase import erase_sentence
 
-    with open_store(store) as opened, notes.status("erasing"):
-        receipt = erase_sentence(opened, user, sentence, list(run or ()))
-    shape = shape_of(output, as_json)
+    with open_store(store, who=who) as opened, notes.status("erasing"):
+        receipt = erase_sentence(opened, user, sentence, list(run or ())).as_dict()
+    shape, error = shape_of(output, as_json), _still_found([receipt])
     if shape == "table":
-        _print(receipt.as_dict())
+        _print(receipt)
     else:
-        print_facts(receipt.as_dict(), shape)
-    if receipt.found:
-        raise typer.Exit(1)
+        print_facts(receipt, shape, error)
+    if error:
+        raise typer.Exit(error["status"])
 
 
 def doctor(
@@ -137,8 +147,9 @@ def doctor(
     with open_store(store) as opened, notes.status("looking"):
         found = examine(opened, not check_only)
     shape = shape_of(output, as_json)
+    error = failure(2, "unsound", "; ".join(found.faults)) if found.faults else None
     if shape != "table":
-        print_facts(found.as_dict(), shape)
+        print_facts(found.as_dict(), shape, error)
     else:
         results.print(
             f"{found.path}: " + ", ".join(f"{count:,} {name}" for name, count in found.counts.items()), markup=False
@@ -150,8 +161,8 @@ def doctor(
         for receipt in found.receipts:
             _print(receipt)
         results.print("sound" if not found.faults else f"{len(found.faults)} faults")
-    if found.faults:
-        raise typer.Exit(2)
+    if error:
+        raise typer.Exit(error["status"])
 
 
 def backup(output: BackupFile, store: StoreFile = None, as_json: AsJson = False) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import typer
 
 from plus.cli import (
     audit,
     chat,
+    control,
     data,
     dry_run,
     edit,
@@ -22,10 +24,12 @@ from plus.cli import (
     policy,
     profile,
     proxy,
+    show,
     signals,
     store,
     studio,
     summarize,
+    tell,
     train,
 )
 from plus.cli.show import EITHER, visible
@@ -84,7 +88,8 @@ VERBS: dict[str, list[tuple[str, str, Callable[..., None] | typer.Typer]]] = {
 }
 PROFILE: dict[str, Callable[..., None]] = {
     "list": profile.list_users, "show": profile.show, "history": profile.history, "diff": profile.diff,
-    "restore": edit.restore, "edit": edit.edit, "lock": edit.lock, "forbid": edit.forbid, "pause": edit.pause,
+    "restore": edit.restore, "edit": edit.edit, "tell": tell.tell, "lock": edit.lock, "forbid": edit.forbid,
+    "pause": control.pause, "resume": control.resume, "rules": control.rules, "actions": control.actions,
     "score": profile.score, "why": profile.why, "events": profile.events, "export": profile.export,
     "erase": forget.erase,
 }  # fmt: skip
@@ -109,6 +114,7 @@ for name, verb in PROFILE.items():
 def main() -> None:
     """Run a verb; what a person can mend is one line on stderr and exit status 2 (or the error's own)."""
     arguments = sys.argv[1:]
+    show.reply = show.Reply()
     debug = "--debug" in arguments
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # Nothing is sent that no command says.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -118,7 +124,7 @@ def main() -> None:
     # model takes 1.1 s instead of up to 16 (notebooks/LOG.md).
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        app(args=[word for word in arguments if word != "--debug"])
+        _run([word for word in arguments if word != "--debug"])
     except MissingExtraError as error:
         _fail(error, debug, error.status, f"{_verb(arguments)}: {error}")
     except PlusError as error:
@@ -139,6 +145,30 @@ def main() -> None:
         )
 
 
+def _run(arguments: list[str]) -> None:
+    """Run a verb. With --json a command line that cannot be read is told as JSON too."""
+    if not _wants_json(arguments):
+        app(args=arguments)
+        return
+    try:
+        status = app(args=arguments, standalone_mode=False)
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # An error of the command line's.
+            raise
+        _fail(error, False, 2, error.format_message(), "usage")
+    if status == 130:
+        _fail(KeyboardInterrupt(), False, 130, "interrupted")
+    if status:
+        raise SystemExit(status)
+
+
+def _wants_json(arguments: list[str]) -> bool:
+    """Look for --json, -o json or --format json."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    shapes = {("-o", "json"), ("--format", "json")}
+    return "--json" in arguments or "-ojson" in arguments or any(pair in shapes for pair in pairs)
+
+
 def _verb(arguments: list[str]) -> str:
     """Name the verb of a command line, such as "plus judge" or "plus profile score"."""
     return " ".join(["plus", *arguments[: 2 if arguments[:1] in (["data"], ["profile"]) else 1]])
@@ -154,8 +184,10 @@ def _missing(verb: str, error: ModuleNotFoundError) -> tuple[int, str]:
     )
 
 
-def _fail(error: BaseException, debug: bool, status: int, line: str) -> None:
+def _fail(error: BaseException, debug: bool, status: int, line: str, kind: str = "") -> NoReturn:
     if debug:
         raise error
+    if _wants_json(sys.argv[1:]) and not show.reply.is_printed:
+        show.print_json(None, show.failure(status, kind or show.kind_of(error)[1], line))
     print(visible(f"plus: {' '.join(line.split())}"), file=sys.stderr)
     raise SystemExit(status) from None

@@ -224,7 +224,7 @@ def _print_table(store: Store, version: Version) -> None:
     rows = [
         {
             "id": s.id, "sentence": s.text, "by": s.origin, "since": f"version {s.since}",
-            "locked": "yes" if s.text in rules.lock else "",
+            "locked": "yes" if s.text in rules.lock else "", "paused": "yes" if rules.pauses(s.text) else "",
         }
         for s in version.sentences
     ]  # fmt: skip
@@ -236,7 +236,7 @@ def _print_table(store: Store, version: Version) -> None:
             results.print(visible(f"{kind}: {text}"), markup=False, soft_wrap=True)
     # 3. Reasons to act.
     if user.paused:
-        say("paused: it is kept, no program gets it and no update changes it; plus profile pause USER --off")
+        say("paused: it is kept, no program gets it and no update changes it; plus profile resume USER")
     if user.last_event > user.read_upto:
         say("there are events that this summary has not read; plus summarize RUN --update")
     for flag in flags(version.text):

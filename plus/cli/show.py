@@ -6,12 +6,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from plus.errors import PlusError
 from plus.progress import Screen
 
 if TYPE_CHECKING:
@@ -33,7 +35,8 @@ def visible(text: str) -> str:
 
 
 def say(line: str) -> None:
-    """Print a note or a warning on stderr."""
+    """Print a note or a warning on stderr; it stands in the JSON too."""
+    reply.warnings.append(line)
     notes.print(visible(line), markup=False, soft_wrap=True)
 
 
@@ -42,9 +45,69 @@ def as_json(value: Any, indent: int | None = None) -> str:
     return _CONTROL.sub(lambda m: f"\\u{ord(m.group()):04x}", json.dumps(value, ensure_ascii=False, indent=indent))
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object on stdout and nothing else."""
-    print(as_json(value, 2))
+@dataclass
+class Reply:
+    """Reply of this process as JSON: the lines that were said beside it, and whether it is printed."""
+
+    warnings: list[str] = field(default_factory=list)
+    is_printed: bool = False
+
+
+reply = Reply()
+
+
+def kind_of(error: BaseException) -> tuple[int, str]:
+    """Return the exit status of an error and its kind, such as "unknown_user"."""
+    if isinstance(error, PlusError):
+        name = type(error).__name__.removesuffix("Error")
+        return error.status, re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "interrupted"
+    return (2, "system") if isinstance(error, OSError) else (1, "fault")
+
+
+def failure(status: int, kind: str, message: str) -> dict[str, Any]:
+    """Describe an error as every verb does with --json."""
+    return {"status": status, "kind": kind, "message": " ".join(message.split())}
+
+
+def print_json(value: Mapping[str, Any] | None, error: Mapping[str, Any] | None = None) -> None:
+    """Print one JSON object {ok, data, warnings, error} on stdout and nothing else. error: as `failure` makes it."""
+    print(as_json({"ok": error is None, "data": value, "warnings": reply.warnings, "error": error}, 2))
+    reply.is_printed = True
+
+
+def print_json_rows(
+    rows: Iterable[Mapping[str, Any]],
+    name: str,
+    facts: Callable[[], Mapping[str, Any]] = dict,
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """Print the object of `print_json` row by row, as rows come: a million are never in memory at once.
+
+    facts: what stands beside the rows, known when they are out. Nothing is printed before the first row is there; an
+    error after it stands in the same object.
+    """
+    start = f'{{\n  "data": {{\n    {as_json(name)}: ['
+    between, failed = f"{start}\n", None
+    beside: Mapping[str, Any] = {}
+    try:
+        for row in rows:
+            sys.stdout.write(between + "      " + as_json(row, 2).replace("\n", "\n      "))
+            between = ",\n"
+        beside = facts()
+    except Exception as wrong:
+        if between != ",\n":
+            raise
+        failed, error = wrong, failure(*kind_of(wrong), str(wrong))
+    sys.stdout.write("\n    ]" if between == ",\n" else f"{start}]")
+    for key, value in beside.items():
+        sys.stdout.write(f",\n    {as_json(key)}: " + as_json(value, 2).replace("\n", "\n    "))
+    rest = {"ok": error is None, "warnings": reply.warnings, "error": error}
+    sys.stdout.write("\n  },\n" + as_json(rest, 2).removeprefix("{\n") + "\n")
+    reply.is_printed = True
+    if failed is not None:
+        raise failed
 
 
 @contextmanager

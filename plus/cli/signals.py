@@ -11,8 +11,8 @@ import typer
 
 from plus.cli.data import ColumnNames
 from plus.cli.dry_run import DryRun, catcher, show_outgoing
-from plus.cli.show import SCREEN, print_json, results, say
-from plus.cli.stores import AsJson, StoreFile, open_store, print_json_rows
+from plus.cli.show import SCREEN, print_json, print_json_rows, results, say
+from plus.cli.stores import AsJson, StoreFile, open_store
 from plus.types import Dropped
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from plus.cli.show import SCREEN, print_json, results, visible
+from plus.cli.show import SCREEN, print_json, print_json_rows, results, visible
 from plus.cli.show import as_json as as_json_line
 
 if TYPE_CHECKING:
@@ -38,6 +38,9 @@ RunFolder = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="As -o json: one JSON object on stdout, nothing else.")]
 Output = Annotated[Shape, typer.Option("-o", "--format", help="How the result is printed.")]
 User = Annotated[str, typer.Argument(help="The user's id.")]
+Who = Annotated[
+    str, typer.Option("--as", envvar="PLUS_AS", help="Who does this, for plus profile actions.", show_envvar=True)
+]
 
 
 def store_path(store: str | None) -> Path | str:
@@ -47,11 +50,16 @@ def store_path(store: str | None) -> Path | str:
     return recipes.store_path(store)
 
 
-def open_store(store: str | None, create: bool = False) -> Store:
-    """Open the store that --store means. A run folder gets a store of its own users when it is first opened."""
+def open_store(store: str | None, create: bool = False, who: str = "") -> Store:
+    """Open the store that --store means. A run folder gets a store of its own users when it is first opened.
+
+    who: said by --as, for the log of actions.
+    """
     from plus import recipes
 
-    return recipes.open_store(store, create, SCREEN)
+    opened = recipes.open_store(store, create, SCREEN)
+    opened.who = who
+    return opened
 
 
 def load_run(store: Store, run: Path | None) -> tuple[Run, Path]:
@@ -61,14 +69,20 @@ def load_run(store: Store, run: Path | None) -> tuple[Run, Path]:
     return recipes.load_run(store, run, SCREEN)
 
 
-def print_rows(rows: Iterable[Mapping[str, Any]], shape: Shape, title: str = "", name: str = "rows") -> None:
-    """Print rows as a table, one JSON object {name: [...]}, JSON lines, or a Markdown table."""
+def print_rows(
+    rows: Iterable[Mapping[str, Any]],
+    shape: Shape,
+    title: str = "",
+    name: str = "rows",
+    error: Mapping[str, Any] | None = None,
+) -> None:
+    """Print rows as a table, one JSON object with {name: [...]} as its data, JSON lines, or a Markdown table."""
     if shape == "jsonl":
         for row in rows:
             sys.stdout.write(as_json_line(row) + "\n")
         return
     if shape == "json":
-        print_json_rows(rows, name)
+        print_json_rows(rows, name, error=error)
         return
     rows = list(rows)
     if shape == "md":
@@ -77,10 +91,10 @@ def print_rows(rows: Iterable[Mapping[str, Any]], shape: Shape, title: str = "",
         _print_table(rows, title)
 
 
-def print_facts(facts: Mapping[str, Any], shape: Shape) -> None:
+def print_facts(facts: Mapping[str, Any], shape: Shape, error: Mapping[str, Any] | None = None) -> None:
     """Print one result as JSON (json, jsonl) or as a Markdown list; a verb draws its own table."""
     if shape == "json":
-        print_json(facts)
+        print_json(facts, error)
     elif shape == "jsonl":
         print(as_json_line(facts))
     else:
@@ -100,24 +114,6 @@ def cell(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(cell, value))
     return "" if value is None else str(value)
-
-
-def print_json_rows(
-    rows: Iterable[Mapping[str, Any]], name: str, facts: Callable[[], Mapping[str, Any]] = dict
-) -> None:
-    """Print one JSON object row by row, as rows come: a million are never in memory at once.
-
-    facts: what stands after the rows, known when they are out. Nothing is printed before the first row is there.
-    """
-    start = f"{{\n  {as_json_line(name)}: ["
-    between = f"{start}\n"
-    for row in rows:
-        sys.stdout.write(between + "    " + as_json_line(row, 2).replace("\n", "\n    "))
-        between = ",\n"
-    sys.stdout.write("\n  ]" if between == ",\n" else f"{start}]")
-    for key, value in facts().items():
-        sys.stdout.write(f",\n  {as_json_line(key)}: " + as_json_line(value, 2).replace("\n", "\n  "))
-    sys.stdout.write("\n}\n")
 
 
 def _print_table(rows: list[Mapping[str, Any]], title: str) -> None:

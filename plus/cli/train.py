@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from plus.cli.show import SCREEN, accuracy_table, gains_table, print_json, results
+from plus.cli.show import SCREEN, accuracy_table, failure, gains_table, print_json, results
 from plus.errors import SettingError
 from plus.train.option_help import HELP
 
@@ -230,12 +230,15 @@ def demo(
     from plus import recipes
 
     done = recipes.demo(seed, output_dir, share_prefix, SCREEN)
+    error = (
+        failure(1, "missed", f"promises that were missed: {', '.join(map(str, done.missed))}") if done.missed else None
+    )
     if as_json:
-        print_json(done.report)
+        print_json(done.report, error)
     else:
         _print_demo(done.report)
-    if done.missed:
-        raise typer.Exit(1)
+    if error:
+        raise typer.Exit(error["status"])
 
 
 def _print_demo(result: Mapping[str, Any]) -> None:

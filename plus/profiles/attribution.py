@@ -50,6 +50,10 @@ class Flip:
     before: float
     after: float
 
+    def to_json(self) -> dict[str, Any]:
+        """Convert to plain values."""
+        return {"event": self.event_id, **_texts(self.pair), "before": self.before, "after": self.after}
+
 
 @dataclass(frozen=True)
 class Foreseen:
@@ -82,9 +86,7 @@ class Compared:
         }  # fmt: skip
         if self.older is not None and self.older_score is not None:
             found["before"] = {"version": self.older.version, "score": self.older_score.as_dict()}
-            found["flipped"] = [
-                {"event": f.event_id, **_texts(f.pair), "before": f.before, "after": f.after} for f in self.flipped
-            ]
+            found["flipped"] = [flip.to_json() for flip in self.flipped]
         return found
 
 

@@ -22,6 +22,8 @@ TABLES = {
     "events": "number, user, event_id, session_id, kind, time, source, content, held_out, likeness",
     "versions": f"number, user, {COLUMNS}, chain",
     "rules": "user, kind, text",
+    "bans": "words",
+    "actions": "number, time, who, verb, user, subject, what",
     "tombstones": "kind, hash, created",
     "runs": "folder, run, model",
     "exports": "number, path, partial, process, users, started, finished",

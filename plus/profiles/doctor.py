@@ -12,7 +12,7 @@ from plus.profiles import versions
 from plus.profiles.forget import finish_interrupted
 from plus.profiles.rows import profiles
 from plus.profiles.store import Store
-from plus.profiles.text_filters import flags
+from plus.profiles.text_filters import flags, holds
 from plus.profiles.upkeep import Upkeep, upkeep
 
 _NO_JSON = "versions whose sentences, evidence or score are no JSON"
@@ -127,6 +127,7 @@ def _summaries(store: Store, found: Findings) -> None:
     """Summaries that lost a locked sentence, and flagged ones."""
     flagged: Counter[str] = Counter()
     first: dict[str, str] = {}
+    bans, holding = store.bans(), 0
     for profile in profiles(store):
         user_id = profile.version.user_id
         words = {profile.version.text[start:end] for _, start, end, _, _ in profile.version.spans}
@@ -134,9 +135,14 @@ def _summaries(store: Store, found: Findings) -> None:
             found.faults.append(
                 f"user {user_id!r} has lost {len(missing)} locked sentences; plus profile history {user_id}"
             )
+        holding += any(holds(bans, text) for text in words) if bans else False
         for flag in flags(profile.version.text):
             flagged[flag] += 1
             first.setdefault(flag, user_id)
+    if holding:
+        found.faults.append(
+            f"{holding:,} summaries hold words that a rule for all users keeps out; plus profile rules --add them again"
+        )
     found.notes += [
         f"{count:,} summaries with {flag.replace('_', ' ')} in them (first: {first[flag]!r})"
         for flag, count in flagged.items()

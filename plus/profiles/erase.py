@@ -12,11 +12,11 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from plus.profiles import ledger, versions
+from plus.profiles import actions, ledger, versions
 from plus.profiles.forget import begin, finish, folders_of, tombstone
 from plus.profiles.receipts import Receipt, Subject
 from plus.profiles.saving import rechain
-from plus.profiles.sentences import carry, normalized
+from plus.profiles.sentences import normalized
 from plus.profiles.store import Store
 from plus.profiles.users import UserRow
 from plus.profiles.versions import Version
@@ -46,6 +46,7 @@ def erase_sentence(store: Store, user_id: str, name: str, runs: Iterable[Path] =
         store.do_many(store.sql.drop_rule, gone)
         rechain(store, user.number)
         removed = {"sentences": len(texts), "versions": len(changed), "rules": len(gone)}
+        actions.note(store, "erase", user_id, name)
         receipt = Receipt("sentence", marks[0][1], now, removed)
         leaving = Subject(receipt, [user_id], texts | {text for _, _, text in gone}, set())
         journal = begin(store, [leaving], folders)
@@ -57,9 +58,7 @@ def _cut(store: Store, user: UserRow, version: Version, words: set[str]) -> bool
     ids = {one.id for one in version.sentences if normalized(one.text) in words}
     if not ids:
         return False
-    text = versions.without(version, ids)
-    rest = [one for one in version.sentences if one.id not in ids]
-    spans = versions.as_spans(carry(text, rest, user.next_sentence, version.origin, version.version)[0])
+    left = versions.leave_out(version, ids, user.next_sentence)
     place = (user.number, version.version)
-    store.do(store.sql.reword, (text, json.dumps(spans, separators=(",", ":")), *place))
+    store.do(store.sql.reword, (left.text, json.dumps(left.spans, separators=(",", ":")), *place))
     return True

@@ -16,7 +16,7 @@ from plus.errors import ProfileError
 from plus.profiles import attribution
 from plus.profiles.attribution import Kept
 from plus.profiles.engine import FORGETTING
-from plus.profiles.formats import FORMATS, Target
+from plus.profiles.formats import FORMATS, LOSSLESS, Target, in_use
 from plus.profiles.rows import Profile, profiles, to_row
 from plus.profiles.scrub import remove
 from plus.profiles.store import Store
@@ -114,11 +114,13 @@ def export(
     while True:
         tombstones = store.forgotten()
         found = Exported(str(output))
-        changed = _changed(profiles(store, users, since), change, found)
+        all_of_them, paused = profiles(store, users, since), Counter[str]()
+        used = all_of_them if form in LOSSLESS else in_use(all_of_them, paused)
+        changed = _changed(used, change, found)
         if stdout is not None:
-            return _written(store, form, changed, Target(Path(), stdout, since), found)
+            return _written(store, form, changed, Target(Path(), stdout, since, left_out=paused), found)
         with _registered(store, output, users) as (partial, number):
-            _written(store, form, changed, Target(partial, None, since), found)
+            _written(store, form, changed, Target(partial, None, since, left_out=paused), found)
             found.bytes = sum(p.stat().st_size for p in ([partial] if partial.is_file() else partial.iterdir()))
             if _publish(store, partial, output, number, tombstones):
                 return found

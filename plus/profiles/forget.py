@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from plus.errors import ProfileError, UnknownUserError
-from plus.profiles import ledger, schema
+from plus.profiles import actions, ledger, schema
 from plus.profiles import runs as run_folders
 from plus.profiles.engine import FORGETTING
 from plus.profiles.formats import file_name
@@ -103,6 +103,7 @@ def forget_conversation(
         gone, sentences, again = rebuild(store, owner, {name for name, *_ in rows})
         leaving.texts |= sentences
         receipt.rebuilt, receipt.removed = int(again), {"events": len(rows), "versions": gone, "users": 0}
+        actions.note(store, "forget", owner, "a conversation")
         journal = begin(store, [leaving], folders)
     # 3. Out of everything else.
     return finish(store, [leaving], folders, [journal])[0]
@@ -137,7 +138,11 @@ def finish_interrupted(store: Store) -> list[Receipt]:
 def lift(store: Store, user_id: str) -> bool:
     """Let a forgotten user's id be used again; False where it was not forgotten. The data does not come back."""
     spelled = store.fingerprint("spelling", ledger.spelling(user_id))
-    return store.lift([("user", store.fingerprint("user", user_id)), ("spelling", spelled)])
+    with store.transaction():
+        lifted = store.lift([("user", store.fingerprint("user", user_id)), ("spelling", spelled)])
+        if lifted:
+            actions.note(store, "lift", user_id)
+    return lifted
 
 
 def folders_of(store: Store, runs: Iterable[Path]) -> list[Path]:
@@ -184,6 +189,7 @@ def _remove(store: Store, leaving: Sequence[Subject], folders: Sequence[Path], n
         tombstone(store, marks)
         for one in leaving:
             found = store.find(one.user_ids[0])
+            actions.note(store, "forget", one.user_ids[0])
             one.receipt.removed = _remove_user(store, found.number, one) if found else {}
             one.keys = [found.number] if found else []
         return begin(store, leaving, folders)

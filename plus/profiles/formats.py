@@ -206,6 +206,21 @@ def _counted(profiles: Iterable[Profile], target: Target) -> None:
     target.left_out += Counter()  # Without those that are 0.
 
 
+LOSSLESS = frozenset(("jsonl", "markdown"))  # for moving and editing, so what is paused is in them, and said to be
+
+
+def in_use(profiles: Iterable[Profile], left_out: Counter[str]) -> Iterator[Profile]:
+    """Yield what programs may use: without users who have paused, and without paused sentences; both are counted."""
+    for profile in profiles:
+        if profile.paused:
+            left_out["users who have paused"] += 1
+            continue
+        used = profile.in_use()
+        if used is not profile:
+            left_out["paused sentences"] += len(profile.version.spans) - len(used.version.spans)
+        yield used
+
+
 FORMATS: dict[str, Write] = {
     "jsonl": _jsonl, "parquet": _parquet, "csv": _csv, "markdown": _markdown, "openai": _openai, "trl": _trl,
     "memory": _memory, "pam": _pam, "mem0": _mem0,

@@ -15,19 +15,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from plus.errors import ConflictError, DiskError, ForgottenError, ProfileError
-from plus.profiles import memories, versions
+from plus.profiles import actions, memories, versions
+from plus.profiles.decisions import pause
 from plus.profiles.formats import from_markdown
 from plus.profiles.memories import Memory
 from plus.profiles.rows import FORGOTTEN, Profile, from_row
-from plus.profiles.saving import pause, put, save_user, set_rule
+from plus.profiles.saving import put, save_user, set_rule
 from plus.profiles.sentences import normalized
 from plus.profiles.store import Store
+from plus.profiles.text_filters import holds
 from plus.profiles.users import UserRow
 from plus.profiles.versions import Rules
 from plus.types import Dropped
 
 BATCH = 500  # profiles a transaction
-_KINDS = ("lock", "forbid", "removed")
+_KINDS = ("lock", "forbid", "removed", "paused")
 
 
 @dataclass
@@ -91,8 +93,11 @@ def add(store: Store, found: Iterator[Profile], receipt: Imported) -> Imported:
         try:
             with store.transaction():
                 store.hold(profile.version.user_id for profile in chunk)
+                before = receipt.new
                 for profile in chunk:
                     _add(store, profile, receipt)
+                if receipt.new > before:
+                    actions.note(store, "import", what=f"{receipt.new - before} new users")
         except DiskError as error:
             raise DiskError(f"{error}; {written:,} profiles of the file were read before and are kept") from error
         written += len(chunk)
@@ -135,6 +140,10 @@ def _put(store: Store, profile: Profile, user: UserRow | None, receipt: Imported
     new = replace(profile.version, version=max(1, profile.version.version), created=created)
     if any(store.is_forgotten("event", new.user_id, event) for event in new.evidence):
         raise ForgottenError("")
+    bans = store.bans()
+    if banned := {one.id for one in new.sentences if holds(bans, one.text)} if bans else set():
+        new = versions.leave_out(new, banned, profile.next_sentence)
+        receipt.dropped.add("sentences that a rule for all users keeps out", new.user_id, len(banned))
     with store.transaction():
         before = store.rules(new.user_id) if user else Rules()
         user = user or UserRow(store.add_user(new.user_id), 0, 0, 1, 0, 0, 0)
@@ -180,7 +189,8 @@ def _edit(store: Store, profile: Profile, current: versions.Version, receipt: Im
 def _same_rules(store: Store, profile: Profile) -> bool:
     """Whether file and store have the same locks and bans; what was removed follows from the text."""
     here = store.rules(profile.version.user_id)
-    return set(here.lock) == set(profile.rules.lock) and set(here.forbid) == set(profile.rules.forbid)
+    there = profile.rules
+    return all(set(getattr(here, kind)) == set(getattr(there, kind)) for kind in ("lock", "forbid", "paused"))
 
 
 def _set_rules(store: Store, user_id: str, before: Rules, after: Rules) -> None:

@@ -24,6 +24,7 @@ def held(store: Store, user_id: str) -> dict[str, Any]:
     return {
         "format": FORMAT, "user_id": user_id, "current": user.current, "paused": bool(user.paused),
         "locked": list(rules.lock), "forbidden": list(rules.forbid), "removed": list(rules.removed),
+        "paused_sentences": list(rules.paused),
         "versions": [_version(version) for version in history], "events": events, "exports": exports,
     }  # fmt: skip
 
@@ -36,8 +37,8 @@ def page(found: dict[str, Any]) -> Iterator[str]:
     current = next((one for one in found["versions"] if one["version"] == found["current"]), None)
     yield "## Summary"
     yield current["text"] if current else "There is none."
-    for name in ("locked", "forbidden", "removed"):
-        yield from (f"- {name}: {text}" for text in found[name])
+    for name in ("locked", "forbidden", "removed", "paused_sentences"):
+        yield from (f"- {name.partition('_')[0]}: {text}" for text in found[name])
     # 2. What was said before, and from what.
     yield f"## Versions ({len(found['versions'])})"
     for one in found["versions"]:

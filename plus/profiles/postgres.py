@@ -183,7 +183,7 @@ class Postgres:
 
     def number_on(self) -> None:
         """Go on numbering after the rows that were copied here."""
-        for table in ("users", "events", "versions", "exports", "receipts"):
+        for table in ("users", "events", "versions", "actions", "exports", "receipts"):
             self._inside.execute(
                 f"SELECT setval(pg_get_serial_sequence('{table}', 'number'), max(number)) FROM {table} "
                 "HAVING max(number) IS NOT NULL"

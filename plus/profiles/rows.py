@@ -40,9 +40,15 @@ class Profile:
         version = replace(self.version, text=text, spans=versions.as_spans(sentences))
         return replace(self, version=version, reduced=True)
 
+    def in_use(self) -> Profile:
+        """Return what programs get: without the paused sentences."""
+        version = self.rules.in_use(self.version)
+        return self if version is self.version else replace(self, version=version, reduced=True)
+
     def masked(self, mask: Callable[[str], str]) -> Profile:
         """Mask every text of the user, those of rules too; ids stay."""
-        rules = Rules(*(tuple(map(mask, texts)) for texts in (self.rules.lock, self.rules.forbid, self.rules.removed)))
+        own = (self.rules.lock, self.rules.forbid, self.rules.removed, self.rules.paused)
+        rules = Rules(*(tuple(map(mask, texts)) for texts in own))
         masked = self.with_text(mask(self.version.text))
         return masked if rules == self.rules else replace(masked, rules=rules, reduced=True)
 
@@ -79,6 +85,7 @@ def to_row(profile: Profile) -> dict[str, Any]:
         "locked": list(rules.lock),
         "forbidden": list(rules.forbid),
         "removed": list(rules.removed),
+        "paused_sentences": list(rules.paused),
         "origin": version.origin,
         "model": version.model,
         "run": version.run,
@@ -106,7 +113,7 @@ def from_row(row: Mapping[str, Any], place: str) -> Profile:
     if not user_id:
         raise ProfileError(f"{place} has an empty user_id; name the user")
     # 2. Rules, and the version with its defaults.
-    rules = Rules(*(_texts(row, key, place) for key in ("locked", "forbidden", "removed")))
+    rules = Rules(*(_texts(row, key, place) for key in ("locked", "forbidden", "removed", "paused_sentences")))
     number = _number(row, "version", place)
     origin = row.get("origin", "user")  # A text that does not say who wrote it was brought in by a person.
     if origin not in ("model", "user"):

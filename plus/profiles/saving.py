@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from plus.errors import ConflictError, ForgottenError, ProfileError
-from plus.profiles import schema, versions
+from plus.profiles import actions, schema, versions
 from plus.profiles.sentences import Sentence, carry, normalized, split
 from plus.profiles.store import Store, SummaryInput
+from plus.profiles.text_filters import holds
 from plus.profiles.users import UserRow
-from plus.profiles.versions import Composed, Similar, Version, compose, joined, without
+from plus.profiles.versions import Composed, Similar, Version, compose, joined
 
 
 def save_model(
@@ -80,7 +81,10 @@ def save_user(
         # 2. Hold the text to the rules, and save it.
         _obey(store, user, user_id, current.sentences if current else (), text)
         new = Version(user_id, 0, text, (), "user", "", "", _now(), (), None, note)
-        return _insert(store, user, new, current, keep, gone)
+        saved = _insert(store, user, new, current, keep, gone)
+        _follow(store, user, current, saved)
+        actions.note(store, "edit", user_id, f"version {saved.version}")
+        return saved
 
 
 def check_base(store: Store, user_id: str, base: int) -> Version | None:
@@ -110,7 +114,10 @@ def restore(store: Store, user_id: str, number: int, base: int | None = None) ->
         new = Version(
             user_id, user.newest + 1, old.text, old.spans, "user", "", "", _now(), (), None, f"version {number} again"
         )
-        return _write(store, user, new, user.next_sentence)
+        _write(store, user, new, user.next_sentence)
+        _follow(store, user, current, new)
+        actions.note(store, "restore", user_id, f"version {number} as version {new.version}")
+        return new
 
 
 def put(store: Store, user: UserRow, version: Version, next_sentence: int) -> None:
@@ -126,12 +133,12 @@ def erased_from(store: Store, user_id: str) -> Callable[[str], bool]:
 
 
 def set_rule(store: Store, user_id: str, kind: str, text: str, on: bool = True) -> None:
-    """Add or lift a lock or a ban."""
+    """Add or lift a lock, a ban or a pause of a sentence."""
     with store.transaction():
         user = store.user(user_id)
         sql = store.sql.add_rule if on else store.sql.drop_rule
         store.do(sql, (user.number, kind, text))
-        _changed(store, user.number)
+        note_change(store, user.number)
 
 
 def set_score(store: Store, version: Version, score: Mapping[str, Any]) -> None:
@@ -139,68 +146,6 @@ def set_score(store: Store, version: Version, score: Mapping[str, Any]) -> None:
     with store.transaction():
         if (user := store.find(version.user_id)) is not None:
             store.do(store.sql.score, (json.dumps(score), user.number, version.version))
-
-
-def lock(store: Store, user_id: str, sentence: Sentence, on: bool = True) -> None:
-    """Lock a sentence, or lift its lock. Raises ProfileError where that changes nothing."""
-    if (sentence.text in store.rules(user_id).lock) == on:
-        raise ProfileError(f"{sentence.id} of {user_id!r} is {'locked already' if on else 'not locked'}")
-    set_rule(store, user_id, "lock", sentence.text, on)
-
-
-def pause(store: Store, user_id: str, on: bool = True) -> None:
-    """Keep everything about a user and use none of it, or use it again. Raises ProfileError where nothing changes."""
-    with store.transaction():
-        user = store.user(user_id)
-        if bool(user.paused) == on:
-            raise ProfileError(f"{user_id!r} is {'paused already' if on else 'not paused'}; nothing was changed")
-        store.do(store.sql.pause, (on, user.number))
-        _changed(store, user.number)
-
-
-def forbid(store: Store, user_id: str, text: str) -> Version | None:
-    """Ban a statement, or each of several sentences, take it out of the current version, and return that.
-
-    Raises ProfileError if it is locked, empty, or banned already.
-    """
-    statements = [text[start:end] for start, end in split(text)]
-    banned = {normalized(ban) for ban in store.rules(user_id).forbid}
-    if not any(normalized(one) for one in statements):
-        raise ProfileError("the statement is empty; give its words, or a sentence's id such as s2")
-    if banned.issuperset(map(normalized, statements)):
-        raise ProfileError(f"that statement is forbidden already for {user_id!r}; nothing was changed")
-    current = None
-    with store.transaction():
-        for one in statements:
-            current = _forbid(store, user_id, one) if normalized(one) else current
-    return current
-
-
-def _forbid(store: Store, user_id: str, text: str) -> Version | None:
-    with store.transaction():
-        current = store.current(user_id)
-        ids = [s.id for s in current.sentences if normalized(s.text) == normalized(text)] if current else []
-        if current and ids:
-            current = save_user(
-                store, user_id, without(current, ids), current.version, gone=ids, note="a statement was forbidden"
-            )
-            for words in store.rules(user_id).removed:
-                if normalized(words) == normalized(text):
-                    set_rule(store, user_id, "removed", words, False)  # The ban says it already.
-        set_rule(store, user_id, "forbid", text)
-    return current
-
-
-def allow(store: Store, user_id: str, text: str) -> None:
-    """Lift the ban of a statement, in any wording that `normalized` equals. Raises ProfileError if there is none."""
-    banned = [ban for ban in store.rules(user_id).forbid if normalized(ban) == normalized(text)]
-    lifted = store.lift([("sentence", store.fingerprint("sentence", user_id, normalized(text)))])
-    if not banned and not lifted:
-        raise ProfileError(
-            f"that statement is not forbidden for {user_id!r}; plus profile show {user_id} lists what is"
-        )
-    for ban in banned:
-        set_rule(store, user_id, "forbid", ban, False)
 
 
 def rebuild(store: Store, user_id: str, events: Collection[str]) -> tuple[int, set[str], bool]:
@@ -253,6 +198,10 @@ def _obey(store: Store, user: UserRow, user_id: str, before: Sequence[Sentence],
             f"the text holds a statement that is forbidden for {user_id!r}; plus profile show {user_id} lists those, "
             f"plus profile forbid {user_id} TEXT --off allows one"
         )
+    if found := next((ban for ban in rules.bans if any(holds((ban,), one) for one in words)), ""):
+        raise ProfileError(
+            f"the text holds {found!r}, which a rule keeps out of every summary here; plus profile rules lists those"
+        )
     erased = erased_from(store, user_id)
     if any(erased(word) for word in words):
         raise ProfileError(
@@ -264,6 +213,18 @@ def _obey(store: Store, user: UserRow, user_id: str, before: Sequence[Sentence],
     back = [(user.number, "removed", text) for text in rules.removed if normalized(text) in statements]
     store.do_many(store.sql.add_rule, removed)
     store.do_many(store.sql.drop_rule, back)
+
+
+def _follow(store: Store, user: UserRow, before: Version | None, after: Version) -> None:
+    """Let a pause go with its sentence: to its new words, or away with it."""
+    rules, there = store.rules(after.user_id), {one.id: one for one in after.sentences}
+    for old in before.sentences if before and rules.paused else ():
+        if not rules.pauses(old.text) or any(normalized(one.text) == normalized(old.text) for one in after.sentences):
+            continue
+        same = [text for text in rules.paused if normalized(text) == normalized(old.text)]
+        store.do_many(store.sql.drop_rule, [(user.number, "paused", text) for text in same])
+        if old.id in there:
+            store.do(store.sql.add_rule, (user.number, "paused", there[old.id].text))
 
 
 def _insert(
@@ -289,11 +250,11 @@ def _write(store: Store, user: UserRow, version: Version, next_sentence: int) ->
     store.do(sql.add_version, (number, *row, chain))
     newest, upto = max(user.newest, version.version), max(user.next_sentence, next_sentence)
     store.do(sql.show, (version.version, newest, upto, number))
-    _changed(store, number)
+    note_change(store, number)
     return version
 
 
-def _changed(store: Store, number: int) -> None:
+def note_change(store: Store, number: int) -> None:
     """Note when a user's text or rules changed, never before an earlier change: a clock may go backwards."""
     store.do(store.sql.note_change, (_now(), number))
 

@@ -123,8 +123,32 @@ INSERT INTO tombstones SELECT * FROM old_tombstones;
 DROP TABLE old_tombstones;
 """
 
+# Pauses of single sentences, rules for all users, and who changed what.
+CONTROL = """
+CREATE TABLE new_rules(
+    user INTEGER NOT NULL REFERENCES users(number),
+    kind TEXT NOT NULL,  -- lock, forbid, removed or paused
+    text TEXT NOT NULL,
+    PRIMARY KEY(user, kind, text)
+) WITHOUT ROWID;
+INSERT INTO new_rules SELECT user, kind, text FROM rules;
+DROP TABLE rules;
+ALTER TABLE new_rules RENAME TO rules;
+CREATE TABLE bans(words TEXT PRIMARY KEY) WITHOUT ROWID;  -- in no summary of anybody
+CREATE TABLE actions(
+    number  INTEGER PRIMARY KEY AUTOINCREMENT,
+    time    REAL NOT NULL,
+    who     TEXT NOT NULL,     -- as --as says, or ''
+    verb    TEXT NOT NULL,
+    user    INTEGER NOT NULL,  -- users.number, which is never given twice; 0: none, or several
+    subject TEXT NOT NULL,     -- the user's hash, as in receipts
+    what    TEXT NOT NULL      -- ids and counts, never a text about anybody
+);
+CREATE INDEX actions_subject ON actions(subject);
+"""
+
 # Step n takes a file of version n to version n + 1.
-MIGRATIONS = (FIRST, IDENTITY, RIGHTS)
+MIGRATIONS = (FIRST, IDENTITY, RIGHTS, CONTROL)
 VERSION = len(MIGRATIONS)
 
 # One encoder for all events: json.dumps with options builds one a call.

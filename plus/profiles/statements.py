@@ -92,8 +92,9 @@ class Statements:
 
     # Versions
     summary: str = (
-        "SELECT v.text, v.sentences, v.origin, v.model, v.created, v.evidence FROM users u JOIN versions v "
-        "ON v.user = u.number AND v.version = u.current WHERE u.user_id = ? AND NOT u.paused"
+        "SELECT v.text, v.sentences, v.origin, v.model, v.created, v.evidence, r.text FROM users u JOIN versions v "
+        "ON v.user = u.number AND v.version = u.current LEFT JOIN rules r ON r.user = u.number AND r.kind = 'paused' "
+        "WHERE u.user_id = ? AND NOT u.paused"
     )
     version: str = f"SELECT {COLUMNS} FROM versions WHERE user = ? AND version = ?"
     versions: str = f"SELECT {COLUMNS} FROM versions WHERE user = ? ORDER BY version"
@@ -122,6 +123,20 @@ class Statements:
     add_rule: str = "INSERT INTO rules(user, kind, text) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
     drop_rule: str = "DELETE FROM rules WHERE user = ? AND kind = ? AND text = ?"
     drop_rules: str = "DELETE FROM rules WHERE user = ?"
+    bans: str = "SELECT words FROM bans ORDER BY words"
+    add_ban: str = "INSERT INTO bans(words) VALUES (?) ON CONFLICT DO NOTHING"
+    drop_ban: str = "DELETE FROM bans WHERE words = ?"
+
+    # Actions
+    add_action: str = "INSERT INTO actions(time, who, verb, user, subject, what) VALUES (?, ?, ?, ?, ?, ?)"
+    actions: str = (
+        "SELECT a.time, a.who, a.verb, u.user_id, a.subject, a.what FROM actions a "
+        "LEFT JOIN users u ON u.number = a.user ORDER BY a.number DESC"
+    )
+    actions_on: str = (
+        "SELECT a.time, a.who, a.verb, u.user_id, a.subject, a.what FROM actions a "
+        "LEFT JOIN users u ON u.number = a.user WHERE a.subject = ? ORDER BY a.number DESC"
+    )
 
     # Forgotten
     tombstone: str = "SELECT 1 FROM tombstones WHERE kind = ? AND hash = ?"

@@ -87,11 +87,18 @@ class Store(Users):
     # Summaries
 
     def summary(self, user_id: str) -> Summary | None:
-        """Return the current summary, or None where the user is unknown, has none or has paused it: one query."""
-        found = self.row(self.sql.summary, (user_id,))
-        if found is None:
+        """Return the current summary without paused sentences, or None: one query.
+
+        None is for a user who is unknown, has no summary or has paused it.
+        """
+        found = list(self.rows(self.sql.summary, (user_id,)))  # A row for each paused sentence, or one.
+        if not found:
             return None
-        text, spans, origin, model, created, evidence = found
+        text, spans, origin, model, created, evidence, paused = found[0]
+        if paused is not None:
+            rules = Rules(paused=tuple(row[-1] for row in found))
+            used = rules.in_use(Version(user_id, 0, text, tuple(map(tuple, json.loads(spans))), origin))
+            text, spans = used.text, json.dumps(used.spans)
         sentences = tuple(text[start:end] for _, start, end, _, _ in json.loads(spans))
         return Summary(user_id, text, origin, model, created, sentences, tuple(json.loads(evidence)))
 
@@ -121,11 +128,15 @@ class Store(Users):
         return {one.version: one.evidence for one in self.history(version.user_id) if one.version in since}
 
     def rules(self, user_id: str) -> Rules:
-        """Return the user's locks, bans, and sentences removed by hand."""
+        """Return the user's locks, bans, sentences removed by hand or paused, and the bans for all users."""
         by_kind: dict[str, list[str]] = {}
         for kind, text in sorted(self.rows(self.sql.rules, (self.user(user_id).number,))):
             by_kind.setdefault(kind, []).append(text)
-        return replace(Rules(), **{kind: tuple(texts) for kind, texts in by_kind.items()})
+        return replace(Rules(bans=self.bans()), **{kind: tuple(texts) for kind, texts in by_kind.items()})
+
+    def bans(self) -> tuple[str, ...]:
+        """Return the words that no summary may hold."""
+        return tuple(words for (words,) in self.rows(self.sql.bans))
 
     # Run folders
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import lru_cache
 
 from plus.prompts import ABOUT_USER, escape
 from plus.types import Event, Preference, Reaction, Turn
@@ -35,6 +37,7 @@ _KINDS = (
         ),
     ),
 )
+_NO_SPACES = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR")  # scripts without spaces
 _SHORTEST = 16  # characters: a shorter text may be in anyone's log
 
 
@@ -66,6 +69,14 @@ def redact(text: str, found: Counter[str] | None = None) -> str:
     return text
 
 
+def holds(bans: Collection[str], sentence: str) -> bool:
+    """Look whether one of `bans`, a word or several ("health", "diabet*"), stands in a sentence as whole words.
+
+    Case, width and white space do not count; a star at a word's end stands for any ending.
+    """
+    return bool(bans) and _pattern(tuple(bans)).search(_folded(sentence)) is not None
+
+
 def without_own(events: Iterable[Event], texts: Collection[str]) -> tuple[list[Event], int]:
     """Take our own summaries (`texts`: of every version) out of events; returns (events, how many were changed).
 
@@ -80,6 +91,23 @@ def without_own(events: Iterable[Event], texts: Collection[str]) -> tuple[list[E
         if cleaned is not None:
             kept.append(cleaned)
     return kept, touched
+
+
+@lru_cache(maxsize=16)
+def _pattern(bans: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile("|".join(_whole_words(_folded(ban)) for ban in bans))
+
+
+def _whole_words(ban: str) -> str:
+    """Write a ban as a pattern, with an edge of a word on each side where its script has spaces between words."""
+    words = [re.escape(word.rstrip("*")) + (r"\w*" if word.endswith("*") else "") for word in ban.split()]
+    first, last = (unicodedata.name(ban.strip("* ")[place], "").split(" ")[0] for place in (0, -1))
+    before, after = ("" if script in _NO_SPACES else edge for script, edge in ((first, r"(?<!\w)"), (last, r"(?!\w)")))
+    return before + r"\s+".join(words) + after
+
+
+def _folded(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _count(label: str, found: Counter[str] | None) -> str:

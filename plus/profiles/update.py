@@ -134,6 +134,8 @@ def _read(store: Store, user_id: str, counts: UpdateCounts, past_events: int | N
     try:
         reading = store.read(user_id)
         texts = {version.text for version in store.history(user_id)}
+        if reading.current is not None:  # The part that programs get while a sentence is paused.
+            texts.add(store.rules(user_id).in_use(reading.current).text)
     except (ForgottenError, UnknownUserError):
         counts.forgotten += 1
         return None

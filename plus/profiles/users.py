@@ -40,7 +40,7 @@ class Users:
         self.rows, self.row, self.do, self.do_many = file.rows, file.row, file.do, file.do_many
         self.transaction, self.snapshot, self.hold = file.transaction, file.snapshot, file.hold
         self.change_counter, self.close = file.change_counter, file.close
-        self.tell = tell
+        self.tell, self.who = tell, ""  # who: of the log of actions, see actions.py
         if back := ledger.merge(file):
             tell(f"{back} forgotten users were there again and were taken out; plus doctor cleans the file")
 

@@ -1,8 +1,9 @@
 """Versions of a user's summary: their rows, edits sentence by sentence, and the rules that people set.
 
-Rules are of three kinds. `lock`: a model's update keeps this sentence word for word. `forbid`: no model writes this
+Rules are of four kinds. `lock`: a model's update keeps this sentence word for word. `forbid`: no model writes this
 statement, nor does a person before it is allowed again. `removed`: a person deleted or reworded this sentence, so no
-model writes it again; a person who adds it again lifts that.
+model writes it again; a person who adds it again lifts that. `paused`: this sentence is kept as if it were locked, and
+no program gets it. Beside them stand the bans of the store, words that no summary of anybody may hold.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from plus.errors import ProfileError
-from plus.profiles.sentences import Origin, Sentence, normalized, split
+from plus.profiles.sentences import Origin, Sentence, carry, normalized, split
+from plus.profiles.text_filters import holds
 from plus.types import Summary
 
 _MARK = re.compile(r"^<!-- version (\d{1,15}) -->[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
@@ -166,6 +168,16 @@ def without(version: Version, removed: Collection[str]) -> str:
     return text.strip()
 
 
+def leave_out(version: Version, removed: Collection[str], next_id: int = 1) -> Version:
+    """Return a version without some of its sentences; the others keep their ids. next_id: for one that is new."""
+    if not removed:
+        return version
+    text = without(version, removed)
+    rest = [sentence for sentence in version.sentences if sentence.id not in removed]
+    spans = as_spans(carry(text, rest, next_id, version.origin, version.version, gone=removed)[0])
+    return replace(version, text=text, spans=spans)
+
+
 def find(version: Version | None, name: str) -> Sentence:
     """Find the sentence with an id. Raises ProfileError that names the ids there are."""
     sentences = version.sentences if version else ()
@@ -193,20 +205,31 @@ def _ends(text: str) -> bool:
 
 @dataclass(frozen=True)
 class Rules:
-    """Texts of each kind of rule, in alphabetical order."""
+    """Texts of each kind of rule, in alphabetical order.
+
+    bans: words that the store allows in no summary.
+    """
 
     lock: tuple[str, ...] = ()
     forbid: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    paused: tuple[str, ...] = ()
+    bans: tuple[str, ...] = ()
 
-    def blocks(self, sentence: str, similar: Similar | None = None) -> str:
-        """Find the rule that keeps a model from writing `sentence`; "" for none."""
+    def blocks(self, sentence: str, similar: Similar | None = None) -> bool:
+        """Tell whether a rule keeps a model from writing `sentence`."""
         words = normalized(sentence)
-        banned = (*self.forbid, *self.removed)
-        exact = next((text for text in banned if normalized(text) == words), "")
-        if exact or similar is None:
-            return exact
-        return next((text for text in self.forbid if similar(sentence, text)), "")
+        if holds(self.bans, sentence) or any(normalized(text) == words for text in (*self.forbid, *self.removed)):
+            return True
+        return similar is not None and any(similar(sentence, text) for text in (*self.forbid, *self.paused))
+
+    def pauses(self, sentence: str) -> bool:
+        """Tell whether a sentence is paused, in any wording that `normalized` equals."""
+        return bool(self.paused) and normalized(sentence) in set(map(normalized, self.paused))
+
+    def in_use(self, version: Version) -> Version:
+        """Return the part of a version that programs get: without the paused sentences."""
+        return leave_out(version, {one.id for one in version.sentences if self.pauses(one.text)})
 
 
 @dataclass(frozen=True)
@@ -224,15 +247,16 @@ def compose(
     similar: Similar | None = None,
     erased: Callable[[str], bool] = lambda sentence: False,
 ) -> Composed:
-    """Join people's own and locked sentences of `current`, word for word and first, with the model's new text.
+    """Join people's own, locked and paused sentences of `current`, word for word and first, with the model's new text.
 
     The model's older sentences are not kept beside its newer ones: later events win over earlier ones.
     Without rules and edits the model's text is kept to the last character.
     """
     # 1. Sentences that stay.
     locked = set(rules.lock)
-    kept = [sentence.text for sentence in current if sentence.origin == "user" or sentence.text in locked]
+    kept = [s.text for s in current if s.origin == "user" or s.text in locked or rules.pauses(s.text)]
     kept += [text for text in rules.lock if text not in kept]
+    kept = [text for text in kept if not holds(rules.bans, text)]
     # 2. The model's sentences that are not there already, that no rule blocks and that nobody erased.
     spans = split(written)
     new: list[str] = []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -88,7 +88,7 @@ def endpoint_error(
 
 
 class Endpoint:
-    """Writer by the chat protocol, at temperature 0 where the model takes one.
+    """Writer by the chat protocol, at temperature 0 and in the shape of `response_format` where the model takes them.
 
     The key stays inside the client: it is in no error and no log. Nothing is sent before `complete` is called, and
     nothing leaves through an `http_client` that catches it. See `make_client` for key, address and errors.
@@ -96,12 +96,14 @@ class Endpoint:
 
     def __init__(
         self, base_url: str, model: str, api_key: str | None = None, max_tokens: int = 16, timeout: float = 60.0,
-        http_client: httpx2.Client | None = None,
+        http_client: httpx2.Client | None = None, response_format: Mapping[str, Any] | None = None,
     ) -> None:  # fmt: skip
         self.base_url, self.model, self.max_tokens = base_url, model, max_tokens
         self._client = make_client(base_url, api_key, http_client, timeout=timeout, max_retries=2)
         # Options that the model was not seen to refuse.
         self._options: dict[str, Any] = {"temperature": 0, "max_tokens": max_tokens}
+        if response_format is not None:
+            self._options["response_format"] = dict(response_format)
 
     def complete(self, messages: Sequence[Message]) -> str:
         """Return the model's answer as text. Raises EndpointError when the endpoint cannot be reached or refuses."""
@@ -126,6 +128,8 @@ class Endpoint:
                 options["max_completion_tokens"] = options.pop("max_tokens")
             elif "temperature" in said and "temperature" in options:
                 options.pop("temperature")
+            elif "response_format" in options and ("response_format" in said or "json_schema" in said):
+                options.pop("response_format")  # The prompt asks for the same shape in words.
             else:
                 raise
         self._options = options

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import Response
 
 from plus.errors import ConflictError, PlusError
-from plus.profiles import attribution, saving, versions
+from plus.profiles import attribution, decisions, saving, versions
 from plus.profiles.erase import erase_sentence
 from plus.profiles.versions import Edit, Version
 from plus.studio.access import RefusedError
@@ -86,7 +86,7 @@ def lock(visit: Visit) -> Response:
     on = visit.form.get("on") == "1"
 
     def change(current: Version | None, user_id: str) -> None:
-        saving.lock(visit.store, user_id, versions.find(current, visit.request.path_params["sentence"]), on)
+        decisions.lock(visit.store, user_id, versions.find(current, visit.request.path_params["sentence"]), on)
 
     return _change(visit, change, "locked" if on else "unlocked")
 
@@ -96,21 +96,23 @@ def forbid(visit: Visit) -> Response:
     name, words = visit.form.get("sentence", ""), visit.form.get("words", "")
 
     def change(current: Version | None, user_id: str) -> None:
-        saving.forbid(visit.store, user_id, versions.find(current, name).text if name else words)
+        decisions.forbid(visit.store, user_id, versions.find(current, name).text if name else words)
 
     return _change(visit, change, "forbidden")
 
 
 def allow(visit: Visit) -> Response:
     """Lift a ban."""
-    return _change(visit, lambda _, user_id: saving.allow(visit.store, user_id, visit.form.get("words", "")), "allowed")
+    return _change(
+        visit, lambda _, user_id: decisions.allow(visit.store, user_id, visit.form.get("words", "")), "allowed"
+    )
 
 
 def pause(visit: Visit) -> Response:
     """Keep everything about the person and use none of it, or use it again."""
     on, person = visit.form.get("on") == "1", visit.person()
     if bool(visit.store.user(person.user_id).paused) != on:
-        saving.pause(visit.store, person.user_id, on)
+        (decisions.pause if on else decisions.resume)(visit.store, person.user_id)
     return visit.back(f"/u/{person.number}", "paused" if on else "unpaused")
 
 

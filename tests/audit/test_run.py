@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from support.running import data_of
+
 import plus
 from plus.audit.run import names_of
 
@@ -13,12 +15,12 @@ def test_the_python_door_gives_the_same_audit_as_the_command(selected, plus_here
     found = plus.audit(selected, max_examples=20)
     status, printed, noise = plus_here("audit", selected, "--max_examples", "20", "--json")
     assert status == 0, noise
-    assert json.loads(printed) == json.loads(json.dumps(found.to_json()))
+    assert data_of(printed) == json.loads(json.dumps(found.to_json()))
     assert found.verdict == found.to_json()["verdict"] and len(found.findings) == len(found.to_json()["findings"])
     evaluation = plus.evaluate(selected)
     status, printed, noise = plus_here("evaluate", selected, "--json")
     assert status == 0, noise
-    assert json.loads(printed) == json.loads(json.dumps(evaluation.to_json()))
+    assert data_of(printed) == json.loads(json.dumps(evaluation.to_json()))
 
 
 def test_a_report_names_other_runs_and_not_where_they_lie(tmp_path):
@@ -33,7 +35,7 @@ def test_the_command_audits_a_run_and_writes_its_report(demo, tmp_path, plus_her
         *("audit", demo["run"], "--other_run", demo["run"], "--max_examples", "60", "--output_dir", out, "--json")
     )
     assert status == 0, noise
-    result = json.loads(printed)
+    result = data_of(printed)
     assert result["verdict"].startswith("the summary matters")
     assert result["targets"] == 60
     names = {"report.json", "report.md", "predictions.jsonl", "accuracy.png", "reliability.png"}
@@ -63,12 +65,12 @@ def test_the_command_audits_reward_functions_and_reward_models(demo, tmp_path, m
     rows = ("--dataset_name", "pets", "--max_examples", "60", "--json")
     status, printed, noise = plus_here("audit", "--reward_function", "my_rewards:likes", *rows)
     assert status == 0, noise
-    pasted = json.loads(printed)
+    pasted = data_of(printed)
     assert pasted["readings"]["own"]["mean"] > 0.9
     assert pasted["verdict"].startswith("the summary matters"), "the past itself, pasted in, is no private code"
     status, printed, noise = plus_here("audit", "--reward_model", Path(demo["run"]) / "reward_model", *rows)
     assert status == 0, noise
-    assert json.loads(printed)["verdict"].startswith("no sign of personalization"), "it was never shown raw pasts"
+    assert data_of(printed)["verdict"].startswith("no sign of personalization"), "it was never shown raw pasts"
     for words, complaint in [
         (("--reward_function", "my_rewards:nothing", *rows), "returned None for a completion"),
         (("--reward_function", "my_rewards", *rows), "write module:function"),

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import torch
+from support import running
 from support.words import embeddings, encode
 
 from plus.benchmark import real_people
@@ -150,7 +151,7 @@ def test_the_command_prints_a_table_leaves_a_report_and_continues(plus_here, tmp
     ]
     status, out, err = plus_here(*arguments, "--methods", "majority,longer_wins,constant", "--seeds", "1", "--json")
     assert status == 0, err
-    report = json.loads(out)
+    report = running.data_of(out)
     assert report["dataset"] == "polis/polis_sample", "by which its goals are found, wherever the folder lies"
     row = report["groups"]["new users"]["rows"]
     assert row["constant"]["all"][0] == 0.5

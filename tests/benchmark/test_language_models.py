@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from support.running import data_of
 
 from plus.baselines import untrained
 from plus.benchmark import bases, cells
@@ -184,7 +185,7 @@ def test_every_method_with_models_and_rows_of_ones_own(plus_here, tmp_path):
     names = "constant,bradley_terry,untrained_best_of_5,vpl,plus,oracle"
     status, out, err = plus_here(*arguments, "--methods", names, "--output_dir", tmp_path / "out", "--json")
     assert status == 0, err[-2000:]
-    report = json.loads(out)
+    report = data_of(out)
     assert report["methods"].keys() == set(names.split(",")) - {"oracle"}
     assert "has no true personas" in report["missing"]["oracle"]
     card = report["methods"]["plus"]

@@ -8,6 +8,7 @@ import json
 import pytest
 from scipy.stats import t as student
 from support.own_rows import choices, likes, written
+from support.running import data_of
 from support.words import encode
 
 from plus.benchmark import embedding_methods, leading_table
@@ -100,7 +101,7 @@ def test_a_file_becomes_a_report_that_leads_with_plus_and_goes_on_with_the_same_
     # The same command computes nothing; other rows are refused.
     cells = {path: path.stat().st_mtime_ns for path in (tmp_path / "b" / "cells").iterdir()}
     status, out, err = plus_here(*arguments, "--methods", methods, "--json")
-    assert json.loads(out) == report
+    assert data_of(out) == report
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "b" / "cells").iterdir()} == cells
     written(tmp_path / "my.jsonl", rows[1:])
     status, out, err = plus_here(*arguments, "--methods", methods)

@@ -6,6 +6,7 @@ import json
 import random
 
 import pytest
+from support.running import data_of
 
 MAP = "user_id=who,prompt=question,completion=statement,label=vote,timestamp=when"
 
@@ -71,7 +72,7 @@ def test_head_refuses_too_and_named_sets_have_no_map(own, plus_here):
 def test_data_verbs_read_the_columns(own, plus_here):
     status, out, _ = plus_here("data", "check", own, "--map", MAP, "--json")
     assert status == 0
-    found = json.loads(out)
+    found = data_of(out)
     assert (found["kept"], found["users"], found["shape"], found["mean_answer_characters"]) == (
         280,
         20,
@@ -85,7 +86,7 @@ def test_data_verbs_read_the_columns(own, plus_here):
     assert row["label"] is (first["vote"] == "agree") and row["timestamp"] == first["when"]
     assert plus_here("data", "split", own, "--map", MAP, "--output_dir", own.parent / "s")[0] == 0
     status, out, _ = plus_here("data", "check", own.parent / "s", "--json")
-    assert status == 0 and json.loads(out)["kept"] == 280
+    assert status == 0 and data_of(out)["kept"] == 280
 
 
 def test_a_run_keeps_its_map_and_reads_the_same_file_again(own, plus_here):
@@ -93,15 +94,15 @@ def test_a_run_keeps_its_map_and_reads_the_same_file_again(own, plus_here):
     words = ("train", own, "--output_dir", run, "--map", MAP, "--max_steps", "3", "--seed", "1", "--json")
     status, out, err = plus_here(*words)
     assert status == 0, err
-    report = json.loads(out)
+    report = data_of(out)
     assert report["test"]["targets"] > 0 and json.loads((run / "config.json").read_text())["map"] == MAP
     status, out, err = plus_here("evaluate", run, "--json")
-    assert status == 0 and json.loads(out)["accuracy"] == pytest.approx(report["accuracy"]), err
+    assert status == 0 and data_of(out)["accuracy"] == pytest.approx(report["accuracy"]), err
     status, out, err = plus_here("audit", run, "--json")
-    assert status == 0 and json.loads(out)["targets"] == report["test"]["targets"], err
+    assert status == 0 and data_of(out)["targets"] == report["test"]["targets"], err
     status, _, err = plus_here("train", "--output_dir", run, "--resume_from_checkpoint", "--map", "user_id=when")
     assert status == 2 and "--map is 'user_id=when' and the run was started with" in err
     status, out, err = plus_here("train", "--output_dir", run, "--resume_from_checkpoint", "--json")
-    again = json.loads(out)
+    again = data_of(out)
     assert status == 0 and again["test"] == report["test"], err
     assert again["accuracy"] == pytest.approx(report["accuracy"]) and again["gains"].keys() == report["gains"].keys()

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from support.counting import PEAK_KB
-from support.running import ENVIRONMENT, plus
+from support.running import ENVIRONMENT, data_of, plus
 
 from plus.worlds import pets
 
@@ -31,7 +31,7 @@ def row(user: int, number: int, **change) -> dict:
 def test_check_says_what_a_file_holds(log):
     done = plus("data", "check", log, "--json")
     assert done.returncode == 0, done.stderr
-    facts = json.loads(done.stdout)
+    facts = data_of(done.stdout)
     assert {key: facts[key] for key in ("shape", "rows", "kept", "users", "dropped")} == {
         "shape": "standard preference, explicit prompt", "rows": 120, "kept": 120, "users": 20, "dropped": {},
     }  # fmt: skip
@@ -65,7 +65,7 @@ def test_bad_rows_are_counted_with_their_place_and_the_rest_is_used(log):
     log.write_bytes(log.read_bytes() + lines)
     done = plus("data", "check", log, "--json")
     assert done.returncode == 2
-    facts = json.loads(done.stdout)
+    facts = data_of(done.stdout, "source")
     assert facts["dropped"] == dict.fromkeys(bad, 1) and (facts["rows"], facts["kept"], facts["users"]) == (
         134,
         124,
@@ -82,7 +82,7 @@ def test_bad_rows_are_counted_with_their_place_and_the_rest_is_used(log):
     assert plus("data", "check", log, "--allow_dropped").returncode == 0
     assert plus("data", "split", log, "--output_dir", log.parent / "out").returncode == 2
     done = plus("data", "split", log, "--output-dir", log.parent / "out", "--allow-dropped", "--json")
-    assert done.returncode == 0 and sum(json.loads(done.stdout)["rows"].values()) == 124
+    assert done.returncode == 0 and sum(data_of(done.stdout)["rows"].values()) == 124
 
 
 def test_what_cannot_be_used_at_all_is_one_line(tmp_path, log):
@@ -137,9 +137,9 @@ def test_split_by_each_rule_and_check_what_was_written(log):
         folder = log.parent / split_by
         done = plus("data", "split", log, "--split_by", split_by, "--output_dir", folder, "--json")
         assert done.returncode == 0, done.stderr
-        counts = json.loads(done.stdout)["rows"]
+        counts = data_of(done.stdout)["rows"]
         assert tuple(counts.get(name, 0) for name in ("train", "validation", "test")) == expected, split_by
-        facts = json.loads(plus("data", "check", folder, "--json").stdout)
+        facts = data_of(plus("data", "check", folder, "--json").stdout)
         assert facts["rows"] == facts["kept"] == 120
         assert facts["shape"] == "conversational preference, explicit prompt"
 
@@ -185,10 +185,10 @@ def test_train_and_evaluate_take_a_file_of_mixed_shapes(tmp_path, plus_here):
     small = ["--preset", "tiny", "--max_steps", "1", "--per_device_train_batch_size", "16"]
     status, out, err = plus_here("train", "--dataset_name", path, *own, *small, "--output_dir", run, "--json")
     assert status == 0, err[-2000:]
-    report = json.loads(out)
+    report = data_of(out)
     assert report["test"]["targets"] > 0
     status, again, _ = plus_here("evaluate", run, "--json")
-    assert status == 0 and json.loads(again)["accuracy"]["plus"] == pytest.approx(report["accuracy"]["plus"])
+    assert status == 0 and data_of(again)["accuracy"]["plus"] == pytest.approx(report["accuracy"]["plus"])
 
 
 @pytest.mark.slow
@@ -213,7 +213,7 @@ def test_a_gigabyte_is_checked_in_half_a_gigabyte_of_memory(tmp_path):
         [sys.executable, "-c", measure, str(path)], env=ENVIRONMENT, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    facts = json.loads(done.stdout)
+    facts = data_of(done.stdout)
     assert facts["rows"] == facts["kept"] == number and facts["users"] == 200_000
     assert int(done.stderr.split()[-1]) < 500_000, "kB at the peak"
     assert os.path.getsize(path) >= 2**30

@@ -7,6 +7,7 @@ import json
 import pytest
 from support.logs import write
 from support.love_logs import START, log, rows
+from support.running import data_of
 
 import plus
 from plus.love.reactions import CONTRADICTED
@@ -49,7 +50,7 @@ def test_one_json_object_with_every_measure_flooders_named_and_the_model_kept(pl
     write(path, made)
     status, out, err = plus_here("love", path, *FAST, "--json", "--output_dir", tmp_path / "love")
     assert status == 0, err
-    found = json.loads(out)
+    found = data_of(out)
     assert found["users"] == 24 and found["reactions"] == 240  # The flood is gone, the contradicted one replaced.
     assert found["dropped"][CONTRADICTED] == 1
     assert found["dropped"]["rows without a 'user_id'"] == 1
@@ -82,7 +83,7 @@ def test_columns_of_ones_own_are_mapped_to_the_same_report(plus_here, words, fil
     for path, options in ((file, ()), (own, ("--map", columns))):
         status, out, err = plus_here("love", path, *FAST, "--json", *options)
         assert status == 0, err
-        reports.append(json.loads(out))
+        reports.append(data_of(out))
     assert reports[0] == reports[1] and reports[0]["reactions"] == 240
     status, _, err = plus_here("love", own, *FAST, "--map", columns.replace("=vote", "=vot"))
     assert status == 2 and "no row of" in err and "did you mean vote?" in " ".join(err.split())
@@ -93,8 +94,8 @@ def test_the_door_of_the_package_gives_the_report_of_the_command_line(plus_here,
     result = plus.love([file], max_steps=2, output_dir=tmp_path / "love", screen=plus.Screen(say=said.append))
     status, out, err = plus_here("love", file, *FAST, "--json")
     assert status == 0, err
-    assert json.loads(json.dumps(result.to_json())) == json.loads(out)
-    assert json.loads((tmp_path / "love" / "report.json").read_text()) == json.loads(out)
+    assert json.loads(json.dumps(result.to_json())) == data_of(out)
+    assert json.loads((tmp_path / "love" / "report.json").read_text()) == data_of(out)
     assert result.evaluation.auroc["P[Love]"].targets == result.evaluation.test_reactions
     assert result.love.probability("", "", "I saw some old cats.") == pytest.approx(
         plus.Love.load(tmp_path / "love").probability("", "", "I saw some old cats.")
@@ -117,7 +118,7 @@ def test_the_table_without_times_says_nothing_of_time(plus_here, words, tmp_path
 def test_split_by_time_tests_what_came_after_one_moment(plus_here, words, file):
     status, out, err = plus_here("love", file, *FAST, "--split_by", "time", "--json")
     assert status == 0, err
-    found = json.loads(out)
+    found = data_of(out)
     assert found["split"] == "later reactions"
     (split,) = split_by_time(log(users=24, each=10))
     assert found["test_reactions"] == sum(len(one.targets) for one in split.held_out) > 10

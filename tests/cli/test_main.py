@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import typer
-from support.running import ENVIRONMENT, ROOT, plus
+from support.running import ENVIRONMENT, ROOT, data_of, plus
 
 from plus.cli.main import app
 from plus.resources import shipped
@@ -129,7 +129,7 @@ def test_dry_run_resolves_preset_then_file_then_flags(tmp_path, plus_here):
         "train", "--config", file, "--max-steps", "9", "--output_dir", tmp_path / "r", "--dry-run", "--save_steps=4"
     )
     assert status == 0, err
-    resolved = json.loads(out)
+    resolved = data_of(out)
     assert resolved["beta"] == 0.05  # file
     assert resolved["learning_rate"] == 5e-6  # file, though YAML reads 5e-6 as text
     assert resolved["max_steps"] == 9  # flag
@@ -248,7 +248,7 @@ def test_evaluate_repeats_the_report_and_never_trains(demo, plus_here):
     weights = {path: path.read_bytes() for path in Path(demo["run"]).glob("*/model.safetensors")}
     status, out, err = plus_here("evaluate", demo["run"], "--json")
     assert status == 0, err
-    report = json.loads(out)
+    report = data_of(out)
     for group in ("accuracy", "controls"):
         for name, value in report[group].items():
             assert value == demo[group][name], name

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.running import ENVIRONMENT, ROOT, plus
+from support.running import ENVIRONMENT, ROOT, data_of, plus
 
 from plus.profiles.forget import forget_user
 from plus.profiles.saving import save_user, set_rule
@@ -87,7 +87,7 @@ def walk(commands: list[str], plus_here, monkeypatch) -> None:
     assert plus_here("profile", "edit", "test-2-a", "--add", "The user talked about music.")[0] == 0
     status, out, err = plus_here("export", "--users", "test-2-a", "--max_tokens", "8", "--output", "-")
     assert re.search(r"at most 8 tokens a summary: .*log-likelihood a choice of 1 shortened: -0\.\d+ kept", err), err
-    assert "likes" in json.loads(out)["text"] and "music" not in json.loads(out)["text"]
+    assert "likes" in data_of(out)["text"] and "music" not in data_of(out)["text"]
 
 
 def test_every_verb_shows_an_example_and_the_statuses_are_documented(plus_here):
@@ -106,6 +106,9 @@ def test_every_verb_shows_an_example_and_the_statuses_are_documented(plus_here):
             "score",
             "events",
             "pause",
+            "resume",
+            "rules",
+            "actions",
         )
     ]
     for verb in [*verbs, ["export"], ["import"], ["forget"], ["doctor"]]:
@@ -118,20 +121,20 @@ def test_every_verb_shows_an_example_and_the_statuses_are_documented(plus_here):
 def test_shapes_of_output(store, plus_here):
     status, out, _ = plus_here("profile", "show", "ann")
     assert status == 0 and "[bold]music[/bold]" in out, "a summary is no markup"
-    row = json.loads(plus_here("profile", "show", "ann", "--json")[1])
+    row = data_of(plus_here("profile", "show", "ann", "--json")[1])
     assert row["sentences"][0] == {"id": "s1", "text": "Likes cats.", "origin": "user", "since": 1}
     shown = plus_here("profile", "show", "ann", "-o", "md")[1]
     assert shown == "Likes cats. Talks of [bold]music[/bold].\n<!-- version 1 -->\n"
-    assert json.loads(plus_here("profile", "list", "--json")[1])["users"][0]["user_id"] == "ann"
+    assert data_of(plus_here("profile", "list", "--json")[1])["users"][0]["user_id"] == "ann"
     assert [
         json.loads(line)["version"] for line in plus_here("profile", "history", "ann", "-o", "jsonl")[1].splitlines()
     ] == [1]
     assert plus_here("profile", "list", "-o", "md")[1].splitlines()[0].startswith("| user_id | version |")
-    assert json.loads(plus_here("doctor", "--json")[1])["faults"] == []
+    assert data_of(plus_here("doctor", "--json")[1])["faults"] == []
     assert json.loads(plus_here("profile", "diff", "ann", "-o", "jsonl")[1])["older"] == 0
     assert plus_here("profile", "lock", "ann", "s1", "-o", "md")[1] == "Likes cats. Talks of [bold]music[/bold].\n"
     assert plus_here("doctor", "-o", "md")[1].startswith("- path: ")
-    assert json.loads(plus_here("export", "--output", "-", "--dry-run")[1])["users"] == 1
+    assert data_of(plus_here("export", "--output", "-", "--dry-run")[1])["users"] == 1
 
 
 def test_edit_by_sentence_file_stdin_and_editor(store, plus_here, tmp_path, monkeypatch):
@@ -144,7 +147,7 @@ def test_edit_by_sentence_file_stdin_and_editor(store, plus_here, tmp_path, monk
         ["sh", "-c", "echo 'Likes fish. No lists.' | \"$0\" -m plus profile edit ann --from - --json", sys.executable],
         capture_output=True, text=True, env={**ENVIRONMENT, "PLUS_STORE": str(store)},
     )  # fmt: skip
-    assert json.loads(done.stdout)["version"] == 4, done.stderr
+    assert data_of(done.stdout)["version"] == 4, done.stderr
     monkeypatch.setenv("EDITOR", "sed -i s/fish/rabbits/")
     status, out, err = plus_here("profile", "edit", "ann")
     assert (status, "Likes rabbits." in out) == (0, True), err
@@ -256,7 +259,7 @@ def test_locks_bans_restore_and_forget(store, plus_here):
     assert plus_here("profile", "restore", "ann", "1")[0] == 2, "what is forbidden does not come back by an old version"
     assert plus_here("profile", "forbid", "ann", "Talks of [bold]music[/bold]", "--off")[0] == 0
     assert plus_here("profile", "restore", "ann", "1")[0] == 0
-    receipt = json.loads(plus_here("forget", "--conversation", "talk-1", "--json")[1])["receipts"][0]
+    receipt = data_of(plus_here("forget", "--conversation", "talk-1", "--json")[1])["receipts"][0]
     assert (receipt["kind"], receipt["removed"]["events"], receipt["found"]) == ("conversation", 1, [])
     status, out, _ = plus_here("forget", "ann")
     assert status == 0 and "0 found" in out and re.search(r"receipt [0-9a-f]{64}", out)
@@ -316,9 +319,7 @@ def update_end_to_end(run: str, tmp_path: Path, monkeypatch, plus_here) -> None:
     assert "0 new events, 4 known" in err and "nobody has new choices" in err
     plus_here("profile", "edit", "ann", "--add", "Short answers.")
     status, out, err = plus_here("summarize", run, rows("turtles", 1000), "--update", "--held_out", "0", "--json")
-    assert json.loads(out) == {"ann": "Short answers. The user likes turtles best."}, (
-        "later choices win, the edit stays"
-    )
+    assert data_of(out) == {"ann": "Short answers. The user likes turtles best."}, "later choices win, the edit stays"
     assert plus("summarize", run).stderr.strip().endswith("give one, or --update to read the store's")
 
 
@@ -336,7 +337,7 @@ def test_control_characters_are_shown_and_not_sent(store, plus_here):
             assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", out + err), (verb, shape, out)
     out, err = plus_here("profile", "show", "e\x1bve")[1:]
     assert "\u241b[2J" in out and "control characters in the text" in err
-    row = json.loads(plus_here("profile", "show", "e\x1bve", "--json")[1])
+    row = data_of(plus_here("profile", "show", "e\x1bve", "--json")[1])
     assert row["text"] == ESCAPES, "a program gets what is stored"
     assert "\x1b" not in plus_here("profile", "show", "nob\x1bdy")[2]
 
@@ -364,14 +365,14 @@ def test_a_limit_is_one_in_every_shape(store, plus_here):
     with Store(store) as opened:
         for number in range(60):
             save_user(opened, f"user-{number}", "Drinks tea.", 0)
-    assert len(json.loads(plus_here("profile", "list", "--limit", "3", "--json")[1])["users"]) == 3
+    assert len(data_of(plus_here("profile", "list", "--limit", "3", "--json")[1])["users"]) == 3
     assert len(plus_here("profile", "list", "--limit", "3", "-o", "jsonl")[1].splitlines()) == 3
-    assert len(json.loads(plus_here("profile", "list", "--json")[1])["users"]) == 61
+    assert len(data_of(plus_here("profile", "list", "--json")[1])["users"]) == 61
     assert "3 of 61 users" in plus_here("profile", "list", "--limit", "3")[2]
 
 
 def test_a_person_sees_every_event_that_is_stored(store, plus_here):
-    (event,) = json.loads(plus_here("profile", "events", "ann", "--json")[1])["events"]
+    (event,) = data_of(plus_here("profile", "events", "ann", "--json")[1])["events"]
     assert event == {
         "id": "e1", "kind": "choice", "time": 1.0, "session_id": "talk-1", "source": "", "held_out": False,
         "content": {"prompt": "Tell me.", "chosen": "I saw cats.", "rejected": "I saw dogs."},
@@ -393,7 +394,7 @@ def test_a_paused_profile_is_kept_and_not_used(store, plus_here, tmp_path):
     assert plus_here("import", tmp_path / "out.jsonl", "--store", tmp_path / "other.db")[0] == 0
     with Store(tmp_path / "other.db") as other:
         assert other.summary("ann") is None, "it comes along"
-    assert plus_here("profile", "pause", "ann", "--off")[0] == 0
+    assert plus_here("profile", "resume", "ann")[0] == 0
     with Store(store) as opened:
         assert opened.summary("ann").text.startswith("Likes cats.") and stale(opened) == ["ann"]
 
@@ -406,7 +407,7 @@ def test_an_edit_from_a_file_knows_its_version(store, plus_here, tmp_path):
     assert status == 3 and "your edit was made from 1" in err
     file.write_text(plus_here("profile", "show", "ann", "-o", "md")[1] + "Walks a lot.\n")
     status, out, _ = plus_here("profile", "edit", "ann", "--from", file, "--json")
-    assert status == 0 and json.loads(out)["text"] == "Likes dogs. Talks of [bold]music[/bold].\nWalks a lot."
+    assert status == 0 and data_of(out)["text"] == "Likes dogs. Talks of [bold]music[/bold].\nWalks a lot."
 
 
 def test_statuses_say_whether_something_was_written(store, plus_here, tmp_path):
@@ -420,11 +421,11 @@ def test_statuses_say_whether_something_was_written(store, plus_here, tmp_path):
     assert plus_here("forget", "--lift", "--conversation", "talk-1")[0] == 2
     assert plus_here("forget", "nobody-at-all")[0] == 4
     status, out, _ = plus_here("forget", "--lift", "ann", "--json")
-    assert status == 0 and json.loads(out) == {"users": [{"user_id": "ann", "lifted": False}]}
-    plan = json.loads(plus_here("forget", "ann", "--dry-run", "--json")[1])
+    assert status == 0 and data_of(out) == {"users": [{"user_id": "ann", "lifted": False}]}
+    plan = data_of(plus_here("forget", "ann", "--dry-run", "--json")[1])
     assert plan["users"][0]["store"]["versions"] == 1 and plus_here("profile", "show", "ann")[0] == 0
     status, out, err = plus_here("forget", "ann", "nobody-at-all", "--json")
-    assert status == 6 and len(json.loads(out)["receipts"]) == 1 and "no user 'nobody-at-all'" in err
+    assert status == 6 and len(data_of(out, "in_part")["receipts"]) == 1 and "no user 'nobody-at-all'" in err
 
 
 def test_an_empty_file_is_no_store_and_a_backup_comes_back(store, plus_here, tmp_path):

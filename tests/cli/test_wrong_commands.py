@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from support import logs
-from support.running import ENVIRONMENT
+from support.running import ENVIRONMENT, data_of
 
 from plus.cli.verb import example_first
 
@@ -78,7 +78,7 @@ def test_a_flag_is_written_as_people_write_it(words, kept, plus_here, tmp_path):
     )
     status, out, err = plus_here("train", "pets", *words, *options)
     assert status == 0, err
-    assert json.loads(out)["use_peft"] is kept
+    assert data_of(out)["use_peft"] is kept
 
 
 def test_a_flag_without_an_opposite_is_off_after_false(plus_here):

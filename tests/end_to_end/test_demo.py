@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.running import plus
+from support.running import data_of, plus
 
 from plus.benchmark.evidence import missed
 
@@ -57,4 +57,4 @@ def test_the_demo_ends_with_one_real_voter_line_by_line_and_the_gains(demo):
 def test_every_seed_keeps_them(tmp_path, seed):
     done = plus("demo", "--seed", str(seed), "--output_dir", tmp_path / "run", "--json", timeout=1800)
     assert done.returncode == 0, done.stderr[-2000:]
-    kept(json.loads(done.stdout))
+    kept(data_of(done.stdout))

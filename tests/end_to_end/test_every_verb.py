@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import pytest
 from support.personalized import KEY, Known, profile_of
-from support.running import ENVIRONMENT
+from support.running import ENVIRONMENT, data_of
 from support.small_hub import SmallHub
 from support.upstream import upstream
 
@@ -110,7 +110,7 @@ def test_summarize_a_file_again_and_with_new_choices(run, verb, tmp_path):
     assert f"2 summaries in {output}" in err and first["ann"] != first["bob"] and all(first.values())
     if run.engine == "select":
         assert first["ann"] == "\n".join([f"Chose: {LIKES_ONE}\nOver: {LIKES_OTHER}"] * 3)
-    assert json.loads(verb("summarize", run.folder, file, "--json")[0]) == first
+    assert data_of(verb("summarize", run.folder, file, "--json")[0]) == first
     assert "2 users are unchanged" in verb("summarize", run.folder, file, "--output", output, "--resume")[1]
     row = {"user_id": "bob", "timestamp": 9, "prompt": PROMPT, "chosen": LIKES_ONE, "rejected": "I saw some fish."}
     with file.open("a") as more:
@@ -137,23 +137,23 @@ def test_update_a_store_under_a_persons_edit(run, verb, tmp_path):
 
 
 def test_profile_shows_scores_and_explains(run, verb):
-    rows = json.loads(verb("profile", "list", "--store", run.folder, "--json")[0])["users"]
+    rows = data_of(verb("profile", "list", "--store", run.folder, "--json")[0])["users"]
     assert {row["user_id"]: row["text"] for row in rows}[run.one] == run.summaries[run.one]
-    shown = json.loads(verb("profile", "show", run.other, "--store", run.folder, "--json")[0])
+    shown = data_of(verb("profile", "show", run.other, "--store", run.folder, "--json")[0])
     assert shown["text"] == run.summaries[run.other]
-    found = json.loads(verb("profile", "score", run.one, "--store", run.folder, "--json")[0])
+    found = data_of(verb("profile", "score", run.one, "--store", run.folder, "--json")[0])
     with open_store(run.folder) as store:
         pairs = [event.content for event in store.events(run.one, held_out=True)]
     opened = plus.load(run.folder)
     own = opened.reward_model.log_likelihood([run.summaries[run.one]] * len(pairs), pairs)
     assert found["score"]["log_likelihood"] == pytest.approx(sum(own) / len(own), abs=1e-3)
-    worth = json.loads(verb("profile", "why", run.one, "--store", run.folder, "--json")[0])["sentences"]
+    worth = data_of(verb("profile", "why", run.one, "--store", run.folder, "--json")[0])["sentences"]
     assert {one["sentence"] for one in worth} == {s["text"] for s in shown_sentences(verb, run)}
     assert len({one["worth"] for one in worth}) > 1 or len(worth) == 1
 
 
 def shown_sentences(verb, run) -> list[dict]:
-    return json.loads(verb("profile", "show", run.one, "--store", run.folder, "--json")[0])["sentences"]
+    return data_of(verb("profile", "show", run.one, "--store", run.folder, "--json")[0])["sentences"]
 
 
 def test_an_edit_flips_choices_and_score_lists_them(run, verb, tmp_path):
@@ -171,12 +171,12 @@ def test_an_edit_flips_choices_and_score_lists_them(run, verb, tmp_path):
         )
     (tmp_path / "text").write_text(text)
     verb("profile", "edit", user, "--from", tmp_path / "text", "--store", folder)
-    found = json.loads(verb("profile", "score", user, "--store", folder, "--json")[0])
+    found = data_of(verb("profile", "score", user, "--store", folder, "--json")[0])
     assert found["flipped"] and found["before"]["score"] != found["score"]
     assert all((flip["before"] > -0.6931) != (flip["after"] > -0.6931) for flip in found["flipped"])
     assert "flipped to " in verb("profile", "score", user, "--store", folder)[0]
     verb("profile", "restore", user, "1", "--store", folder)
-    back = json.loads(verb("profile", "score", user, "--store", folder, "--json")[0])
+    back = data_of(verb("profile", "score", user, "--store", folder, "--json")[0])
     assert back["score"] == found["before"]["score"] and len(back["flipped"]) == len(found["flipped"])
 
 
@@ -188,7 +188,7 @@ def turned(opened, pairs, one: str, other: str) -> bool:
 
 
 def test_gate_finds_a_threshold(run, verb):
-    found = json.loads(verb("gate", "--store", run.folder, "--json")[0])
+    found = data_of(verb("gate", "--store", run.folder, "--json")[0])
     with open_store(run.folder) as store:
         held = sum(len(store.events(user, held_out=True)) for user in run.summaries if run.summaries[user])
     assert -1 <= found["threshold"] <= 1 and found["choices"] + found["other_half"]["choices"] == held
@@ -239,7 +239,7 @@ def test_chat_asks_with_and_without_the_text_and_keeps_the_choice(run, verb):
         words = ["chat", run.one, "--store", run.folder, "--base_url", server.url, "--model", "m"]
         _, err = verb(*words, typed="Tell me.\nquit\n")
     assert "both answers are the same" in err
-    current = json.loads(verb("profile", "show", run.one, "--store", run.folder, "--json")[0])["text"]
+    current = data_of(verb("profile", "show", run.one, "--store", run.folder, "--json")[0])["text"]
     assert sorted(map(profile_of, server.asked)) == ["", json.dumps(current, ensure_ascii=False)[1:-1]]
 
 
@@ -339,7 +339,7 @@ def test_pushed_to_a_hub_and_loaded_from_it(run, tmp_path):
 
 def test_the_reward_model_sits_on_the_judges_panel(run, verb, tmp_path):
     words = ["judge", "--store", run.folder, "--reward_model", "--max_users", "6", "--output_dir", tmp_path / "out"]
-    found = json.loads(verb(*words, "--json")[0])["accuracy"]["the run's reward model"]
+    found = data_of(verb(*words, "--json")[0])["accuracy"]["the run's reward model"]
     assert found["summary"]["mean"] != found["nothing"]["mean"]
 
 
@@ -353,7 +353,7 @@ def test_love_reads_the_summaries_of_a_run(run, verb, tmp_path):
     ]
     write_jsonl(tmp_path / "reactions.jsonl", rows)
     words = ["love", tmp_path / "reactions.jsonl", "--condition", "summary", "--summaries", run.folder]
-    found = json.loads(verb(*words, "--max_steps", "2", "--output_dir", tmp_path / "love", "--json")[0])
+    found = data_of(verb(*words, "--max_steps", "2", "--output_dir", tmp_path / "love", "--json")[0])
     assert found["users"] == len(users) and "another user's text" in found["auroc"]
     opened = plus.Love.load(tmp_path / "love")
     scores = opened.as_reward_function()(["?"] * 2, ["Answer 1."] * 2, summary=[run.summaries[run.one], ""])
@@ -378,14 +378,14 @@ def test_a_policy_is_trained_on_a_run(run, verb, tmp_path, method):
     words = ["policy", tmp_path / "p.jsonl", "--goals", tmp_path / "goals.yaml", "--summaries", run.folder]
     words += ["--model_name_or_path", shipped("tiny_base"), "--method", method, "--max_steps", "1"]
     words += ["--per_device_train_batch_size", "16", "--num_generations", "4", "--max_completion_length", "12"]
-    report = json.loads(verb(*words, "--output_dir", tmp_path / "policy", "--json")[0])
+    report = data_of(verb(*words, "--output_dir", tmp_path / "policy", "--json")[0])
     assert report["set_aside"] == [] and report["method"] == method
 
 
 @pytest.mark.slow
 def test_audit_runs_every_control_of_the_texts(run, verb, tmp_path):
     words = ["audit", run.folder, "--other_run", run.folder, "--null_steps", "2", "--output_dir", tmp_path / "audit"]
-    found = json.loads(verb(*words, "--json")[0])
+    found = data_of(verb(*words, "--json")[0])
     assert {"own", "shuffled", "empty", "opposite", "raw_history"} <= set(found["readings"])
     assert found["label_flip"]["rate"]["targets"] > 0 and found["learning_curve"] and found["null"]
     (reading,) = found["portability"].values()
@@ -399,7 +399,7 @@ def test_audit_runs_every_control_of_the_texts(run, verb, tmp_path):
 def test_a_reader_of_true_personas_is_trained_by_the_runs_own_engine(verb, tmp_path):
     words = ["train", "--dataset_name", "pets", "--output_dir", tmp_path / "run", "--max_steps", "20"]
     verb(*words)
-    found = json.loads(verb("audit", tmp_path / "run", "--persona_steps", "20", "--json")[0])
+    found = data_of(verb("audit", tmp_path / "run", "--persona_steps", "20", "--json")[0])
     assert found["portability"]["a reward model trained on true personas"]["own"]["mean"] > 0.9
     assert "quote the past" in found["not_run"]["faithfulness"]
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from support.running import ENVIRONMENT, ROOT, plus
+from support.running import ENVIRONMENT, ROOT, data_of, plus
 
 from plus.resources import shipped
 
@@ -33,7 +33,7 @@ def test_the_shipped_log_gives_a_pair_for_each_talk_and_only_true_ones(tmp_path)
     assert plus("ingest", folder / "chats.jsonl", "--store", tmp_path / "p.db").returncode == 0
     words = ["pairs", "--store", tmp_path / "p.db", "--engine", "rules", "--output", tmp_path / "pairs.jsonl"]
     done = plus(*words, "--json")
-    assert json.loads(done.stdout)["kinds"] == {"revised": 60}, done.stderr
+    assert data_of(done.stdout)["kinds"] == {"revised": 60}, done.stderr
     for row in map(json.loads, (tmp_path / "pairs.jsonl").read_text().splitlines()):
         animal = planted[row["user_id"]]
         assert animal in row["chosen"][0]["content"] and animal not in row["rejected"][0]["content"]

@@ -6,6 +6,7 @@ import json
 import random
 
 import pytest
+from support.running import data_of
 
 from plus.measures import estimate_tokens
 
@@ -106,7 +107,7 @@ def train(plus_here, tmp_path, rows, *options) -> tuple[dict, str, list[str]]:
     )
     assert status == 0, err
     lines = (tmp_path / "run" / "summaries.jsonl").read_text(encoding="utf-8").splitlines()
-    return json.loads(out), err, [json.loads(line)["summary"] for line in lines]
+    return data_of(out), err, [json.loads(line)["summary"] for line in lines]
 
 
 KINDS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from support.running import data_of
 from support.running import plus as command
 
 import plus
@@ -20,7 +21,7 @@ def run(tmp_path_factory):
     done = command(*words, "--json")
     assert done.returncode == 0, done.stderr
     assert "selection   log-likelihood of validation choices" in done.stderr
-    return folder, json.loads(done.stdout)
+    return folder, data_of(done.stdout)
 
 
 def test_the_report_compares_with_what_has_to_be_beaten(run):
@@ -61,7 +62,7 @@ def test_evaluate_repeats_the_report(run, plus_here):
     folder, report = run
     status, out, err = plus_here("evaluate", folder, "--json")
     assert status == 0, err
-    found = json.loads(out)
+    found = data_of(out)
     assert found["accuracy"] == pytest.approx(report["accuracy"]) and found["controls"] == pytest.approx(
         report["controls"]
     )
@@ -73,7 +74,7 @@ def test_a_person_edits_what_is_known_and_the_reward_model_reads_it(run, plus_he
     status, _, err = plus_here("profile", "edit", user, "--add", "I want a second referendum.", "--store", folder)
     assert status == 0, err
     status, out, err = plus_here("profile", "show", user, "--store", folder, "--json")
-    assert "I want a second referendum." in json.loads(out)["text"], err
+    assert "I want a second referendum." in data_of(out)["text"], err
 
 
 def test_a_run_goes_on_only_as_what_it_is(run, plus_here, tmp_path):

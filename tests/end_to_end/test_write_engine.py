@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.running import ENVIRONMENT
+from support.running import ENVIRONMENT, data_of
 from support.running import plus as command
 from support.smollm2 import smollm2_file
 
@@ -54,7 +54,7 @@ def test_a_dry_run_says_sizes_and_whether_it_fits(plus_here, tmp_path, monkeypat
     words = ["train", *RUN, "--output_dir", tmp_path / "r", "--dry-run"]
     status, out, err = plus_here(*words)
     assert status == 0, err
-    found = json.loads(out)
+    found = data_of(out)
     assert found["engine"] == "write" and found["max_steps"] == 6 and found["select_steps"] == 10
     assert "of them trained (adapters); reads about" in err and "6 grpo; each of these three with 4 users" in err
     assert "an update of grpo takes about" in err and "will not fit" not in err
@@ -66,7 +66,7 @@ def test_a_dry_run_says_sizes_and_whether_it_fits(plus_here, tmp_path, monkeypat
 
 def test_a_dry_run_of_the_select_engine_prints_its_options(plus_here, tmp_path):
     status, out, err = plus_here("train", "polis", "--data_dir", SAMPLE, "--output_dir", tmp_path / "r", "--dry-run")
-    assert status == 0 and json.loads(out)["engine"] == "select", err
+    assert status == 0 and data_of(out)["engine"] == "select", err
 
 
 def start(folder: Path, *more: str) -> subprocess.Popen:
@@ -112,7 +112,7 @@ def test_killed_twice_and_resumed_equals_uninterrupted(model, tmp_path, plus_her
     for part in ("summarizer/writer", "summarizer/selector", "reward_model", "bradley_terry"):
         one, two = (load_file(folder / part / "model.safetensors") for folder in (whole, broken))
         assert one.keys() == two.keys() and all(torch.equal(tensor, two[name]) for name, tensor in one.items()), part
-    report = json.loads(done.stdout)
+    report = data_of(done.stdout)
     assert report == json.loads((broken / "report.json").read_text())
     assert [row["step"] for row in report["steps"]][-3:] == ["zero-shot", "imitation", "grpo"]
     assert not (whole / "checkpoint.pt").exists()
@@ -122,7 +122,7 @@ def test_killed_twice_and_resumed_equals_uninterrupted(model, tmp_path, plus_her
     status, _, err = plus_here("train", "--output_dir", whole, "--resume_from_checkpoint", "--beta", "0.5")
     assert status == 2 and "--beta is 0.5 and the run was started with 0.02" in err
     status, out, err = plus_here("evaluate", whole, "--json")
-    assert status == 0 and json.loads(out)["accuracy"] == pytest.approx(report["accuracy"]), err
+    assert status == 0 and data_of(out)["accuracy"] == pytest.approx(report["accuracy"]), err
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_smollm2_takes_one_update_and_its_run_opens(smollm2_file, tmp_path):
     words += ["--eval_users", "2", "--max_completion_length", "16", "--output_dir", tmp_path / "run"]
     done = command(*words, "--json")
     assert done.returncode == 0, done.stderr[-2000:]
-    report = json.loads(done.stdout)
+    report = data_of(done.stdout)
     assert [row["step"] for row in report["steps"]][-3:] == ["zero-shot", "imitation", "grpo"]
     opened = plus.load(tmp_path / "run")
     text = opened.summarize(["I want lower taxes.", "I like parks."])

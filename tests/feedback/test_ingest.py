@@ -31,7 +31,7 @@ from support.logs import (
     open_webui_feedback,
     write,
 )
-from support.running import ENVIRONMENT, plus
+from support.running import ENVIRONMENT, data_of, plus
 
 from plus.doors import resolve
 from plus.errors import SourceError
@@ -228,7 +228,7 @@ def test_the_receipt_and_the_list_of_what_was_dropped(tmp_path):
         "ingest", tmp_path / "c.jsonl", "--store", tmp_path / "s.db", "--json", "--dropped_to", tmp_path / "d.jsonl"
     )
     assert done.returncode == 0, done.stderr
-    receipt = json.loads(done.stdout)
+    receipt = data_of(done.stdout)
     assert receipt == {
         "format": "openai_chat", "users": 1, "events": 1, "kinds": {"message": 1},
         "dropped": {"lines that are no JSON object": 1, "rows of no known format": 1}, "mended": {},
@@ -248,7 +248,7 @@ def test_the_python_door_gives_the_receipt_of_the_command(tmp_path):
         report = resolve("ingest")([str(tmp_path / "ups.jsonl")], store, dropped_to=tmp_path / "d.jsonl")
         assert (report.one_sided, report.added.added, list(store.users())) == ("up", 2, ["ann"])
     done = plus("ingest", tmp_path / "ups.jsonl", "--store", tmp_path / "t.db", "--json")
-    assert json.loads(done.stdout) == report.to_json() and (tmp_path / "d.jsonl").read_text() == ""
+    assert data_of(done.stdout) == report.to_json() and (tmp_path / "d.jsonl").read_text() == ""
 
 
 def test_killed_midway_and_begun_again_equals_one_go(tmp_path):
@@ -481,4 +481,4 @@ def test_a_gibibyte_in_bounded_memory_at_a_ninth_of_a_plain_pipelines_speed(tmp_
     plain, rate = min(plain, plain_rate(tmp_path / "log.jsonl")), size / 1e6 / seconds
     print(f"\n{size:,} bytes: {kilobytes / 1024:.0f} MiB, {rate:.1f} MB a CPU second, a plain pipeline {plain:.1f}")
     assert kilobytes * 1024 <= 80e6 and rate >= plain / 9
-    assert json.loads(done.stdout)["events"] == 3 * number
+    assert data_of(done.stdout)["events"] == 3 * number

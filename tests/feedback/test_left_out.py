@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from support.ingesting import contents, read, read_rows, said
 from support.logs import CAT, LOGS, PROMPT, chatgpt, claude_chat, write
-from support.running import plus
+from support.running import data_of, plus
 
 from plus.errors import SettingError, SourceError
 from plus.feedback.log_files import UNREAD
@@ -70,7 +70,7 @@ def test_a_folder_is_read_past_every_file_that_cannot_be_and_each_is_listed(tmp_
     listed = tmp_path / "left.jsonl"
     done = plus("ingest", folder, "--store", tmp_path / "s.db", "--user_id", "ann", "--json", "--dropped_to", listed)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["kinds"]["message"] == 6
+    assert data_of(done.stdout)["kinds"]["message"] == 6
     places = [json.loads(line)["where"] for line in listed.read_text().splitlines()]
     for name in (
         "cut.json",
@@ -153,7 +153,7 @@ def test_a_map_reads_any_table(tmp_path):
     )
     done = plus("ingest", tmp_path / "t.csv", *options)
     assert done.returncode == 0, done.stderr
-    receipt = json.loads(done.stdout)
+    receipt = data_of(done.stdout)
     assert (receipt["users"], receipt["kinds"], receipt["rows_used"]) == (2, {"reaction": 2}, 2)
     with pytest.raises(SettingError, match="no column of ours"):
         read_rows(tmp_path, {"frage": "x"}, columns="frage=prompt")

@@ -8,6 +8,7 @@ import re
 
 import pytest
 from support.judged import judged_store, persons
+from support.running import data_of
 from support.upstream import upstream
 
 import plus
@@ -161,8 +162,8 @@ def test_a_second_run_sends_nothing(store, tmp_path, plus_here, monkeypatch):
         assert sent == 4 * (18 + 2 + 4) == len((folder / "judgments.jsonl").read_text().splitlines())
         again = plus_here(*asked)
         assert len(server.asked) == sent and f"0 requests sent, {sent} replies were known" in again[2]
-    assert json.loads(again[1]) == json.loads(out)
-    assert json.loads(out)["habits"]["j, pick"]["unclear"] == pytest.approx(12 / 28)  # 16 ties of equal answers
+    assert data_of(again[1]) == data_of(out)
+    assert data_of(out)["habits"]["j, pick"]["unclear"] == pytest.approx(12 / 28)  # 16 ties of equal answers
     assert KEY not in out + err + (folder / "judgments.jsonl").read_text()
 
 
@@ -182,7 +183,7 @@ def test_the_function_gives_what_the_command_prints(store, tmp_path, plus_here, 
     with fake_server.serving() as url, Store(store) as opened:
         found = plus.judge(opened, tmp_path / "called", judge_models=["j"], answer_model="m", base_url=url)
         status, out, _ = plus_here(*command(store, tmp_path / "judged", url, "--json"))
-    assert status == 0 and json.loads(out) == found.report.to_json()
+    assert status == 0 and data_of(out) == found.report.to_json()
     assert found.report.accuracy["j, pick"]["summary"].mean == 1.0 and found.sent > 0
     with pytest.raises(SettingError, match="nobody judges"):
         plus.judge(opened, tmp_path / "none")
@@ -207,7 +208,7 @@ def test_a_runs_reward_model_is_a_judge_without_any_endpoint(store, tmp_path, pl
     folder = tmp_path / "judged"
     found = plus_here("judge", "--store", store, "--reward_model", "--run", run, "--output_dir", folder, "--json")
     assert found[0] == 0, found[2]
-    report = json.loads(found[1])["accuracy"]["the run's reward model"]
+    report = data_of(found[1])["accuracy"]["the run's reward model"]
     assert set(report) == {"summary", "history", "nothing"} and report["summary"]["targets"] == 8
     assert "0 requests sent" in found[2]
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.running import ENVIRONMENT
+from support.running import ENVIRONMENT, data_of
 from support.small_hub import SmallHub
 
 from plus.errors import ModelError
@@ -70,7 +70,7 @@ def test_pushed_and_loaded_again_is_the_same_run(run, server, tmp_path):
     done = cli(server, tmp_path, "-m", "plus", "push", str(run), "me/pets-plus", "--json")
     assert done.returncode == 0, done.stderr[-2000:]
     sent = server.repos["me/pets-plus"]
-    assert set(json.loads(done.stdout)["files"]) <= set(sent)
+    assert set(data_of(done.stdout)["files"]) <= set(sent)
     assert [repo["visibility"] for repo in server.created] == ["private"], "unless told otherwise"
     everything = b"".join(sent.values())
     assert b"likes secrets" not in everything and b"/home/me" not in everything and str(run).encode() not in everything

@@ -6,6 +6,7 @@ import json
 
 import pytest
 from support.pets_policy import asked
+from support.running import data_of
 
 import plus
 from plus.jsonl import read_whole_lines, write_jsonl
@@ -47,7 +48,7 @@ def test_a_run_from_start_to_card(given, plus_here):
     assert "2 x prompts whose user has no summary: asked without one (first: row 7, user user-3)" in err
     assert "1 x rows without a prompt (first: row 41)" in err
     assert "set aside: flat gives every answer of the reference the same number" in err
-    report = json.loads(out)
+    report = data_of(out)
     assert (report["method"], report["stopped"], report["set_aside"]) == ("grpo", [], ["flat"])
     assert report["prompts"] + report["panel"] == 40
     run = folder / "run"
@@ -82,9 +83,9 @@ def test_the_door_of_the_package_gives_the_report_of_the_command_line(given, plu
     )  # fmt: skip
     status, out, err = plus_here(*words, "--output_dir", "run", "--json")
     assert status == 0, err
-    assert json.loads(json.dumps(result.to_json())) == json.loads(out)
-    assert json.loads((folder / "door" / "report.json").read_text()) == json.loads(out)
-    assert PolicyReport.from_json(json.loads(out)) == result
+    assert json.loads(json.dumps(result.to_json())) == data_of(out)
+    assert json.loads((folder / "door" / "report.json").read_text()) == data_of(out)
+    assert PolicyReport.from_json(data_of(out)) == result
     assert (folder / "door" / "config.json").read_text() == (folder / "run" / "config.json").read_text()
     assert all(line in err for line in said)
 
@@ -102,7 +103,7 @@ def test_a_sweep_makes_a_table_a_picture_and_a_recommendation(given, plus_here):
     words, folder = given
     status, out, err = plus_here(*words, "--output_dir", "dial", "--sweep", "brief=0.1,1", "--json")
     assert status == 0, err
-    report = json.loads(out)
+    report = data_of(out)
     assert [point["weight"] for point in report["points"]] == [0.1, 1.0]
     assert report["recommended"]["weight"] in (0.1, 1.0)
     assert "| weight of brief |" in (folder / "dial" / "sweep.md").read_text()

@@ -11,9 +11,10 @@ from plus import recipes
 from plus.errors import ForgottenError, ProfileError
 from plus.profiles import copying
 from plus.profiles.copying import KEPT_OUT, TABLES, Digest, copy
+from plus.profiles.decisions import forbid, lock, pause
 from plus.profiles.doctor import examine
 from plus.profiles.forget import forget_conversation, forget_user
-from plus.profiles.saving import forbid, lock, pause, save_model, save_user, set_score
+from plus.profiles.saving import save_model, save_user, set_score
 from plus.profiles.store import Store
 from plus.types import Entry, Event, Preference, Reaction, Turn
 

@@ -9,9 +9,10 @@ import pytest
 
 from plus.errors import ProfileError
 from plus.profiles import doctor, person
+from plus.profiles.decisions import allow
 from plus.profiles.erase import erase_sentence
 from plus.profiles.export import export
-from plus.profiles.saving import allow, save_model, save_user, set_rule
+from plus.profiles.saving import save_model, save_user, set_rule
 from plus.profiles.store import Store
 from plus.types import Entry, Event, Preference
 

@@ -15,11 +15,12 @@ from support.stores import change
 
 from plus.errors import ProfileError, UnknownUserError
 from plus.profiles import formats, sqlite_upkeep
+from plus.profiles.decisions import forbid
 from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_user
 from plus.profiles.formats import FORMATS, file_name, from_markdown, to_markdown
 from plus.profiles.imports import Imported, add, read
-from plus.profiles.saving import forbid, save_model, save_user, set_rule
+from plus.profiles.saving import save_model, save_user, set_rule
 from plus.profiles.store import Store
 from plus.profiles.text_filters import redact
 from plus.types import Dropped, Entry, Event, Preference, Reaction

@@ -12,9 +12,10 @@ import pytest
 
 from plus.errors import ForgottenError, ProfileError, UnknownUserError
 from plus.profiles import forget as forgetting
+from plus.profiles.decisions import forbid
 from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_conversation, forget_user, forget_users, lift, planned
-from plus.profiles.saving import forbid, save_model, save_user, set_rule
+from plus.profiles.saving import save_model, save_user, set_rule
 from plus.profiles.store import Store
 from plus.profiles.upkeep import upkeep
 from plus.types import Entry, Event, Preference

@@ -6,8 +6,9 @@ import pytest
 
 from plus.errors import ConflictError, ForgottenError, ProfileError, UnknownUserError
 from plus.profiles import versions
+from plus.profiles.decisions import forbid
 from plus.profiles.forget import forget_conversation, forget_user, lift
-from plus.profiles.saving import forbid, restore, save_model, save_user, set_rule
+from plus.profiles.saving import restore, save_model, save_user, set_rule
 from plus.profiles.store import Store
 from plus.types import Entry, Event, Preference
 

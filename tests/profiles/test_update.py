@@ -7,8 +7,9 @@ from collections import Counter
 import pytest
 
 from plus.profiles import update as updating
+from plus.profiles.decisions import forbid
 from plus.profiles.forget import forget_user
-from plus.profiles.saving import forbid, save_user, set_rule
+from plus.profiles.saving import save_user, set_rule
 from plus.profiles.store import Store
 from plus.profiles.text_filters import without_own
 from plus.prompts import profile_message

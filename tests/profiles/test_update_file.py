@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 from support.endpoint_server import serving
-from support.running import ENVIRONMENT, plus
+from support.running import ENVIRONMENT, data_of, plus
 
 from plus.errors import RunError
 from plus.profiles.update import SummaryFile, digest, fingerprint, written
@@ -118,7 +118,7 @@ def test_a_killed_job_goes_on_and_an_unchanged_one_asks_nothing(tmp_path):
             file.write(json.dumps({"user_id": "u3", "prompt": "And?", "chosen": "Fish 9.", "rejected": "Dogs."}) + "\n")
         again = plus("summarize", *command[4:], "--resume", "--json")
         assert len(server.asked) == 1 and out.read_bytes().startswith(before)
-        assert json.loads(again.stdout)["u3"] == "Likes Fish 9." and len(json.loads(again.stdout)) == 60
+        assert data_of(again.stdout)["u3"] == "Likes Fish 9." and len(data_of(again.stdout)) == 60
 
 
 def test_mixed_histories_are_summarized_as_one_by_one(base):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shlex
 import subprocess
@@ -10,7 +9,7 @@ import sys
 
 import pytest
 import typer.main
-from support.running import ENVIRONMENT, ROOT
+from support.running import ENVIRONMENT, ROOT, data_of
 
 from plus.cli.main import app
 
@@ -49,7 +48,7 @@ def test_every_printed_command_is_one_that_plus_takes(plus_here, monkeypatch):
         if verb == "benchmark":  # Nothing is fetched: options are resolved as a run would.
             status, out, err = plus_here(verb, *arguments, "--dry-run")
             assert status == 0, err
-            options = json.loads(out)
+            options = data_of(out)
             assert options["reward_model_name_or_path"] == "Qwen/Qwen2.5-0.5B-Instruct"
             assert (options["learning_rate"], options["reward_learning_rate"], options["beta"]) == (5e-7, 9e-6, 0.01)
             assert options["per_device_train_batch_size"] * options["gradient_accumulation_steps"] == 256

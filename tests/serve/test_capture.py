@@ -7,6 +7,7 @@ import socket
 
 import openai
 import pytest
+from support.running import data_of
 from support.upstream import upstream
 
 from plus.profiles.saving import save_user
@@ -60,7 +61,7 @@ def test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked(p
     assert "nothing was sent" in err and "1 x email, 1 x phone" in err
     assert KEY not in out + err
     status, out, err = plus_here("prompt", "ann", "--store", path, "--protocol", "responses", "--json")
-    facts = json.loads(out)
+    facts = data_of(out)
     assert status == 0 and facts["bytes"] == len(facts["body"].encode()) and "instructions" in facts["body"]
     assert facts["personal_data"] == {"email": 1, "phone": 1}
 

@@ -7,6 +7,7 @@ import math
 
 import pytest
 from support.personalized import KEY, Known, profile_of
+from support.running import data_of
 from support.traits import NEW_SUBJECTS, NEW_UNRELATED, SUBJECTS, UNRELATED, choices
 from support.upstream import upstream
 
@@ -231,7 +232,7 @@ def test_the_command_finds_the_threshold_on_a_stores_held_out_choices(tmp_path, 
     monkeypatch.setattr("plus.cli.proxy.sentence_model", lambda: encode)
     status, out, err = plus_here("gate", "--store", tmp_path / "p.db", "--json")
     assert status == 0, err
-    found = json.loads(out)
+    found = data_of(out)
     assert found["threshold"] == pytest.approx(0.5) and found["kept"] == pytest.approx(1 / 3)
     assert found["other_half"] == {"choices": 9, "kept": pytest.approx(1 / 3), "gain_kept": pytest.approx(1.0)}
     status, out, err = plus_here("gate", "--store", tmp_path / "p.db")

@@ -10,7 +10,7 @@ import sys
 import pytest
 from support.running import ENVIRONMENT, plus
 
-from plus.profiles import saving
+from plus.profiles import decisions, saving
 from plus.profiles.store import Store
 from plus.prompts import fenced
 
@@ -25,7 +25,7 @@ def store(tmp_path):
         saving.save_user(opened, "bob", "The user likes dogs best.", 0)
         saving.save_user(opened, "a/../b ü", "The user likes fish best.", 0)
         saving.save_user(opened, "paused", "The user likes owls best.", 0)
-        saving.pause(opened, "paused")
+        decisions.pause(opened, "paused")
     return tmp_path / "p.db"
 
 

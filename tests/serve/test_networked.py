@@ -21,7 +21,20 @@ from plus.prompts import FENCE
 KEY = "sk-test-0123456789abcdef"
 
 # Sends texts about people somewhere: --dry-run shows the bytes.
-SENDS = {"audit", "chat", "judge", "proxy", "pairs", "prompt", "push", "signals", "studio", "summarize", "wording"}
+SENDS = {
+    "audit",
+    "chat",
+    "judge",
+    "profile tell",
+    "proxy",
+    "pairs",
+    "prompt",
+    "push",
+    "signals",
+    "studio",
+    "summarize",
+    "wording",
+}
 # Fetches files from the Hub where one is named (a data set, a model), and sends nothing but their names.
 FETCHES = {
     "benchmark",
@@ -44,6 +57,7 @@ LOCAL = {
     "import",
     "ingest",
     "mcp",  # To the assistant that started it, by stdin and stdout.
+    "profile actions",
     "profile diff",
     "profile edit",
     "profile erase",
@@ -55,6 +69,8 @@ LOCAL = {
     "profile lock",
     "profile pause",
     "profile restore",
+    "profile resume",
+    "profile rules",
     "profile score",
     "profile show",
     "profile why",

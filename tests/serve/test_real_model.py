@@ -18,7 +18,7 @@ import openai
 import pytest
 from support.judged import judged_store
 from support.llama_server import MODEL, llama_server, smollm2_file
-from support.running import ENVIRONMENT
+from support.running import ENVIRONMENT, data_of
 
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
@@ -155,5 +155,5 @@ def test_summarize_asks_it_for_a_text_about_each_user(llama_server, tmp_path):
     choices.write_text("".join(json.dumps({"user_id": user, **row}) + "\n" for user in ("ann", "bob")))
     done = plus("summarize", llama_server, choices, "--model", MODEL, "--json")
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = data_of(done.stdout)
     assert found.keys() == {"ann", "bob"} and all(text.strip() for text in found.values())

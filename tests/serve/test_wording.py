@@ -6,6 +6,7 @@ import json
 
 import pytest
 from support.llama_server import MODEL, llama_server, smollm2_file
+from support.running import data_of
 from support.upstream import upstream
 
 from plus.serve.wording import ARMS, PLACES, QUESTIONS, WISHES, Arm, measure, request
@@ -55,9 +56,9 @@ def test_the_command_prints_a_row_an_arm_and_shows_what_it_sends(plus_here, monk
     with upstream() as server:
         arguments = ("wording", "--model", "m", "--base_url", server.url, "--json")
         status, out, _ = plus_here(*arguments, "--dry-run")
-        assert status == 0 and not server.asked and len(json.loads(out)["requests"]) == 8 * 24
+        assert status == 0 and not server.asked and len(data_of(out)["requests"]) == 8 * 24
         _, out, _ = plus_here(*arguments)
-    rows = json.loads(out)["arms"]
+    rows = data_of(out)["arms"]
     assert [row["summary"] for row in rows] == [arm.name for arm in ARMS] and len(server.asked) == 8 * 24
     assert {(row["heeded"], row["of"]) for row in rows} == {(3, 24)}, "its one answer is short"
 
@@ -67,5 +68,5 @@ def test_a_real_small_model_heeds_some_placement_more_than_none(llama_server, pl
     monkeypatch.setenv("OPENAI_API_KEY", "none")
     status, out, err = plus_here("wording", "--model", MODEL, "--base_url", llama_server, "--workers", "1", "--json")
     assert status == 0, err
-    found = {row["summary"]: row["heeded"] for row in json.loads(out)["arms"]}
+    found = {row["summary"]: row["heeded"] for row in data_of(out)["arms"]}
     assert max(found.values()) > found["no summary"]

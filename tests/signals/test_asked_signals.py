@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.logs import write
-from support.running import ENVIRONMENT, plus
+from support.running import ENVIRONMENT, data_of, plus
 
 from plus.errors import EndpointError
 from plus.prompts import signal_messages
@@ -161,11 +161,11 @@ def test_the_command_asks_once_keeps_replies_for_the_owner_alone_and_says_the_co
     messages = [{"role": turn.role, "content": turn.content} for turn in TALK]
     write(tmp_path / "c.jsonl", [{"conversation": messages}])
     asking = ("signals", tmp_path / "c.jsonl", "--model", "labeller", "--base_url", address, "--json")
-    before = json.loads(plus(*asking, "--dry-run").stdout)
+    before = data_of(plus(*asking, "--dry-run").stdout)
     assert before["sent"] == 0 and not seen
     cache = tmp_path / "replies.jsonl"
-    first = json.loads(plus(*asking, "--cache", cache).stdout)
-    again = json.loads(plus(*asking, "--cache", cache).stdout)
+    first = data_of(plus(*asking, "--cache", cache).stdout)
+    again = data_of(plus(*asking, "--cache", cache).stdout)
     (shown,) = before["requests"]
     assert json.loads(shown["body"]).items() <= seen[0].items() and 300 < shown["tokens"] < 1500, (
         "what was shown is what was sent"

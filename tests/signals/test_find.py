@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from support.logs import write
-from support.running import plus
+from support.running import data_of, plus
 
 from plus import doors, signals
 from plus.errors import SettingError, SourceError
@@ -20,7 +18,7 @@ def test_the_command_gives_a_label_a_probability_and_the_words(tmp_path):
     write(tmp_path / "c.jsonl", [{"id": "c1", "conversation": said}, {"conversation": 3}])
     done = plus("signals", tmp_path / "c.jsonl", "--engine", "rules", "--json")
     assert done.returncode == 0 and "c.jsonl line 2" in done.stderr, done.stderr
-    receipt = json.loads(done.stdout)
+    receipt = data_of(done.stdout)
     first, turn = receipt["turns"]
     assert (first["turn"], first["label"], receipt["engine"]) == (0, "none", "rules")
     assert (turn["id"], turn["turn"], turn["label"], turn["where"]) == ("c1", 3, "satisfied", "c.jsonl line 1")
@@ -44,7 +42,7 @@ def test_the_python_door_gives_what_the_command_prints(tmp_path):
     assert [(one.turn, one.label) for one in report.turns] == [(0, "none"), (2, "satisfied")]
     assert report.turns[1].evidence[0].text == "Great job"
     done = plus("signals", tmp_path / "c.jsonl", "--engine", "rules", "--json")
-    assert json.loads(done.stdout) == report.to_json()
+    assert data_of(done.stdout) == report.to_json()
     with pytest.raises(SourceError, match="there is no file"):
         doors.resolve("signals")(tmp_path / "none.jsonl")
     with pytest.raises(SettingError, match="--base_url"):
@@ -60,7 +58,7 @@ def test_the_rules_label_unless_another_engine_is_named_and_results_come_before_
     first = next(find.label_file(log, engine, dropped))
     assert (first.where, first.label) == ("c.jsonl line 1", "none")
     done = plus("signals", log, "--json")
-    made = json.loads(done.stdout)
+    made = data_of(done.stdout)
     assert made["engine"] == "rules" and len(made["turns"]) == 1000 and next(iter(made)) == "turns"
     assert "1,000 turns by rules: 500 none, 500 satisfied" in plus("signals", log).stdout
 
@@ -69,4 +67,4 @@ def test_nothing_is_printed_of_a_file_without_conversations(tmp_path):
     log = tmp_path / "c.jsonl"
     write(log, [{"a": 1}])
     done = plus("signals", log, "--json")
-    assert done.returncode == 2 and not done.stdout and "nothing can be used" in done.stderr
+    assert done.returncode == 2 and data_of(done.stdout, "source") is None and "nothing can be used" in done.stderr

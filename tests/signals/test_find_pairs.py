@@ -6,7 +6,7 @@ import json
 
 import torch
 from support.logs import open_webui_chat, write
-from support.running import plus
+from support.running import data_of, plus
 from support.talks import talk
 
 from plus.doors import resolve
@@ -50,7 +50,7 @@ def test_from_logs_to_rows_that_training_takes(tmp_path):
     )
     done = plus(*command)
     assert done.returncode == 0, done.stderr
-    facts = json.loads(done.stdout)
+    facts = data_of(done.stdout)
     assert facts["kinds"] == {"thumbs": 1, "revised": 2}, facts
     made = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
     revised = [row for row in made if row["source"] == "feedback:revised"]

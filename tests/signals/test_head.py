@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 import torch
 from support.logs import write
-from support.running import plus
+from support.running import data_of, plus
 from support.talks import LABELS, macro_f1, turns
 
 from plus.errors import ModelError
@@ -188,5 +188,5 @@ def test_the_command_uses_it_where_it_is_named_and_says_so(tmp_path, head):
             }
         ],
     )
-    made = json.loads(plus("signals", tmp_path / "c.jsonl", "--engine", "trained", "--json").stdout)
+    made = data_of(plus("signals", tmp_path / "c.jsonl", "--engine", "trained", "--json").stdout)
     assert made["engine"] == "trained" and [one["label"] for one in made["turns"]] == ["none", "dissatisfied"]

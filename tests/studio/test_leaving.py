@@ -11,7 +11,7 @@ import pytest
 from support.personalized import profile_of
 from support.studio_page import Page, Reads
 
-from plus.profiles.saving import pause
+from plus.profiles.decisions import pause
 from plus.profiles.store import Store
 from plus.serve.requests import StoreFile
 from plus.studio.studio import Served, Studio

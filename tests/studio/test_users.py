@@ -9,7 +9,8 @@ import pytest
 from support.studio_page import Page
 
 from plus.profiles import listing
-from plus.profiles.saving import pause, save_user, set_score
+from plus.profiles.decisions import pause
+from plus.profiles.saving import save_user, set_score
 from plus.profiles.store import Store
 from plus.serve.requests import StoreFile
 from plus.studio.studio import Studio

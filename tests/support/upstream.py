@@ -24,6 +24,7 @@ class Upstream:
     headers: list[dict[str, str]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)  # what it says next, in place of its own words
     unfinished: int = 0  # streams whose reader went away
 
     def forget(self) -> None:
@@ -98,6 +99,8 @@ def refusal(body: dict) -> tuple[int, str]:
         return 400, "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens'."
     if "thinks" in model and "temperature" in body:
         return 400, "Unsupported value: 'temperature' does not support 0 with this model."
+    if "no-schema" in model and "response_format" in body:
+        return 400, "Invalid parameter: 'response_format' of type 'json_schema' is not supported with this model."
     if "no-developer" in model and "developer" in roles:
         return 400, "Unexpected role 'developer', expected one of system, user, assistant"
     if "no-system" in model and {"system", "developer"} & set(roles):
@@ -153,7 +156,10 @@ def upstream() -> Iterator[Upstream]:
                 return self.stream(body, chunks(body) if chat else events(body), chat)
             if "malformed" in body["model"]:
                 return self.send(200, b'{"id": "x", "choices": [', "application/json")
-            self.reply(200, completion(body) if chat else response(body))
+            made = completion(body) if chat else response(body)
+            if chat and server.answers:
+                made["choices"][0]["message"]["content"] = server.answers.pop(0)
+            self.reply(200, made)
 
         def is_left(self) -> bool:
             """Wait for at most five seconds; true where the caller left meanwhile."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 import torch
 from support.decoders import SHARING, decoder
+from support.running import data_of
 from support.trainers import config, population
 
 from plus.jsonl import read_whole_lines
@@ -114,7 +113,7 @@ def test_too_little_memory_is_said_before_a_run(tmp_path, monkeypatch, plus_here
     assert estimate.resident(summarizer, reward_model, args)["reference"] == 0.0, "adapters off are no copy"
     command = ["train", "--dataset_name", "pets", "--preset", "tiny", "--output_dir", tmp_path / "r", "--dry-run"]
     status, out, err = plus_here(*command)
-    assert status == 0 and json.loads(out)["max_steps"] == 40
+    assert status == 0 and data_of(out)["max_steps"] == 40
     assert "an update takes about" in err and "GiB: program" in err and "will not fit" not in err
     monkeypatch.setattr(estimate, "memory", lambda: 0.5 * estimate.GIB)
     status, out, err = plus_here(*command)
