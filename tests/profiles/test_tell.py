@@ -149,7 +149,7 @@ def test_the_verb_asks_a_server_and_writes_after_a_yes_only(store, plus_here, mo
     with upstream() as server:
 
         def run(*more, model="m"):
-            asked = ["profile", "tell", "ann", WORDS, "--store", store.path, "--base_url", server.url]
+            asked = ["profile", "tell", "ann", WORDS, "--store", store.place, "--base_url", server.url]
             server.answers.append(json.dumps(EDIT))
             return plus_here(*asked, "--model", model, *more)
 
@@ -165,7 +165,7 @@ def test_the_verb_asks_a_server_and_writes_after_a_yes_only(store, plus_here, mo
         assert status == 0 and data_of(out)["written"] is True
         assert store.current("ann").text == AFTER
         assert run("--yes", model="m-500")[0] == 2, "a server that fails"
-    assert "dpo" in plus_here("profile", "actions", "ann", "--store", store.path)[1]
+    assert "dpo" in plus_here("profile", "actions", "ann", "--store", store.place)[1]
 
 
 def test_a_typed_yes_writes(store, plus_here, monkeypatch):
@@ -177,6 +177,6 @@ def test_a_typed_yes_writes(store, plus_here, monkeypatch):
     monkeypatch.setattr("sys.stdin", terminal)
     with upstream() as server:
         server.answers.append(json.dumps(EDIT))
-        asked = ["profile", "tell", "ann", WORDS, "--store", store.path, "--base_url", server.url, "--model", "m"]
+        asked = ["profile", "tell", "ann", WORDS, "--store", store.place, "--base_url", server.url, "--model", "m"]
         assert plus_here(*asked)[0] == 0
     assert store.current("ann").text == AFTER
