@@ -37,6 +37,20 @@ install "[api]"
 echo "[api]: prompt"
 plus prompt ann "Which tea?" --show --store s.db > prompt.txt
 grep -q "Likes herbal tea." prompt.txt
+echo "[api]: studio, with its templates and files"
+"$out/venv/bin/plus" studio --store s.db 2> studio.txt & page=$!
+for _ in $(seq 60); do grep -q "open http" studio.txt && break; sleep 0.5; done
+"$out/venv/bin/python" - <<'END'
+import http.cookiejar, re, urllib.request as web
+
+address = re.search(r"http://\S+", open("studio.txt").read())[0]
+browser = web.build_opener(web.ProxyHandler({}), web.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+start = address.partition("/in")[0]
+browser.open(address)
+assert "Likes herbal tea." in browser.open(f"{start}/u/1").read().decode()
+assert browser.open(f"{start}/static/htmx.min.js").status == 200
+END
+kill "$page"
 
 install "[api,train]"
 echo "[train]: train, evaluate"

@@ -45,12 +45,30 @@ def address(run):
         yield found
 
 
-@pytest.fixture
-def window(browser, address):
-    found = opened(browser, address)
+def checked(browser, address, **options):
+    found = opened(browser, address, **options)
     yield found
     found.context.close()
     assert [fault for fault in found.faults if " 4" not in fault] == [], "no script fails, and nothing asks elsewhere"
+
+
+@pytest.fixture
+def window(browser, address):
+    yield from checked(browser, address)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The page on three people, without a run: (its address, the store)."""
+    path = tmp_path_factory.mktemp("small") / "p.db"
+    fill(path)
+    with studio("--store", path) as found:
+        yield found, path
+
+
+@pytest.fixture
+def small_window(browser, small):
+    yield from checked(browser, small[0])
 
 
 @pytest.fixture
@@ -72,6 +90,7 @@ def said(window, key: str) -> None:
     window.wait_for_function("text => document.getElementById('live').textContent === text", arg=WORDS[f"said_{key}"])
 
 
+@pytest.mark.slow
 def test_a_person_reads_asks_why_corrects_bans_undoes_pauses_and_takes_it_along(window, person, run):
     number, user_id = person
     window.goto(f"{window.start}/u/{number}")
@@ -126,11 +145,10 @@ def test_a_person_reads_asks_why_corrects_bans_undoes_pauses_and_takes_it_along(
     assert json.loads(download.value.path().read_text())["user_id"] == user_id
 
 
-def test_two_windows_edit_one_sentence_and_nothing_is_lost(browser, address, window, person, run):
-    number, user_id = person
-    other = opened(browser, address)
+def test_two_windows_edit_one_sentence_and_nothing_is_lost(browser, small, small_window):
+    window, other = small_window, opened(browser, small[0])
     for one in (window, other):
-        one.goto(f"{one.start}/u/{number}")
+        one.goto(f"{one.start}/u/1")
         one.locator("#edit-s1").click()
         one.locator("#words-s1").wait_for()
     other.locator("#words-s1").fill("Agreed: the first.")
@@ -144,12 +162,13 @@ def test_two_windows_edit_one_sentence_and_nothing_is_lost(browser, address, win
     window.get_by_role("button", name=WORDS["conflict_save"]).click()
     said(window, "saved")
     assert sentences(window)[0] == "Agreed: the second."
-    with open_store(run) as store:
-        texts = [version.text for version in store.history(user_id)]
+    with Store(small[1]) as store:
+        texts = [version.text for version in store.history("ann")]
     assert any("the first." in text for text in texts) and "the second." in texts[-1]
     other.context.close()
 
 
+@pytest.mark.slow
 def test_a_forget_while_another_window_is_open(browser, address, window, person, run):
     number, user_id = person
     other = opened(browser, address)
@@ -171,6 +190,7 @@ def test_a_forget_while_another_window_is_open(browser, address, window, person,
     other.context.close()
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_shown_as_text(browser, tmp_path):
     with Store(tmp_path / "h.db") as store:
         for number, text in enumerate(HOSTILE):
@@ -191,9 +211,9 @@ def test_hostile_texts_are_shown_as_text(browser, tmp_path):
         assert [fault for fault in window.faults if "404" not in fault] == []
 
 
-def test_the_keyboard_alone_is_enough(window, person):
-    number, _ = person
-    window.goto(f"{window.start}/u/{number}")
+def test_the_keyboard_alone_is_enough(small_window):
+    window = small_window
+    window.goto(f"{window.start}/u/1")
     window.keyboard.press("Tab")
     assert window.evaluate("document.activeElement.className") == "skip"
     window.locator("h1").click()
@@ -210,6 +230,7 @@ def test_the_keyboard_alone_is_enough(window, person):
     assert outline == "solid", "what has the focus shows it"
 
 
+@pytest.mark.slow
 def test_without_scripts_everything_works(browser, address, person):
     number, _ = person
     window = opened(browser, address, java_script_enabled=False)
@@ -224,6 +245,7 @@ def test_without_scripts_everything_works(browser, address, person):
     window.context.close()
 
 
+@pytest.mark.slow
 def test_live_curves_grow_while_a_run_trains(browser, tmp_path):
     fill(tmp_path / "p.db")
     folder = tmp_path / "training"
@@ -256,6 +278,7 @@ def test_live_curves_grow_while_a_run_trains(browser, tmp_path):
         assert window.locator("#curves[hx-get]").count() == 0, "a finished run is asked for no more"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_serious_on_any_page(browser, address, run, person, scheme):
     from axe_playwright_python.sync_playwright import Axe
@@ -280,6 +303,7 @@ def test_axe_finds_nothing_serious_on_any_page(browser, address, run, person, sc
     assert found == []
 
 
+@pytest.mark.slow
 def test_axe_would_find_a_planted_fault(browser, address):
     from axe_playwright_python.sync_playwright import Axe
 
@@ -289,6 +313,7 @@ def test_axe_would_find_a_planted_fault(browser, address):
     assert {"label", "color-contrast"} <= found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 360])
 def test_narrow_windows_need_no_sideways_scrolling(browser, address, person, width):
     number, _ = person
