@@ -14,7 +14,7 @@ def is_address(place: object) -> bool:
 
 def without_password(address: str) -> str:
     """Leave the password out of an address: how messages, receipts and commands to copy write it."""
-    if not is_address(address):
+    if not is_address(address) or "://" not in address:
         return address
     scheme, _, rest = address.partition("://")
     user, at, place = rest.rpartition("@")  # The last one: a password may hold others.

@@ -106,7 +106,7 @@ def connect(place: str | Path, create: bool = True) -> Engine:
         from plus.profiles.database import Database
 
         return Database(place, create)
-    if not isinstance(place, str) or place.partition("://")[2].count("@") > 1:
+    if "://" not in str(place) or str(place).count("@") > 1:
         raise ProfileError(
             "--store is no address of PostgreSQL; write postgresql://USER@HOST:PORT/DATABASE as text, and the password "
             "into PGPASSWORD or ~/.pgpass"
@@ -115,4 +115,4 @@ def connect(place: str | Path, create: bool = True) -> Engine:
         from plus.profiles.postgres import Postgres
     except ModuleNotFoundError as error:
         raise missing_extra("--store postgresql://", error) or error from None
-    return Postgres(place, create)
+    return Postgres(str(place), create)

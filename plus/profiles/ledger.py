@@ -121,12 +121,13 @@ def merge(store: Engine) -> int:
         store.do_many(sql.add_tombstone, [(*key, time) for key, time in rows.items()])
         # 2. Users who are there though they were forgotten.
         back = store.with_hashes({name for kind, name in rows if kind == "user"})
+        names = {number: [name for (name,) in store.rows(sql.user_numbered, (number,))] for number in back}
         for number in back:
             delete_user(store.do, sql, number)
         if back:
-            left = [{"kind": "user", "subject": name, "time": rows["user", name], "keys": [number], "users": []}
-                    for number, name in back.items()]  # fmt: skip
-            store.journal(json.dumps({"subjects": left, "runs": []}))
+            left = [{"kind": "user", "subject": name, "time": rows["user", name], "keys": [number],
+                     "users": names[number]} for number, name in back.items()]  # fmt: skip
+            store.journal(json.dumps({"subjects": left, "runs": [folder for folder, _ in store.rows(sql.runs)]}))
             store.do(sql.set_meta, ("rewrite", 1))
         store.do(sql.set_meta, ("ledger", path.stat().st_size))
     return len(back)
