@@ -37,7 +37,7 @@ _BATCH = 1000  # rows
 
 @dataclass
 class Digest:
-    """Number and hash of a table's rows, in any order: the sum of the rows' hashes."""
+    """Count and hash of a table's rows, in any order: the sum of the rows' hashes."""
 
     rows: int = 0
     sum: int = 0

@@ -131,7 +131,7 @@ class Database:
         return self._depth > 0
 
     def hold(self, names: Iterable[str]) -> None:
-        """Nothing: a transaction has locked the whole file."""
+        """Leave users as they are: a transaction has locked the whole file."""
 
     def rows(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the rows of a query as they come."""
@@ -189,10 +189,10 @@ class Database:
         return int(found[0]) if found else 0
 
     def make_keys(self, numbers: Iterable[int]) -> None:
-        """Nothing: a file's texts are not sealed."""
+        """Leave texts as they are: those of a file are not sealed."""
 
     def number_on(self) -> None:
-        """Nothing: SQLite goes on after the highest number by itself."""
+        """Leave it to SQLite, which goes on after the highest number."""
 
     def journal(self, work: str) -> int:
         """Note what a forget has still to do; returns the note's number."""
@@ -200,7 +200,7 @@ class Database:
         return int(found[0]) if found else 0
 
     def with_hashes(self, hashes: Iterable[str]) -> dict[int, str]:
-        """Return number -> hash of the users whose ids have these hashes."""
+        """Return number -> hash of the users by the hashes of their ids."""
         wanted, secrets = set(hashes), self.secrets
         users = list(self.rows(self.sql.numbers)) if wanted else []
         named = [(number, fingerprint(one, "user", user)) for number, user in users for one in secrets]

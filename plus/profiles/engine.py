@@ -96,7 +96,7 @@ class Engine(Protocol):
         ...
 
     def with_hashes(self, hashes: Iterable[str]) -> dict[int, str]:
-        """Return number -> hash of the users whose ids have these hashes."""
+        """Return number -> hash of the users by the hashes of their ids."""
         ...
 
 

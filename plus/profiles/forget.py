@@ -173,7 +173,7 @@ def _owner(store: Store, session_id: str, user_id: str | None) -> str:
 
 
 def tombstone(store: Store, marks: Sequence[tuple[str, str, float]]) -> None:
-    """Add tombstones, to the ledger too; nobody publishes an export meanwhile."""
+    """Add tombstones, to the ledger too; no export is published meanwhile."""
     store.hold([FORGETTING])
     store.do_many(store.sql.add_tombstone, marks)
     ledger.append(store.file.ledger, store.salt, marks)

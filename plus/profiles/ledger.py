@@ -10,12 +10,14 @@ from __future__ import annotations
 import json
 import os
 import unicodedata
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from plus.errors import DiskError, ProfileError
+from plus.errors import DiskError, PlusError, ProfileError
+from plus.jsonl import read_summaries
 from plus.profiles.engine import Engine
+from plus.profiles.identity import fingerprint
 from plus.profiles.statements import delete_user
 
 
@@ -104,6 +106,18 @@ def read(path: Path) -> tuple[bytes, dict[tuple[str, str], float]]:
     return secret, {key: time for key, time in found.items() if time}
 
 
+def _listed(runs: Iterable[str], secret: bytes, hashes: Collection[str]) -> dict[str, str]:
+    """Map user -> hash of the users in summaries of run folders whose hashes these are."""
+    found: dict[str, str] = {}
+    for folder in runs if hashes else ():
+        with suppress(PlusError, OSError):  # A folder that is gone, or half written, holds nobody to look for.
+            named = {
+                user: fingerprint(secret, "user", user) for user in read_summaries(Path(folder, "summaries.jsonl"))
+            }
+            found |= {user: name for user, name in named.items() if name in hashes}
+    return found
+
+
 def merge(store: Engine) -> int:
     """Take over what the ledger knows and the store does not; returns how many users were there again and are gone."""
     path, salt, sql = store.ledger, store.secrets[0], store.sql
@@ -118,16 +132,23 @@ def merge(store: Engine) -> int:
         if secret and secret != salt:
             other = store.row(sql.forgotten) != (0,)
             store.take_secrets((salt, secret) if other else (secret,))
+        runs = [folder for folder, _ in store.rows(sql.runs)]
+        users = [(kind, name) for kind, name in rows if kind == "user"] if runs else []
+        new = {name for kind, name in users if store.row(sql.tombstone, (kind, name)) is None}
+        listed = _listed(runs, secret or salt, new)
         store.do_many(sql.add_tombstone, [(*key, time) for key, time in rows.items()])
         # 2. Users who are there though they were forgotten.
         back = store.with_hashes({name for kind, name in rows if kind == "user"})
         names = {number: [name for (name,) in store.rows(sql.user_numbered, (number,))] for number in back}
         for number in back:
             delete_user(store.do, sql, number)
-        if back:
-            left = [{"kind": "user", "subject": name, "time": rows["user", name], "keys": [number],
-                     "users": names[number]} for number, name in back.items()]  # fmt: skip
-            store.journal(json.dumps({"subjects": left, "runs": [folder for folder, _ in store.rows(sql.runs)]}))
+        # 3. What a doctor has still to do, in run folders too: a forget may have been killed before its commit.
+        left = [(name, [number], names[number]) for number, name in back.items()]
+        left += [(name, [], [user]) for user, name in listed.items() if name not in back.values()]
+        if left:
+            subjects = [{"kind": "user", "subject": name, "time": rows["user", name], "keys": keys, "users": users}
+                        for name, keys, users in left]  # fmt: skip
+            store.journal(json.dumps({"subjects": subjects, "runs": runs}))
             store.do(sql.set_meta, ("rewrite", 1))
         store.do(sql.set_meta, ("ledger", path.stat().st_size))
     return len(back)

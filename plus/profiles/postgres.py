@@ -113,7 +113,7 @@ class Postgres:
         return self._held is not None
 
     def hold(self, names: Iterable[str]) -> None:
-        """Lock users, those too who are not there yet, until the transaction ends: nobody else changes them."""
+        """Lock users, those too who are not there yet, until the transaction ends."""
         if self._held is None or self._connection is None or not (wanted := set(names) - self._held):
             return
         locks = sorted(_lock(self.store, name) for name in wanted)
@@ -196,7 +196,7 @@ class Postgres:
         return number
 
     def with_hashes(self, hashes: Iterable[str]) -> dict[int, str]:
-        """Return number -> hash of the users whose ids have these hashes, whether their keys are there or not."""
+        """Return number -> hash of the users by the hashes of their ids, with keys or without."""
         return dict(self.rows(self.sql.named, (list(hashes),)))
 
     def _numbered(self) -> int:

@@ -48,7 +48,7 @@ class PostgresUpkeep:
         )
 
     def hits(self, wanted: Wanted) -> dict[Path, set[str]]:
-        """Nothing: a server's files cannot be seen, and hold no text that is not sealed."""
+        """Return no hits: a server's files cannot be seen, and hold no text that is not sealed."""
         return {}
 
     def programs(self) -> list[str]:

@@ -89,7 +89,7 @@ class Seal:
         return [self._value(column, given[place], number) for place, column in wanted.values]
 
     def rows(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[Any, ...]]:
-        """Unseal the values of rows that are sealed, without rows whose key was destroyed since they were read.
+        """Unseal the values of rows that are sealed, without rows of a destroyed key.
 
         Raises ProfileError where a key was never there.
         """

@@ -51,7 +51,7 @@ class SqliteUpkeep:
             return f"the file could not be overwritten ({getattr(error, 'cause', error)})"
 
     def kept(self, kind: str) -> str:
-        """Nothing: the file is overwritten, and a backup is its owner's."""
+        """Return "": the file is overwritten, and a backup is its owner's."""
         return ""
 
     def hits(self, wanted: Wanted) -> dict[Path, set[str]]:
@@ -81,7 +81,7 @@ class SqliteUpkeep:
         return {"bytes": self.path.stat().st_size, "log_bytes": self.log.stat().st_size if self.log.exists() else 0}
 
     def check(self) -> tuple[list[str], list[str]]:
-        """Look at the pages, at rows of nobody, and whether deleting overwrites and locks lock."""
+        """Look at the pages, at rows without a user, and test that deleting overwrites and locks lock."""
         with sqlite_file.explained(self.path):
             lines = [line for (line,) in self.file.connection.execute("PRAGMA integrity_check(20)")]
             broken = self.file.connection.execute("PRAGMA foreign_key_check").fetchall()

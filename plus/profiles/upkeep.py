@@ -12,7 +12,7 @@ from plus.profiles.search import Wanted
 
 
 class Upkeep(Protocol):
-    """What is done beneath the rows of a store. unreadable: what a doctor calls versions that cannot be read."""
+    """Upkeep beneath the rows of a store. unreadable: name that a doctor gives to versions that cannot be read."""
 
     unreadable: str
 

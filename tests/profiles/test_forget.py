@@ -6,6 +6,7 @@ import json
 import sqlite3
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,34 @@ def test_forgetting_twice_or_with_another_run_folder_only_cleans(store, tmp_path
         forget_user(store, "bob-c")
     with pytest.raises(UnknownUserError, match="no event of a conversation"):
         forget_conversation(store, "nothing")
+
+
+def test_a_forget_killed_before_its_commit_is_completed_in_run_folders_too(store, run, path, monkeypatch):
+    """The ledger has it already, so whoever was asked to go is taken out when the store is opened next."""
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting, "begin", lambda *_: 1 / 0)
+        patch.setattr(forgetting.ledger, "undone", lambda path: nullcontext())
+        with pytest.raises(ZeroDivisionError):
+            forget_user(store, "ann-a")
+    assert store.find("ann-a") is not None
+    with Store(path) as again:
+        assert list(again.users()) == ["bob-b"]
+        (receipt,) = finish_interrupted(again)
+        assert receipt.runs == {str(run): {"report.json": 1, "samples.jsonl": 3, "summaries.jsonl": 1}}
+
+
+def test_a_forget_killed_before_its_commit_is_completed_for_a_user_of_a_run_folder_alone(store, run, path, monkeypatch):
+    with (run / "summaries.jsonl").open("a") as file:
+        file.write(json.dumps({"user_id": "cay-c", "summary": "Likes tea."}) + "\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(forgetting, "begin", lambda *_: 1 / 0)
+        patch.setattr(forgetting.ledger, "undone", lambda path: nullcontext())
+        with pytest.raises(ZeroDivisionError):
+            forget_user(store, "cay-c")
+    with Store(path) as again:
+        (receipt,) = finish_interrupted(again)
+        assert receipt.runs == {str(run): {"summaries.jsonl": 1}}
+        assert again.is_forgotten("user", "cay-c") and "cay-c" not in (run / "summaries.jsonl").read_text()
 
 
 @pytest.mark.parametrize("point", ["run_folders.forget", "_clean", "upkeep", "search"])

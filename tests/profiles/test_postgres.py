@@ -195,6 +195,14 @@ def test_a_server_that_is_not_there_and_a_wrong_address_tell_no_password(plus_he
     assert is_address("postgresql://host/x") and not is_address("profiles.db") and not is_address(Path("a/postgresql"))
 
 
+def test_a_server_that_takes_no_writes_is_read_and_says_so(store, address):
+    with Store(f"{address}%20-cdefault_transaction_read_only%3Don") as reading:
+        assert not reading.writable and reading.current("bob").text == "Likes dogs."
+        with pytest.raises(ProfileError, match="this store cannot be written"):
+            save_user(reading, "bob", "Likes cats.", 1)
+    assert store.current("bob").text == "Likes dogs."
+
+
 # Several at once
 
 

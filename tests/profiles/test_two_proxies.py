@@ -1,4 +1,4 @@
-"""Two proxies on one store in PostgreSQL: an edit, a pause and a forget through one program are seen by both at once."""
+"""Two proxies on one store in PostgreSQL: an edit, a pause and a forget by another program are seen at once."""
 
 from __future__ import annotations
 
