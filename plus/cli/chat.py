@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from plus.cli.dry_run import DryRun, catcher, show_outgoing
+from plus.cli.dry_run import DryRun, Placement, catcher, show_outgoing
 from plus.cli.show import notes, results, say
 from plus.cli.stores import StoreFile, User, open_store, store_path
 
@@ -26,9 +26,6 @@ Against = Annotated[
     str | None, typer.Option(help="A user whose summary the other answer is written with. Default: none is.")
 ]
 System = Annotated[str | None, typer.Option(help="The app's own system text.")]
-Placement = Annotated[
-    Literal["system", "developer", "user"], typer.Option(help="The profile's role where there is no system text.")
-]
 MaxTokens = Annotated[int, typer.Option(help="Of the profile: whole sentences that fit.", min=1)]
 
 

@@ -27,7 +27,8 @@ System = Annotated[str | None, typer.Option(help="The app's own system text, if 
 Model = Annotated[str, typer.Option(help="The model's name in the request.")]
 Protocol = Annotated[Literal["chat", "responses"], typer.Option(help="Chat Completions, or Responses.")]
 Placement = Annotated[
-    Literal["system", "developer", "user"], typer.Option(help="The profile's role where the app has no text.")
+    Literal["system", "developer", "user", "last_user"],
+    typer.Option(help="The profile's role where the app has no text; user, last_user: in that turn."),
 ]
 MaxTokens = Annotated[int, typer.Option(help="Of the profile: whole sentences that fit.", min=1)]
 Show = Annotated[bool, typer.Option("--show", "--dry-run", help="Print the exact bytes of the request on stdout.")]

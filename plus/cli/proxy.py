@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from plus.cli.dry_run import DryRun as DryRunAll
-from plus.cli.dry_run import catcher, show_outgoing
+from plus.cli.dry_run import Placement, catcher, show_outgoing
 from plus.cli.show import loading, notes, print_json, say
 from plus.cli.stores import AsJson, RunFolder, StoreFile, load_run, open_store, print_rows, shape_of, store_path
 
@@ -25,10 +25,6 @@ Host = Annotated[str, typer.Option(help="Address to listen on; beyond this machi
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.", min=0, max=65535)]
 Tokens = Annotated[
     Path | None, typer.Option(help="File of the apps that may use it, a line each: NAME TOKEN [USER,...].")
-]
-Placement = Annotated[
-    Literal["system", "developer", "user", "last_user"],
-    typer.Option(help="The profile's role where the app has no text; user, last_user: in that turn."),
 ]
 MaxTokens = Annotated[int, typer.Option(help="Of a profile: whole sentences that fit.", min=1)]
 OnUnknown = Annotated[

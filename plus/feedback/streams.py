@@ -91,7 +91,17 @@ def _is_by_line(file: Bytes) -> bool:
         return False
     # An object that is spread over lines ends its first line without a bracket.
     whole = not found[0].startswith(b"{") or found[0].endswith(b"}") or len(found[0]) >= _START - 4
-    return whole or found[-1].startswith(b"{")
+    return whole or _is_row(found[-1])
+
+
+def _is_row(line: bytes) -> bool:
+    """Tell whether a line that may be cut is an object of its own, and no item of a list that began before."""
+    if not line.startswith(b"{") or len(line) >= _START - 4:
+        return line.startswith(b"{")
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _by_line(file: Bytes, name: str, dropped: Dropped) -> Iterator[tuple[str, dict[str, Any]]]:

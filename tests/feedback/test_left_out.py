@@ -132,6 +132,7 @@ def test_one_endless_line_is_dropped_and_told_and_the_next_is_read(tmp_path):
     [
         ({"header": "Gemini Apps", "title": "Prompted x", "products": ["Gemini Apps"]}, "Google Takeout"),
         ({"id": "1", "memory": "Likes cats", "user_id": "ann"}, "plus import"),
+        ({"results": [{"id": "1", "memory": "Likes cats", "user_id": "ann"}]}, "plus import"),
         ({"message_id": "m", "conversation_id": "c", "rating": "like", "app_id": "x"}, "without the texts"),
     ],
 )

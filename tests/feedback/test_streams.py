@@ -64,3 +64,17 @@ def test_an_item_that_is_too_large_is_dropped_and_the_next_one_read(tmp_path, mo
     (tmp_path / "x.json").write_text(json.dumps([{"a": 1}, {"a": "x" * 50_000}, {"a": 3}]))
     found, dropped = read(tmp_path / "x.json")
     assert [row["a"] for _, row in found] == [1, 3] and sum(dropped.values()) == 1
+
+
+@pytest.mark.parametrize("first", ['{"results": [{"a": 1},', '{"results": [', '{"results":', "{"])
+def test_an_object_over_lines_that_begin_with_a_bracket_is_one_row(tmp_path, first):
+    rest = {"{": '"results": [{"b": 2}]}', '{"results":': '[{"b": 2}]}'}.get(first, '{"b": 2}]}')
+    (tmp_path / "one.json").write_text(f"{first}\n{rest}\n")
+    dropped = Dropped()
+    assert [list(row) for _, row in streams.rows(tmp_path / "one.json", dropped)] == [["results"]] and not dropped
+
+
+def test_a_cut_line_before_whole_ones_costs_itself_alone(tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"a": 1, "b": 2,\n{"a": 3}\n{"a": 4}\n')
+    dropped = Dropped()
+    assert [row for _, row in streams.rows(tmp_path / "log.jsonl", dropped)][-1] == {"a": 4} and dropped.total() == 1

@@ -66,6 +66,19 @@ def test_the_command_shows_bytes_tokens_and_personal_data_with_sockets_blocked(p
     assert facts["personal_data"] == {"email": 1, "phone": 1}
 
 
+@pytest.mark.parametrize("verb", ["prompt", "chat"])
+def test_last_user_puts_the_profile_into_the_newest_turn_and_leaves_what_came_before(
+    verb, path, plus_here, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    more = ("--system", "You sell tea.", "--placement", "last_user", "--store", path, "--dry-run")
+    status, out, err = plus_here(verb, "ann", "Which?", *more)
+    assert status == 0, err
+    system, *_, asked = json.loads(out.splitlines()[0])["messages"]
+    assert system == {"role": "system", "content": "You sell tea."}
+    assert asked["role"] == "user" and FENCE[0] in asked["content"] and asked["content"].endswith("Which?")
+
+
 def test_an_unknown_user_or_a_profile_too_long_is_one_line(path, plus_here):
     status, out, err = plus_here("prompt", "an", "--store", path)
     assert (status, out) == (4, "") and "no user 'an'; did you mean ann?" in err

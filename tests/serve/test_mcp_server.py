@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shlex
+import shutil
 import sys
 
 import pytest
@@ -132,3 +133,24 @@ def test_a_server_for_one_user_lists_that_profile_and_gives_no_other(store):
 def test_a_store_that_is_none_is_refused_before_anything_is_served(tmp_path):
     done = plus("mcp", "--store", tmp_path / "missing.db")
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.slow
+def test_why_gives_the_worth_of_each_sentence_by_a_run_of_the_select_engine(selected, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(selected, run)
+    listed = plus("profile", "list", "--store", run, "--json")
+    user = json.loads(listed.stdout)["users"][0]["user_id"]
+    wanted = json.loads(plus("profile", "why", user, "--store", run, "--json").stdout)["sentences"]
+
+    async def work(client):
+        return await client.call_tool("why", {"user": user})
+
+    found = json.loads(text_of(asking(run, work)))
+    assert "no_worth" not in found and wanted
+    by_id = {one["id"]: one for one in found["sentences"]}
+    assert {name: one["worth"] for name, one in by_id.items()} == {
+        one["id"]: pytest.approx(one["worth"], abs=1e-3) for one in wanted
+    }
+    assert len({one["worth"] for one in by_id.values()}) > 1, "sentences are worth different amounts"
+    assert all(one["by"] == "model" and one["from"] for one in by_id.values())
