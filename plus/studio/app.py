@@ -17,7 +17,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from plus.errors import ConflictError, ForgottenError, PlusError, UnknownUserError
-from plus.studio import changing, choosing, keeping, leaving, reading, runs, users
+from plus.studio import changing, choosing, keeping, leaving, reading, runs, telling, users
 from plus.studio.access import LINK_SECONDS, Guard, RefusedError, Visitor, check_post, read_form, read_link
 from plus.studio.studio import Studio
 from plus.studio.visit import TEMPLATES, WORDS, Page, Visit, refusal
@@ -56,6 +56,8 @@ DOORS = (
     Door(f"{PERSON}/allow", changing.allow, "POST", changes=True),
     Door(f"{PERSON}/pause", changing.pause, "POST", changes=True),
     Door(f"{PERSON}/restore", changing.restore, "POST", changes=True),
+    Door(f"{PERSON}/tell", telling.tell, "POST", changes=True),
+    Door(f"{PERSON}/accept/{{proposal}}", telling.accept, "POST", changes=True),
     Door(f"{PERSON}/leaves", leaving.leaves),
     Door(f"{PERSON}/leaves", leaving.leaves, "POST"),
     Door(f"{PERSON}/data", leaving.data),
@@ -76,6 +78,9 @@ DOORS = (
     Door("/runs/{run}/people", runs.people, operator=True),
     Door("/store", keeping.store, operator=True),
     Door("/store/doctor", keeping.doctor, operator=True),
+    Door("/store/rules", keeping.plan, "POST", operator=True),
+    Door("/store/rules/add", keeping.ban, "POST", changes=True, operator=True),
+    Door("/store/rules/lift", keeping.lift, "POST", changes=True, operator=True),
 )
 
 

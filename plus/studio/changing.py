@@ -109,10 +109,13 @@ def allow(visit: Visit) -> Response:
 
 
 def pause(visit: Visit) -> Response:
-    """Keep everything about the person and use none of it, or use it again."""
-    on, person = visit.form.get("on") == "1", visit.person()
+    """Keep everything about the person, or one sentence, and use none of it; or use it again."""
+    on, name, person = visit.form.get("on") == "1", visit.form.get("sentence", ""), visit.person()
+    change = decisions.pause if on else decisions.resume
+    if name:
+        return _change(visit, lambda _, user_id: change(visit.store, user_id, name), "put_aside" if on else "put_back")
     if bool(visit.store.user(person.user_id).paused) != on:
-        (decisions.pause if on else decisions.resume)(visit.store, person.user_id)
+        change(visit.store, person.user_id)
     return visit.back(f"/u/{person.number}", "paused" if on else "unpaused")
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from starlette.responses import Response
 
 from plus.errors import PlusError
-from plus.profiles import attribution, versions
+from plus.profiles import actions, attribution, versions
 from plus.profiles.attribution import Attribution, Effect
 from plus.profiles.sentences import Sentence
 from plus.profiles.text_filters import flags
@@ -18,6 +19,7 @@ from plus.studio.visit import Person, Visit
 from plus.types import Event
 
 SHOWN = 5  # choices under a sentence
+LOGGED = 50  # actions under the history
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def history(visit: Visit) -> Response:
         diff = versions.diff(before, version.text, f"version {version.version}").splitlines()[2:]
         lines.append({"version": version, "diff": [(line[:1], line[1:]) for line in diff if line[:2] != "@@"]})
         before = version
-    return visit.show("history.html", **{**shown, "tab": "history"}, lines=lines[::-1])
+    log = list(islice(actions.listed(visit.store, shown["person"].user_id), LOGGED))
+    return visit.show("history.html", **{**shown, "tab": "history"}, lines=lines[::-1], log=log)
 
 
 def _explained(visit: Visit, person: Person) -> tuple[Attribution | None, str]:

@@ -49,8 +49,10 @@ class Visit:
 
     @property
     def store(self) -> Store:
-        """The store, by this thread's connection."""
-        return self.studio.profiles.store
+        """The store, by this thread's connection; its log of actions says who acts."""
+        store = self.studio.profiles.store
+        store.who = WORDS["who_operator" if self.visitor.number is None else "who_person"]
+        return store
 
     @property
     def is_part(self) -> bool:

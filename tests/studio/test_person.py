@@ -147,7 +147,7 @@ def test_lock_forbid_allow_pause_and_undo(page):
         assert store.summary("ann") is None
     assert WORDS["said_unpaused"] in page.post("/u/1/pause", on="0").text
     shown = page.get("/u/1/history").text
-    assert shown.count('class="card') == 3 and "version 1 again" in shown and "<del" in shown and "<ins" in shown
+    assert shown.count("<h2>Version ") == 3 and "version 1 again" in shown and "<del" in shown and "<ins" in shown
 
 
 def test_somebody_who_was_forgotten_is_not_written_by_a_window_that_was_open(page):
@@ -199,3 +199,23 @@ def test_words_that_cannot_be_saved_are_refused_in_a_sentence(page):
 def test_a_person_without_a_summary_can_write_the_first_sentence(page):
     assert WORDS["empty_title"] in page.get("/u/3").text
     assert texts(page.post("/u/3/save", base="0", sentence="", words="Likes rain.")) == ["Likes rain."]
+
+
+def test_a_sentence_is_put_aside_and_used_again(page):
+    shown = page.post("/u/1/pause", base="1", sentence="s2", on="1").text
+    assert WORDS["said_put_aside"] in shown and 'class="card sentence aside" id="sentence-s2"' in shown
+    with Store(page.studio.profiles.path) as store:
+        assert store.summary("ann").text == "The user likes cats best. They saw hens."
+    assert "brief" not in page.get("/u/1/leaves").text, "what is sent goes without it"
+    assert WORDS["said_put_back"] in page.post("/u/1/pause", base="1", sentence="s2", on="0").text
+    with Store(page.studio.profiles.path) as store:
+        assert "brief" in store.summary("ann").text
+
+
+def test_the_history_says_who_changed_what(page):
+    page.post("/u/1/save", base="1", sentence="s2", words="Says little.")
+    shown = page.get("/u/1/history").text
+    assert WORDS["who_operator"] in shown and WORDS["log_title"] in shown
+    own = Page(Studio(page.studio.profiles, only=1, reward_model=page.studio.reward_model))
+    own.post("/u/1/lock/s1", base="2", on="1")
+    assert WORDS["who_person"] in own.get("/u/1/history").text
