@@ -17,12 +17,12 @@ Runs = Annotated[
 ReadOnly = Annotated[bool, typer.Option("--read_only", help="Show everything and change nothing.")]
 OneUser = Annotated[str | None, typer.Option("--user", help="Show this user alone; prints a link for them too.")]
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)]
-Model = Annotated[str | None, typer.Option(help="A served model that answers in the blind comparison.")]
+Model = Annotated[str | None, typer.Option(help="A served model, for the blind comparison and for edits in words.")]
 BaseUrl = Annotated[
     str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="In the blind comparison show the exact bytes of a request, and send nothing.")
+    bool, typer.Option("--dry-run", help="Show the exact bytes that would go to the model, and send nothing.")
 ]
 
 
@@ -38,8 +38,8 @@ def studio(
 ) -> None:
     """Open a page on this machine: read what is known about people, see what it is worth, change it, forget it.
 
-    Prints the address, with a token that only you have; ends on Ctrl-C. Nothing leaves the machine, but for the blind
-    comparison, where --model names who answers: it sends the question you ask there to --base_url.
+    Prints the address, with a token that only you have; ends on Ctrl-C. Nothing leaves the machine, unless --model
+    names a model for the blind comparison and for edits in words: what you ask there goes to --base_url.
 
     Example: plus studio --store runs/demo-0
     """

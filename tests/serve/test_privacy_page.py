@@ -99,7 +99,7 @@ def test_every_verb_that_sends_something_has_dry_run():
     options = verbs()
     assert {name for name in SENDS if "--dry-run" not in options[name]} == set()
     listed = re.search(r"has `--dry-run` with the same: (.*?)\.\n", PAGE, re.S)
-    assert set(re.findall(r"`([a-z]+)`", listed[1])) == SENDS - {"prompt"}
+    assert set(re.findall(r"`([a-z ]+)`", listed[1])) == SENDS - {"prompt"}
 
 
 def test_with_openai_log_debug_the_official_client_logs_whole_requests(folder):

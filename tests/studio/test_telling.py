@@ -15,11 +15,8 @@ from plus.serve.requests import StoreFile
 from plus.studio.studio import Served, Studio
 from plus.studio.visit import WORDS
 
-EDIT = {
-    "replace": [{"id": "s1", "text": "The user likes dogs best."}],
-    "add": ["<b>Lives</b> in Oslo."],
-    "remove": ["s3"],
-}
+NEW, FRESH = "The user likes dogs best.", "<b>Lives</b> in Oslo."
+EDIT = {"replace": [{"id": "s1", "text": NEW}], "add": [FRESH], "remove": ["s3"]}
 
 
 @pytest.fixture
@@ -34,13 +31,7 @@ def test_an_edit_in_words_is_shown_with_its_effect_and_written_after_a_yes(told,
     assert WORDS["tell_title"] in page.get("/u/1").text
     shown = page.post("/u/1/tell", words="I moved to Oslo").text
     assert "I moved to Oslo" in json.dumps(asked) and '"ann"' not in json.dumps(asked)
-    for text in (
-        "<del",
-        "They saw hens.",
-        "The user likes dogs best.",
-        "&lt;b&gt;Lives&lt;/b&gt; in Oslo.",
-        WORDS["effect_title"],
-    ):
+    for text in ("<del", "They saw hens.", NEW, "&lt;b&gt;Lives&lt;/b&gt; in Oslo.", WORDS["effect_title"]):
         assert text in shown
     with Store(path) as store:
         assert store.user("ann").newest == 1
