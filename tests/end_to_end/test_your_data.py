@@ -18,7 +18,7 @@ def test_the_notebook_runs_from_top_to_bottom(tmp_path, monkeypatch):
     assert not any(cell.get("outputs") for cell in notebook.cells), "kept without output"
     NotebookClient(notebook, timeout=1800, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
-    assert re.search(r"users +│ 280,", shown) and "bradley_terry" in shown
+    assert re.search(r"users +│ 279,", shown) and "bradley_terry" in shown
     assert "They want public transport to be free." in shown
     assert re.search(r"http://127\.0\.0\.1:\d+/in\?token=\.\.\.", shown)
     assert list(tmp_path.iterdir()) == [], "it leaves nothing behind"
