@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -124,7 +125,8 @@ async def _answer(studio: Studio, door: Door, request: Request) -> Response:
         if door.method == "POST":
             check_post(request)
             visit.form = await read_form(request)
-            if visit.form.get("form_token") != studio.keys.form_token(visitor):
+            given, own = visit.form.get("form_token", ""), studio.keys.form_token(visitor)
+            if not hmac.compare_digest(given.encode(), own.encode()):
                 raise RefusedError(403, "old_form")
         if door.changes and studio.read_only:
             raise RefusedError(403, "read_only")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 
 import httpx2
@@ -60,7 +61,7 @@ def test_two_hundred_edits_from_three_sides_are_all_there(tmp_path):
         while any(side.is_alive() for side in sides):
             asked = {"model": "m", "user": "ann", "messages": [{"role": "user", "content": "Which tea?"}]}
             httpx2.post(f"{proxy}/chat/completions", json=asked)
-        seen = [profile_of(body) for body in server.asked]
+        seen = [json.loads(f'"{profile_of(body)}"') for body in server.asked]
     with Store(path) as store:
         texts = [version.text for version in store.history("ann")]
     assert sorted(s for s in [*on_page, *by_command] if s not in texts[-1]) == []

@@ -54,7 +54,7 @@ def chromium() -> Iterator:
 def opened(browser, address: str, **options):
     """Open the page in a window of its own; every request to another place, and every error, is kept."""
     window = browser.new_context(**options).new_page()
-    window.set_default_timeout(180_000)  # Another program may have the cores while models are loaded.
+    window.set_default_timeout(400_000)  # Another program may have the cores while models are loaded.
     window.faults = []
     start = address.partition("/in")[0]
     window.on("request", lambda one: one.url.startswith(start) or window.faults.append(f"asked for {one.url}"))
