@@ -29,8 +29,9 @@ from plus.cli.dry_run import named
 from plus.cli.show import loading, results
 
 FORMATS = (
-    "jsonl, markdown (a folder, a file a user), csv, parquet, openai (developer messages), "
-    "trl (choices with the summary as system message), memory (dated lines), pam, mem0"
+    "jsonl, full (with every version and event), markdown (a folder, a file a user), csv, parquet, "
+    "openai (developer messages), trl (choices with the summary as system message), memory (dated lines), pam, mem0, "
+    "letta, honcho"
 )
 Target = Annotated[str, typer.Option("--output", help="A new file or folder; - is stdout.")]
 Format = Annotated[str, typer.Option("--format", help=FORMATS)]
@@ -80,7 +81,8 @@ def export(
             print_json(exporting.preview(opened, users, moment, changes))
             return
         stdout = sys.stdout.buffer if output == "-" else None
-        found = exporting.export(opened, form, Path(output), users, moment, changes, stdout)
+        change = changes if redact_pii or max_tokens is not None else None
+        found = exporting.export(opened, form, Path(output), users, moment, change, stdout)
     # 2. Report; stdout holds the rows alone.
     facts = found.to_json(changes)
     if as_json and stdout is None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,6 +37,7 @@ app = typer.Typer(
 )
 Number = Annotated[int | None, typer.Option("--version", help="A version's number. Default: the current one.")]
 Limit = Annotated[int | None, typer.Option(help="How many users at most. Default: 50 in a table, else all.", min=1)]
+Full = Annotated[bool, typer.Option("--full", help="As one line of JSON that plus import takes back whole.")]
 Older = Annotated[int | None, typer.Argument(help="Default: the version before.")]
 Newer = Annotated[int | None, typer.Argument(help="Default: the current version.")]
 Against = Annotated[int | None, typer.Option(help="A version to compare with. Default: the one before.")]
@@ -134,14 +137,22 @@ def events(
         print_rows(islice(found, limit or (50 if shape == "table" else None)), shape, user, "events")
 
 
-def export(user: User, store: StoreFile = None, output: Output = "md", as_json: AsJson = False) -> None:
+def export(
+    user: User, full: Full = False, store: StoreFile = None, output: Output = "md", as_json: AsJson = False
+) -> None:
     """Print everything that is stored about a user: summary, rules, every version and event, exported files.
+
+    With --full as one line of JSON, which plus import takes back whole (plus export --format full: of all users).
 
     Example: plus profile export ann > ann.md
     """
+    from plus.profiles import export as exporting
     from plus.profiles import person
 
     with open_store(store) as opened:
+        if full:
+            exporting.export(opened, "full", Path("-"), [user], stdout=sys.stdout.buffer)
+            return
         found, shape = person.held(opened, user), shape_of(output, as_json)
     if shape in ("json", "jsonl"):
         print_facts(found, shape)

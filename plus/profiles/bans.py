@@ -71,6 +71,13 @@ def ban(store: Store, words: Collection[str]) -> Banned:
     return found
 
 
+def enforce(store: Store, user_id: str) -> None:
+    """Take out of a user's current summary what the bans of the store keep out."""
+    words, current = store.bans(), store.current(user_id)
+    if words and current is not None:
+        _take_out(store, current, [text for text in store.rules(user_id).lock if holds(words, text)], words)
+
+
 def lift(store: Store, words: Collection[str]) -> None:
     """Allow words again; the sentences that they took out do not come back. Raises ProfileError for an unknown ban."""
     with store.transaction():

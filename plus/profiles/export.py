@@ -16,11 +16,13 @@ from plus.errors import ProfileError
 from plus.profiles import attribution
 from plus.profiles.attribution import Kept
 from plus.profiles.engine import FORGETTING
-from plus.profiles.formats import FORMATS, LOSSLESS, Target, in_use
+from plus.profiles.formats import FORMATS, LOSSLESS, in_use
 from plus.profiles.rows import Profile, profiles, to_row
 from plus.profiles.scrub import remove
 from plus.profiles.store import Store
+from plus.profiles.target import Target
 from plus.profiles.text_filters import redact
+from plus.profiles.versions import Version
 from plus.types import Scorer
 
 Change = Callable[[Profile], Profile]
@@ -104,6 +106,8 @@ def export(
         raise ProfileError(f"there is no format {form!r}; --format takes {', '.join(FORMATS)}")
     for user_id in users or ():
         store.user(user_id)
+    if form == "full" and (since is not None or change is not None):
+        raise ProfileError("full holds everything; leave out --since, --redact_pii and --max_tokens, or take jsonl")
     if stdout is not None and form in ("markdown", "parquet"):
         raise ProfileError(
             f"{form} cannot go to stdout; give --output a new {'folder' if form == 'markdown' else 'file'}"
@@ -114,7 +118,8 @@ def export(
     while True:
         tombstones = store.forgotten()
         found = Exported(str(output))
-        all_of_them, paused = profiles(store, users, since), Counter[str]()
+        paused = Counter[str]()
+        all_of_them = _everybody(store, users) if form == "full" else profiles(store, users, since)
         used = all_of_them if form in LOSSLESS else in_use(all_of_them, paused)
         changed = _changed(used, change, found)
         if stdout is not None:
@@ -137,6 +142,11 @@ def preview(
         count += 1
         first = first or (change(profile) if change else profile)
     return {"users": count, "first": to_row(first) if first else None, "written": False}
+
+
+def _everybody(store: Store, users: Collection[str] | None) -> Iterator[Profile]:
+    """Name every user, those without a summary too."""
+    return (Profile(Version(user_id, 0, "")) for user_id in (store.users() if users is None else users))
 
 
 def _changed(found: Iterable[Profile], change: Change | None, counts: Exported) -> Iterator[Profile]:

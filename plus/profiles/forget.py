@@ -21,8 +21,8 @@ from plus.errors import ProfileError, UnknownUserError
 from plus.profiles import actions, ledger, schema
 from plus.profiles import runs as run_folders
 from plus.profiles.engine import FORGETTING
-from plus.profiles.formats import file_name
 from plus.profiles.identity import tombstones
+from plus.profiles.markdown_files import file_name
 from plus.profiles.receipts import Receipt, Subject, texts_of
 from plus.profiles.saving import rebuild
 from plus.profiles.scrub import search, sweep

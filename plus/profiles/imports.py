@@ -17,13 +17,15 @@ from typing import Any, BinaryIO
 from plus.errors import ConflictError, DiskError, ForgottenError, ProfileError
 from plus.profiles import actions, memories, versions
 from plus.profiles.decisions import pause
-from plus.profiles.formats import from_markdown
+from plus.profiles.markdown_files import from_markdown
 from plus.profiles.memories import Memory
+from plus.profiles.person import FORMAT as PERSON
 from plus.profiles.rows import FORGOTTEN, Profile, from_row
 from plus.profiles.saving import put, save_user, set_rule
 from plus.profiles.sentences import normalized
 from plus.profiles.store import Store
 from plus.profiles.text_filters import holds
+from plus.profiles.transfer import Person, add_person
 from plus.profiles.users import UserRow
 from plus.profiles.versions import Rules
 from plus.types import Dropped
@@ -54,7 +56,9 @@ class Imported:
         return {**self.counts(), "conflicts": [line for line, _ in self.conflicts], "dropped": dict(self.dropped)}
 
 
-def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None, user_id: str = "") -> Iterator[Profile]:
+def read(
+    source: Path, dropped: Dropped, stdin: BinaryIO | None = None, user_id: str = ""
+) -> Iterator[Profile | Person]:
     """Read the profiles of a JSONL file (or stdin), a Markdown file, or a folder of those; broken ones are counted.
 
     Memories of other programs (memories.py) are of `user_id` where they name nobody. Raises ProfileError for anything
@@ -86,13 +90,16 @@ def read(source: Path, dropped: Dropped, stdin: BinaryIO | None = None, user_id:
             yield from _jsonl(file, source.name, dropped)
 
 
-def add(store: Store, found: Iterator[Profile], receipt: Imported) -> Imported:
-    """Put profiles into the store, `BATCH` a transaction. Raises DiskError that says how many are in."""
+def add(store: Store, found: Iterator[Profile | Person], receipt: Imported) -> Imported:
+    """Put profiles, and persons with all their versions and events, into the store, `BATCH` a transaction.
+
+    Raises DiskError that says how many are in.
+    """
     written = 0
     while chunk := list(islice(found, BATCH)):
         try:
             with store.transaction():
-                store.hold(profile.version.user_id for profile in chunk)
+                store.hold(one.user_id if isinstance(one, Person) else one.version.user_id for one in chunk)
                 before = receipt.new
                 for profile in chunk:
                     _add(store, profile, receipt)
@@ -104,8 +111,27 @@ def add(store: Store, found: Iterator[Profile], receipt: Imported) -> Imported:
     return receipt
 
 
-def _add(store: Store, profile: Profile, receipt: Imported) -> None:
-    """One profile: a new user, an edit of a known one, or a reason why not."""
+def _add(store: Store, profile: Profile | Person, receipt: Imported) -> None:
+    """One profile or person: new, an edit of a known one, or a reason why not."""
+    user_id = profile.user_id if isinstance(profile, Person) else profile.version.user_id
+    try:
+        if isinstance(profile, Person):
+            is_new = add_person(store, profile)
+            receipt.new += is_new
+            receipt.unchanged += not is_new
+        else:
+            _add_profile(store, profile, receipt)
+    except ForgottenError:
+        receipt.forgotten += 1
+    except DiskError:
+        raise
+    except ConflictError as error:
+        receipt.conflicts.append((f"{user_id}: {error}", error.diff))
+    except ProfileError as error:
+        receipt.dropped.add(f"profiles that break a rule: {error}", user_id)
+
+
+def _add_profile(store: Store, profile: Profile, receipt: Imported) -> None:
     new = profile.version
     # 1. The store's version, unless the user was forgotten.
     user = store.find(new.user_id)
@@ -114,23 +140,14 @@ def _add(store: Store, profile: Profile, receipt: Imported) -> None:
         return
     current = store.version(new.user_id, user.current) if user and user.current else None
     # 2. A new user, an unchanged profile, or an edit; what is refused is counted with its reason.
-    try:
-        if current is None:
-            _put(store, profile, user, receipt)
-        elif profile.is_memory:
-            _append(store, profile, current, receipt)
-        elif current.text == new.text and _same_rules(store, profile):
-            receipt.unchanged += 1
-        else:
-            _edit(store, profile, current, receipt)
-    except ForgottenError:
-        receipt.forgotten += 1
-    except DiskError:
-        raise
-    except ConflictError as error:
-        receipt.conflicts.append((f"{new.user_id}: {error}", error.diff))
-    except ProfileError as error:
-        receipt.dropped.add(f"profiles that break a rule: {error}", new.user_id)
+    if current is None:
+        _put(store, profile, user, receipt)
+    elif profile.is_memory:
+        _append(store, profile, current, receipt)
+    elif current.text == new.text and _same_rules(store, profile):
+        receipt.unchanged += 1
+    else:
+        _edit(store, profile, current, receipt)
 
 
 def _put(store: Store, profile: Profile, user: UserRow | None, receipt: Imported) -> None:
@@ -236,7 +253,7 @@ def _markdown(path: Path, dropped: Dropped, user_id: str) -> Iterator[Profile]:
         dropped.add(str(error), str(path))
 
 
-def _jsonl(file: BinaryIO, name: str, dropped: Dropped) -> Iterator[Profile]:
+def _jsonl(file: BinaryIO, name: str, dropped: Dropped) -> Iterator[Profile | Person]:
     """Profiles of JSON lines. Unlike `jsonl.numbered` this counts a bad line and goes on."""
     for number, line in enumerate(file, start=1):
         where = f"{name} line {number}"
@@ -252,6 +269,9 @@ def _jsonl(file: BinaryIO, name: str, dropped: Dropped) -> Iterator[Profile]:
             continue
         if row.get("format") == FORGOTTEN:
             continue  # Of a feed of changes: nobody to import.
+        if row.get("format") == PERSON:
+            yield Person(row, where)
+            continue
         try:
             yield from_row(row, where)
         except ProfileError as error:

@@ -1,13 +1,12 @@
-"""Memories of other assistants: dated sentences about one person, as programs print, take and keep them.
+"""Memories of other assistants read in: dated sentences about one person, as programs print, take and keep them.
 
-In: lines `[date] - content` (as ChatGPT, Claude and Gemini print them for moving), Markdown without front matter
+Lines `[date] - content` (as ChatGPT, Claude and Gemini print them for moving), Markdown without front matter
 (`USER.md`, `MEMORY.md`, `human.md`), and JSON: Portable AI Memory 1.0 (PAM), Mem0's results, Letta's memory blocks,
-Honcho's peer cards. Out: the lines, PAM and Mem0. What a file brings in is the user's own.
+Honcho's peer cards. `memory_files` writes them. What a file brings in is the user's own.
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -85,48 +84,13 @@ def gathered(memories: Iterable[Memory], user_id: str, where: str) -> Iterator[d
     if "" in of_user:
         raise ProfileError(f"{where} does not say whose memories these are; say it with --user_id")
     for name, them in of_user.items():
-        dated = {_one_line(one.text): one.time for one in reversed(them)}
-        texts = list(dict.fromkeys(_one_line(one.text) for one in them))
-        dates = ", ".join(_iso(moment)[:10] if (moment := dated[text]) else "no date" for text in texts)
+        dated = {one_line(one.text): one.time for one in reversed(them)}
+        texts = list(dict.fromkeys(one_line(one.text) for one in them))
+        dates = ", ".join(iso(moment)[:10] if (moment := dated[text]) else "no date" for text in texts)
         yield {
             "user_id": name, "text": joined([_ended(text) for text in texts]),
             "created": max((one.time or 0.0 for one in them), default=0.0),
             "note": f"brought in from {where}" + (f"; dated {dates}" if any(dated.values()) else ""),
-        }  # fmt: skip
-
-
-def dated_lines(text_of: Iterable[str], created: float) -> Iterator[str]:
-    """Write sentences as dated lines."""
-    date = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%d") if created else "no date"
-    for text in text_of:
-        yield f"[{date}] - {_one_line(text)}\n"
-
-
-def as_pam(user_id: str, sentences: Iterable[str], created: float, exported: float) -> dict[str, Any]:
-    """Write one user's sentences as a PAM 1.0 document."""
-    moment = _iso(created or exported)
-    return {
-        "schema": "portable-ai-memory", "schema_version": "1.0", "export_type": "full", "export_date": _iso(exported),
-        "export_id": hashlib.sha256(f"{user_id}\0{exported}".encode()).hexdigest()[:32], "owner": {"id": user_id},
-        "memories": [
-            {
-                "id": f"m{number}", "type": "preference", "content": text,
-                "content_hash": f"sha256:{hashlib.sha256(text.strip().lower().encode()).hexdigest()}",
-                "temporal": {"created_at": moment},
-                "provenance": {"platform": "plus", "extraction_method": "explicit_user_input"},
-            }
-            for number, text in enumerate(sentences, start=1)
-        ],
-    }  # fmt: skip
-
-
-def as_mem0(user_id: str, sentences: Iterable[str], created: float) -> Iterator[dict[str, Any]]:
-    """Write one user's sentences as Mem0's rows."""
-    for text in sentences:
-        name = hashlib.sha256(f"{user_id}\0{text}".encode()).hexdigest()[:32]
-        yield {
-            "id": name, "memory": text, "user_id": user_id, "created_at": _iso(created) if created else None,
-            "updated_at": None, "metadata": None, "categories": [],
         }  # fmt: skip
 
 
@@ -154,8 +118,8 @@ def _moment(stated: Any, where: str, number: int, dropped: Dropped) -> float | N
         return None
 
 
-def _one_line(text: str) -> str:
-    """A memory as one line; only where it has several is its white space changed."""
+def one_line(text: str) -> str:
+    """Write a memory as one line; only where it has several is its white space changed."""
     return text if len(text.splitlines()) < 2 else " ".join(text.split())
 
 
@@ -164,5 +128,6 @@ def _ended(text: str) -> str:
     return text if text[-1] in ".!?\u2026\u3002\uff01\uff1f\u061f\u0964" else f"{text}."
 
 
-def _iso(moment: float) -> str:
+def iso(moment: float) -> str:
+    """Write a moment as ISO 8601 in UTC."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -65,6 +65,8 @@ class Statements:
     events: str = (
         "SELECT event_id, kind, time, session_id, source, content, held_out FROM events WHERE user = ? ORDER BY number"
     )
+    count_read: str = "SELECT count(*) FROM events WHERE user = ? AND number <= ?"
+    nth_event: str = "SELECT number FROM events WHERE user = ? ORDER BY number LIMIT 1 OFFSET ?"
     event_ids: str = "SELECT event_id FROM events WHERE user = ?"
     newest_event: str = "SELECT coalesce(max(number), 0) FROM events"
     event_like: str = (

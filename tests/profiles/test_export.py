@@ -18,8 +18,9 @@ from plus.profiles import formats, sqlite_upkeep
 from plus.profiles.decisions import forbid
 from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_user
-from plus.profiles.formats import FORMATS, file_name, from_markdown, to_markdown
+from plus.profiles.formats import FORMATS
 from plus.profiles.imports import Imported, add, read
+from plus.profiles.markdown_files import file_name, from_markdown, to_markdown
 from plus.profiles.saving import save_model, save_user, set_rule
 from plus.profiles.store import Store
 from plus.profiles.text_filters import redact
