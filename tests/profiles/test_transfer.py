@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -83,9 +84,9 @@ def state(store: Store) -> tuple:
 
 def moved(store: Store, other: Store, names: list[str] | None = None) -> Imported:
     out = io.BytesIO()
-    export(store, "full", store.path, names, stdout=out)
+    export(store, "full", Path(store.place), names, stdout=out)
     receipt = Imported()
-    return add(other, read(store.path, receipt.dropped, io.BytesIO(out.getvalue())), receipt)
+    return add(other, read(Path(store.place), receipt.dropped, io.BytesIO(out.getvalue())), receipt)
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
