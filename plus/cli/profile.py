@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -263,8 +262,10 @@ def _line(version: Version) -> dict[str, Any]:
 
 
 def _event(row: tuple[Any, ...], full: bool) -> dict[str, Any]:
+    from plus.profiles.schema import parsed
+
     name, kind, time, session, source, content, held_out = row
-    what = json.loads(content)
+    what = parsed(content)
     if not full:
         when = _when(time or 0.0)
         return {"id": name, "kind": kind, "when": when, "held out": "yes" if held_out else "", "what": _words(what)}

@@ -65,7 +65,7 @@ def write_mem0(store: Store, profiles: Iterable[Profile], target: Target) -> Non
             _count(profile, target)
             user_id, created = profile.version.user_id, profile.version.created
             for text in _texts(profile):
-                row = {
+                row: dict[str, Any] = {
                     "id": hashlib.sha256(f"{user_id}\0{text}".encode()).hexdigest()[:32], "memory": text,
                     "user_id": user_id, "created_at": iso(created) if created else None, "updated_at": None,
                     "metadata": None, "categories": [],
@@ -98,6 +98,8 @@ def write_honcho(store: Store, profiles: Iterable[Profile], target: Target) -> N
 
 def _only_one(profiles: Iterable[Profile], what: str) -> Profile:
     found = list(islice(profiles, 2))
+    if not found:
+        raise ProfileError(f"{what} would be empty: there is no summary, or it is paused")
     if len(found) != 1:
         raise ProfileError(f"{what} is one person's; name the user with --users")
     return found[0]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from plus.profiles import versions
 from plus.profiles.forget import exports_with
+from plus.profiles.schema import parsed
 from plus.profiles.store import Store
 
 FORMAT = "plus-person/1"
@@ -66,7 +66,7 @@ def _event(row: tuple[Any, ...]) -> dict[str, Any]:
     name, kind, time, session, source, content, held_out = row
     return {
         "id": name, "kind": kind, "time": time, "session_id": session, "source": source, "held_out": bool(held_out),
-        "content": json.loads(content),
+        "content": parsed(content),
     }  # fmt: skip
 
 

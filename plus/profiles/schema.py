@@ -151,6 +151,7 @@ CREATE INDEX actions_subject ON actions(subject);
 MIGRATIONS = (FIRST, IDENTITY, RIGHTS, CONTROL)
 VERSION = len(MIGRATIONS)
 
+DAMAGED = "this store is damaged: a row holds something else than plus wrote; plus doctor says whose, put a copy back"
 # One encoder for all events: json.dumps with options builds one a call.
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -176,15 +177,26 @@ def encode_event(event: Event) -> str:
 
 
 def decode_content(text: str) -> Preference | Reaction | str | tuple[Turn, ...]:
-    """Decode what `encode_event` wrote."""
+    """Decode what `encode_event` wrote. Raises ProfileError for damage."""
     # The shape says what it is: text, turns, a choice or a reaction.
-    value = json.loads(text)
+    value = parsed(text)
     if isinstance(value, str):
         return value
-    if isinstance(value, list):
-        return tuple(Turn(role, content) for role, content in value)
-    earlier = tuple(Turn(role, content) for role, content in value.pop("earlier", ()))
-    return Preference(**value, earlier=earlier) if "chosen" in value else Reaction(**value, earlier=earlier)
+    try:
+        if isinstance(value, list):
+            return tuple(Turn(role, content) for role, content in value)
+        earlier = tuple(Turn(role, content) for role, content in value.pop("earlier", ()))
+        return Preference(**value, earlier=earlier) if "chosen" in value else Reaction(**value, earlier=earlier)
+    except (TypeError, ValueError, AttributeError):
+        raise ProfileError(DAMAGED) from None
+
+
+def parsed(text: str) -> Any:
+    """Parse JSON that a store holds. Raises ProfileError for damage."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProfileError(DAMAGED) from None
 
 
 def checked(text: str, place: str) -> str:

@@ -16,6 +16,8 @@ from plus.profiles.schema import APPLICATION_ID, MIGRATIONS, VERSION, register
 
 WAIT = 120.0  # seconds that a writer waits for other writers; a batch takes well under one
 _MAGIC = b"SQLite format 3\x00"
+# What SQLite says where a row or a table is not as plus wrote it, under a name that says no more than "error".
+_DAMAGE = ("Could not decode to UTF-8", "no such column", "no such table", "malformed database schema", "no such index")
 _TICK = 1.0  # seconds in which two writes may leave the same time on a file
 
 
@@ -106,7 +108,9 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except sqlite3.DatabaseError as error:
         name = getattr(error, "sqlite_errorname", "")
-        line = _remedy(name, path, f"{path} ({error})")
+        if str(error).startswith(_DAMAGE):
+            name = "SQLITE_CORRUPT"
+        line = _remedy(name, path, f"{path} ({' '.join(str(error).split())[:200]})")
         if line is None:
             raise
         raise DiskError(line, str(error)) from error

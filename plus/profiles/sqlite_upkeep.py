@@ -11,14 +11,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
 from plus.errors import DiskError
 from plus.profiles import sqlite_file
 from plus.profiles.database import Database, raw_file
+from plus.profiles.identity import likeness
 from plus.profiles.pages import clean
-from plus.profiles.schema import VERSION
+from plus.profiles.schema import VERSION, decode_content
 from plus.profiles.search import Wanted
+from plus.types import Event, EventKind
 
 CHECKPOINT_WAIT = 60.0  # seconds for readers that still use the old log
 _ASK = """
@@ -29,6 +31,32 @@ except OSError:
     sys.exit(0)
 sys.exit(1)
 """
+
+KINDS = frozenset(get_args(EventKind))
+# What a doctor counts beneath the versions -> what it says of them.
+COUNTERS = (
+    (
+        "SELECT count(*) FROM users u WHERE last_event <> (SELECT coalesce(max(number), 0) FROM events e "
+        "WHERE e.user = u.number AND NOT held_out) OR read_upto > last_event OR read_upto < 0",
+        "users whose count of events is wrong; their summaries may be written anew needlessly, or not at all",
+    ),
+    (
+        "SELECT count(*) FROM users WHERE typeof(paused) <> 'integer' OR paused NOT IN (0, 1) "
+        "OR typeof(changed) NOT IN ('real', 'integer') OR typeof(user_id) <> 'text'",
+        "users with values of no kind",
+    ),
+    (
+        "SELECT count(*) FROM events WHERE held_out NOT IN (0, 1) OR typeof(time) NOT IN ('real', 'null') "
+        "OR typeof(session_id) <> 'text' OR typeof(source) <> 'text' OR typeof(event_id) <> 'text'",
+        "events with values of no kind",
+    ),
+    ("SELECT count(*) FROM rules WHERE kind NOT IN ('lock', 'forbid', 'removed', 'paused')", "rules of no kind"),
+    (
+        "SELECT count(*) FROM tombstones WHERE length(hash) <> 64 OR hash GLOB '*[^0-9a-f]*' "
+        "OR kind NOT IN ('user', 'spelling', 'conversation', 'event', 'sentence')",
+        "marks of the forgotten that are damaged; put back a copy, since those users might come back",
+    ),
+)  # fmt: skip
 
 
 class SqliteUpkeep:
@@ -87,6 +115,7 @@ class SqliteUpkeep:
             broken = self.file.connection.execute("PRAGMA foreign_key_check").fetchall()
             (secure,) = self.file.connection.execute("PRAGMA secure_delete").fetchone()
         faults = [f"damaged: {line}" for line in lines if line != "ok"]
+        faults += self._events() + self._counters()
         if broken:
             faults.append(f"{len(broken)} rows belong to no user")
         if self.file.writable and not secure:
@@ -99,11 +128,42 @@ class SqliteUpkeep:
             )
         return faults, notes
 
+    def _events(self) -> list[str]:
+        """Compare the content of every event with its hash."""
+        wrong, first = 0, ""
+        query = "SELECT u.user_id, e.kind, e.content, e.likeness FROM events e JOIN users u ON u.number = e.user"
+        for row in self._as_bytes(query):
+            try:
+                user_id, kind, content, wanted = (
+                    value.decode() if isinstance(value, bytes) else value for value in row
+                )
+                event = Event("", cast(EventKind, kind), decode_content(content))
+                is_right = kind in KINDS and likeness(user_id, event) == wanted
+            except ValueError:
+                is_right, user_id = False, repr(row[0])
+            wrong, first = wrong + (not is_right), first or ("" if is_right else user_id)
+        return (
+            [f"{wrong:,} events that were changed by something else than plus (first: user {first!r})"] if wrong else []
+        )
+
+    def _counters(self) -> list[str]:
+        """Compare the counters of every user with the rows that they count, and look at values that are of no kind."""
+        faults = []
+        for query, what in COUNTERS:
+            with sqlite_file.explained(self.path):
+                (wrong,) = self.file.connection.execute(query).fetchone()
+            if wrong:
+                faults.append(f"{wrong:,} {what}")
+        return faults
+
     def versions(self) -> Iterator[Sequence[Any]]:
         """Yield every version with its text as bytes: what is no UTF-8 is a fault, and not the end of the look."""
+        return self._as_bytes(self.file.sql.all_versions)
+
+    def _as_bytes(self, query: str) -> Iterator[Sequence[Any]]:
         self.file.connection.text_factory = bytes
         try:
-            rows = self.file.connection.execute(self.file.sql.all_versions).fetchmany
+            rows = self.file.connection.execute(query).fetchmany
             while batch := rows(1000):
                 yield from batch
         finally:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from plus.errors import UnknownUserError
+from plus.errors import ProfileError, UnknownUserError
 from plus.profiles import schema, versions
 from plus.profiles.adding import HELD_OUT, Added, add_events
 from plus.profiles.users import Users
@@ -33,6 +33,9 @@ class SummaryInput:
     history: UserHistory
     upto: int
     current: Version | None
+
+
+KINDS = frozenset(("lock", "forbid", "removed", "paused"))  # of rules
 
 
 class Known(NamedTuple):
@@ -99,8 +102,11 @@ class Store(Users):
             rules = Rules(paused=tuple(row[-1] for row in found))
             used = rules.in_use(Version(user_id, 0, text, tuple(map(tuple, json.loads(spans))), origin))
             text, spans = used.text, json.dumps(used.spans)
-        sentences = tuple(text[start:end] for _, start, end, _, _ in json.loads(spans))
-        return Summary(user_id, text, origin, model, created, sentences, tuple(json.loads(evidence)))
+        try:
+            sentences = tuple(text[start:end] for _, start, end, _, _ in json.loads(spans))
+            return Summary(user_id, text, origin, model, created, sentences, tuple(json.loads(evidence)))
+        except (ValueError, TypeError):
+            raise ProfileError(schema.DAMAGED) from None
 
     def current(self, user_id: str) -> Version | None:
         """Return the current version, or None where there is none yet. Raises UnknownUserError."""
@@ -132,6 +138,8 @@ class Store(Users):
         by_kind: dict[str, list[str]] = {}
         for kind, text in sorted(self.rows(self.sql.rules, (self.user(user_id).number,))):
             by_kind.setdefault(kind, []).append(text)
+        if not by_kind.keys() <= KINDS:
+            raise ProfileError(schema.DAMAGED)
         return replace(Rules(bans=self.bans()), **{kind: tuple(texts) for kind, texts in by_kind.items()})
 
     def bans(self) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from plus.profiles.decisions import pause
 from plus.profiles.person import held
 from plus.profiles.rows import Profile, from_row
 from plus.profiles.store import Store
-from plus.types import Entry, Event, EventKind
+from plus.types import Entry, Event, EventKind, Preference, Reaction, Turn
 
 _RULES = {"locked": "lock", "forbidden": "forbid", "removed": "removed", "paused_sentences": "paused"}
 
@@ -109,14 +109,31 @@ def _entries(row: Mapping[str, Any], user_id: str, place: str) -> Iterator[Entry
         kind, time = one.get("kind"), one.get("time")
         if kind not in get_args(EventKind):
             raise ProfileError(f"{where} has the kind {kind!r}; it is one of {', '.join(get_args(EventKind))}")
-        if time is not None and (isinstance(time, bool) or not isinstance(time, int | float)):
+        if time is not None and (
+            isinstance(time, bool) or not isinstance(time, int | float) or not -1e11 < time < 1e11
+        ):
             raise ProfileError(f"{where}: time is no number of seconds since 1970; leave it as it was exported")
         try:
             content = schema.decode_content(json.dumps(one.get("content")))
-        except (KeyError, TypeError, ValueError):
+            if not _is_of_texts(content):
+                raise ValueError
+        except ValueError:
             raise ProfileError(f"{where} has a content that is none of ours; leave it as it was exported") from None
         event = Event(_text(one, "id", where), kind, content, time, _text(one, "source", where))
         yield Entry(user_id, event, _text(one, "session_id", where), one.get("held_out") is True)
+
+
+def _is_of_texts(content: Preference | Reaction | str | tuple[Turn, ...]) -> bool:
+    if isinstance(content, str):
+        return True
+    turns = content if isinstance(content, tuple) else content.earlier
+    texts = [part for turn in turns for part in (turn.role, turn.content)]
+    match content:
+        case Preference(prompt, chosen, rejected):
+            texts += [prompt, chosen, rejected]
+        case Reaction(prompt, completion, label):
+            texts += [prompt, completion] if isinstance(label, bool) else [None]
+    return all(isinstance(text, str) for text in texts)
 
 
 def _list(row: Mapping[str, Any], key: str, kind: type, place: str) -> list[Any]:

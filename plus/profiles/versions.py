@@ -74,10 +74,15 @@ def as_spans(sentences: Sequence[Sentence]) -> tuple[tuple[str, int, int, Origin
 def from_row(user_id: str, row: Sequence[Any]) -> Version:
     """Read a version from a row of `COLUMNS`."""
     version, text, spans, origin, model, run, created, evidence, score, note = row
-    return Version(
-        user_id, version, text, tuple(tuple(span) for span in json.loads(spans)), origin, model, run, created,
-        tuple(json.loads(evidence)), json.loads(score) if score else None, note,
-    )  # fmt: skip
+    try:
+        return Version(
+            user_id, version, text, tuple((str(n), s + 0, e + 0, o, v) for n, s, e, o, v in json.loads(spans)), origin,
+            model, run, created, tuple(json.loads(evidence)), json.loads(score) if score else None, note,
+        )  # fmt: skip
+    except (ValueError, TypeError):
+        raise ProfileError(
+            f"version {version} of {user_id!r} is damaged; plus doctor says what else is, put a copy back"
+        ) from None
 
 
 def to_row(version: Version) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from plus.errors import missing_extra
 from plus.profiles import forget as forgetting
 from plus.profiles import person as persons
 from plus.profiles import runs as run_folders
-from plus.profiles.formats import FORMATS, Target
+from plus.profiles.formats import FORMATS, LOSSLESS, in_use
 from plus.profiles.rows import profiles
+from plus.profiles.target import Target
 from plus.studio.access import RefusedError
 from plus.studio.reading import about
 from plus.studio.studio import remember
@@ -73,7 +75,8 @@ def copy(visit: Visit) -> Response:
         raise RefusedError(404, "no_page")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "summary"
-        FORMATS[form](visit.store, profiles(visit.store, [user_id]), Target(path))
+        found = profiles(visit.store, [user_id])
+        FORMATS[form](visit.store, found if form in LOSSLESS else in_use(found, Counter()), Target(path))
         path = path if path.is_file() else next(path.iterdir())
         return _file(path.read_bytes(), f"summary.{ENDS[form]}")
 

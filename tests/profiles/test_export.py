@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.stores import change
 
 from plus.errors import ProfileError, UnknownUserError
-from plus.profiles import formats, sqlite_upkeep
+from plus.profiles import markdown_files, sqlite_upkeep, target
 from plus.profiles.decisions import forbid
 from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_user
@@ -103,7 +103,7 @@ def test_a_megabyte_and_a_long_name_come_back(tmp_path, form):
 
 def test_a_planted_loss_is_seen(tmp_path, monkeypatch):
     """The round trip catches a writer that mends line ends."""
-    monkeypatch.setattr(formats, "to_markdown", lambda row: to_markdown(row).replace(b"\r", b"\n"))
+    monkeypatch.setattr(markdown_files, "to_markdown", lambda row: to_markdown(row).replace(b"\r", b"\n"))
     with filled(tmp_path / "one.db", {"ann": ("x", "one\rtwo", [], False)}) as store:
         export(store, "markdown", tmp_path / "one")
         receipt = add(store, read(tmp_path / "one", Dropped()), Imported())
@@ -240,7 +240,7 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(store, tmp_path, monkey
         export(store, "jsonl", tmp_path / "mine")
     with pytest.raises(ProfileError, match="no format 'xml'; --format takes jsonl, parquet"):
         export(store, "xml", tmp_path / "x")
-    monkeypatch.setattr(formats, "to_row", lambda profile: 1 / 0)
+    monkeypatch.setattr(target, "to_row", lambda profile: 1 / 0)
     for form in FORMATS:
         with pytest.raises(ZeroDivisionError):
             export(store, form, tmp_path / f"half-{form}", ["bob"])
