@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from plus.profiles import versions
+from plus.profiles import ledger, versions
 from plus.profiles.forget import finish_interrupted
 from plus.profiles.rows import profiles
 from plus.profiles.store import Store
@@ -64,6 +64,14 @@ def examine(store: Store, finish: bool = True) -> Findings:
 
 def _forgotten(store: Store, found: Findings) -> None:
     """Users who are there though they were forgotten, as after a part of an old file was copied in."""
+    if store.file.ledger.exists():
+        secret, rows = ledger.read(store.file.ledger)
+        if lost := sum(store.row(store.sql.tombstone, key) is None for key in rows):
+            found.faults.append(
+                f"{lost:,} marks of the forgotten that stand in {store.file.ledger} are not in the store"
+            )
+        if rows and secret not in store.file.secrets:
+            found.faults.append(f"the secret of {store.file.ledger} is not the store's; put a copy of both back")
     if not store.forgotten():
         return
     back = sum(store.is_forgotten("user", user_id) for user_id in store.users())

@@ -195,7 +195,7 @@ def parsed(text: str) -> Any:
     """Parse JSON that a store holds. Raises ProfileError for damage."""
     try:
         return json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         raise ProfileError(DAMAGED) from None
 
 

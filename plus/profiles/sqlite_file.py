@@ -114,6 +114,8 @@ def explained(path: Path) -> Iterator[None]:
         if line is None:
             raise
         raise DiskError(line, str(error)) from error
+    except UnicodeDecodeError as error:  # Of a name in the file's own list of tables.
+        raise DiskError(str(_remedy("SQLITE_CORRUPT", path, str(path))), "a name is no UTF-8") from error
     except PermissionError as error:
         raise ProfileError(f"no permission for {error.filename or path}; give another --store") from error
 

@@ -136,10 +136,11 @@ class Store(Users):
     def rules(self, user_id: str) -> Rules:
         """Return the user's locks, bans, sentences removed by hand or paused, and the bans for all users."""
         by_kind: dict[str, list[str]] = {}
-        for kind, text in sorted(self.rows(self.sql.rules, (self.user(user_id).number,))):
-            by_kind.setdefault(kind, []).append(text)
-        if not by_kind.keys() <= KINDS:
+        rows = list(self.rows(self.sql.rules, (self.user(user_id).number,)))
+        if not all(kind in KINDS and isinstance(text, str) for kind, text in rows):
             raise ProfileError(schema.DAMAGED)
+        for kind, text in sorted(rows):
+            by_kind.setdefault(kind, []).append(text)
         return replace(Rules(bans=self.bans()), **{kind: tuple(texts) for kind, texts in by_kind.items()})
 
     def bans(self) -> tuple[str, ...]:

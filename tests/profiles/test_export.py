@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.stores import change
 
 from plus.errors import ProfileError, UnknownUserError
-from plus.profiles import markdown_files, sqlite_upkeep, target
+from plus.profiles import formats, markdown_files, sqlite_upkeep, target
 from plus.profiles.decisions import forbid
 from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_user
@@ -202,9 +202,9 @@ def test_changes_since_are_texts_rules_imports_and_the_forgotten(store, tmp_path
 def test_exports_are_their_owners_and_no_cell_is_a_formula(store, tmp_path):
     for user, text in (("=cmd|x", '=HYPERLINK("http://x.invalid","y")'), ("@sum", "-1+1"), ("plain", "A = B")):
         save_user(store, user, text, 0)
-    for form in ("jsonl", "csv", "parquet", "openai", "trl", "markdown"):
+    for form in ("jsonl", "full", "csv", "parquet", "openai", "trl", "markdown"):
         export(store, form, tmp_path / form)
-    for form in ("memory", "pam", "mem0"):
+    for form in ("memory", "pam", "mem0", "letta", "honcho"):
         export(store, form, tmp_path / form, ["plain"])
     modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir() if path.name in FORMATS}
     assert modes == {**dict.fromkeys(FORMATS, 0o600), "markdown": 0o700}
@@ -238,9 +238,10 @@ def test_nothing_is_overwritten_and_nothing_half_is_left(store, tmp_path, monkey
     (tmp_path / "mine").write_text("precious")
     with pytest.raises(ProfileError, match="exists and nothing is overwritten"):
         export(store, "jsonl", tmp_path / "mine")
-    with pytest.raises(ProfileError, match="no format 'xml'; --format takes jsonl, parquet"):
+    with pytest.raises(ProfileError, match="no format 'xml'; --format takes jsonl, full, parquet"):
         export(store, "xml", tmp_path / "x")
     monkeypatch.setattr(target, "to_row", lambda profile: 1 / 0)
+    monkeypatch.setattr(formats, "as_json", lambda store, user_id: 1 / 0)
     for form in FORMATS:
         with pytest.raises(ZeroDivisionError):
             export(store, form, tmp_path / f"half-{form}", ["bob"])
