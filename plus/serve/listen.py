@@ -8,8 +8,10 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -116,17 +118,22 @@ def listen(personalizer: Personalizer, settings: ProxySettings, say: Callable[[s
     """
     settings = settings.with_tokens()
     # The socket first: a port in use is one line, and nothing has started.
-    with open_socket(settings.host, settings.port) as listener:
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(one) for one in open_sockets(settings.host, settings.port, settings.workers)]
         _log_to_stderr()
         for line in settings.warnings():
             say(line)
         name = f"[{settings.host}]" if ":" in settings.host else settings.host
-        say(f"listening on http://{name}:{listener.getsockname()[1]}/v1, forwarding to {settings.route()}")
+        say(f"listening on http://{name}:{listeners[0].getsockname()[1]}/v1, forwarding to {settings.route()}")
         metrics = Metrics(settings.workers)
         if settings.workers == 1:
-            _serve(personalizer, settings, listener, metrics)
+            _serve(personalizer, settings, listeners[0], metrics)
         else:
-            run_workers(settings.workers, lambda number: _serve(personalizer, settings, listener, metrics.row(number)))
+
+            def work(number: int) -> None:
+                _serve(personalizer, settings, listeners[number % len(listeners)], metrics.row(number))
+
+            run_workers(settings.workers, work)
 
 
 def _serve(personalizer: Personalizer, settings: ProxySettings, listener: socket.socket, metrics: Metrics) -> None:
@@ -253,11 +260,26 @@ def dry_run(personalizer: Personalizer, settings: ProxySettings, body: bytes) ->
     return caught.outgoing
 
 
-def open_socket(host: str, port: int) -> socket.socket:
-    """Open the socket before anything else starts. Raises SettingError."""
+def open_sockets(host: str, port: int, workers: int) -> list[socket.socket]:
+    """Open a socket for each worker, among which Linux deals connections evenly; elsewhere all share one.
+
+    The first of several that wait on one socket takes all that are there: of 200 connections one of two took up to 197.
+    They stay open here, so that a worker that is replaced loses none. Raises SettingError.
+    """
+    listener = open_socket(host, port)
+    if workers == 1 or not sys.platform.startswith("linux"):
+        return [listener]
+    # Opened alone first: another program's port is not shared.
+    port = listener.getsockname()[1]
+    listener.close()
+    return [open_socket(host, port, shared=True) for _ in range(workers)]
+
+
+def open_socket(host: str, port: int, shared: bool = False) -> socket.socket:
+    """Open the socket before anything else starts; `shared` with others of this program. Raises SettingError."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048, reuse_port=shared)
         # Accepted sockets take it over. asyncio sets it only where a socket names its protocol, which those do not, and
         # a second write would wait 40 ms for the app's acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
