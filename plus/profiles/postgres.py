@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import socket
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -32,6 +33,7 @@ WAIT = 120  # seconds that a writer waits for a lock
 _ANSWER = 15.0  # seconds that a connection is waited for
 _MOST = 8  # connections of a process to one store
 _POOLS: dict[str, tuple[ConnectionPool, int]] = {}  # address -> (pool, stores of this process that use it)
+_SHARING = threading.Lock()  # of threads that open and close stores
 logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())  # What it says is in our one line.
 
 
@@ -243,23 +245,25 @@ def _completed(address: str) -> str:
 
 
 def _share(address: str) -> ConnectionPool:
-    pool, users = _POOLS.get(address) or (
-        ConnectionPool(
-            address, kwargs={"autocommit": True}, min_size=1, max_size=_MOST, timeout=_ANSWER, open=True,
-            check=ConnectionPool.check_connection, name="plus",
-        ),
-        0,
-    )  # fmt: skip
-    _POOLS[address] = pool, users + 1
-    return pool
+    with _SHARING:
+        pool, users = _POOLS.get(address) or (
+            ConnectionPool(
+                address, kwargs={"autocommit": True}, min_size=1, max_size=_MOST, timeout=_ANSWER, open=True,
+                check=ConnectionPool.check_connection, name="plus",
+            ),
+            0,
+        )  # fmt: skip
+        _POOLS[address] = pool, users + 1
+        return pool
 
 
 def _release(address: str) -> None:
-    pool, users = _POOLS.pop(address)
-    if users > 1:
-        _POOLS[address] = pool, users - 1
-    else:
-        pool.close()
+    with _SHARING:
+        pool, users = _POOLS.pop(address)
+        if users > 1:
+            _POOLS[address] = pool, users - 1
+            return
+    pool.close()
 
 
 def _lock(store: str, name: str) -> int:

@@ -15,11 +15,12 @@ from support.stores import change
 from plus import recipes
 from plus.errors import ConflictError, DiskError, ForgottenError, MissingExtraError, ProfileError
 from plus.profiles.address import is_address, without_password
+from plus.profiles.decisions import forbid
 from plus.profiles.doctor import examine
 from plus.profiles.engine import connect
 from plus.profiles.export import export
 from plus.profiles.forget import finish_interrupted, forget_conversation, forget_user
-from plus.profiles.saving import forbid, save_model, save_user
+from plus.profiles.saving import save_model, save_user
 from plus.profiles.store import Store
 from plus.types import Entry, Event, Preference
 

@@ -16,8 +16,9 @@ import pytest
 from support.running import ENVIRONMENT
 from support.upstream import upstream
 
+from plus.profiles.decisions import pause, resume
 from plus.profiles.forget import forget_user
-from plus.profiles.saving import pause, save_user
+from plus.profiles.saving import save_user
 from plus.profiles.store import Store
 
 
@@ -63,7 +64,7 @@ def test_two_proxies_see_an_edit_at_once(schemas, tmp_path):
             assert all(f"{number} birds." in text for text in seen()), "at once: no request later has the old text"
         pause(store, "ann")
         assert not any("birds" in text for text in seen())
-        pause(store, "ann", False)
+        resume(store, "ann")
         assert all("birds" in text for text in seen())
         forget_user(store, "ann")
         assert not any("birds" in text for text in seen())
