@@ -128,7 +128,10 @@ def charts(runs: Mapping[str, Run]) -> list[Chart]:
         accuracy = _each(runs, "accuracy")
     found = [drawing.chart(WORDS["chart_accuracy"], accuracy, dotted=0.5, span=(0, 1))]
     for key, dotted in (("summary_gain", 0.0), ("reward_model_loss", 0.6931), ("summary_length", None), ("kl", None)):
-        found.append(drawing.chart(WORDS[f"chart_{key}"], _each(runs, key), dotted=dotted))
+        curves = _each(runs, key)
+        # The select engine's summary has the length 1 at every update, which is no curve.
+        if key != "summary_length" or len({value for _, points in curves.values() for _, value in points}) > 1:
+            found.append(drawing.chart(WORDS[f"chart_{key}"], curves, dotted=dotted))
     return [one for one in found if one is not None]
 
 

@@ -77,6 +77,13 @@ def test_a_run_that_trains_is_asked_for_again_and_a_finished_one_is_not(two):
     assert 'hx-trigger="every' not in page.get(f"/runs/{short(other)}").text
 
 
+def test_a_length_that_never_changes_is_no_curve(two, tmp_path):
+    page, one, _ = two
+    for lengths, drawn in (([1.0, 1.0], False), ([20.0, 31.0], True)):
+        write(one, metrics=[step(n, 0.5) | {"summary_length": length} for n, length in enumerate(lengths, 1)])
+        assert (WORDS["chart_summary_length"] in page.get(f"/runs/{short(one)}").text) == drawn
+
+
 def test_findings_stand_worst_first_and_texts_are_text(two):
     page, _, other = two
     shown = page.get(f"/runs/{short(other)}").text
