@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # name -> (lowest, highest) accepted value
 LIMITS = {
-    "modules": (0, 280),
+    "modules": (0, 286),
     "module_median": (120, 200),
     "evaluate_modules": (0, 14),
     "function_max": (0, 60),

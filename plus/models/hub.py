@@ -102,11 +102,27 @@ def stage(run: str | Path, folder: str | Path) -> list[Path]:
             shutil.copy(run / name, folder / name)
     config = {key: value for key, value in read_json(run / "config.json").items() if key not in _PLACES}
     write_json(folder / "config.json", config)
+    if (folder / "report.json").exists():
+        report = without_people(read_json(folder / "report.json"))
+        write_json(folder / "report.json", {key: value for key, value in report.items() if key != "run"})
     card = folder / "README.md"
     if card.exists():
         text = re.sub(r'plus\.load\("[^"\n]*"\)', 'plus.load("this repository")', card.read_text(encoding="utf-8"))
         card.write_text(text, encoding="utf-8")
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+def without_people(value: Any) -> Any:
+    """Return a report without what is of one user: objects that have a `user_id`, at any depth."""
+    if isinstance(value, dict):
+        return {key: without_people(one) for key, one in value.items() if not _is_of_one(one)}
+    if isinstance(value, list):
+        return [without_people(one) for one in value if not _is_of_one(one)]
+    return value
+
+
+def _is_of_one(value: Any) -> bool:
+    return isinstance(value, dict) and "user_id" in value
 
 
 def push_to_hub(folder: str | Path, repo_id: str, private: bool = True, token: str | None = None) -> str:

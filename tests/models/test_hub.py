@@ -106,3 +106,27 @@ def test_adapters_of_a_base_that_is_only_on_this_machine_are_refused(run, tmp_pa
     (run / "reward_model" / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(tmp_path)}))
     with pytest.raises(ModelError, match="a folder on this machine; publish that base first"):
         hub.stage(run, tmp_path / "staged")
+
+
+SECRET, PERSON = "zebras drink oolong in Timbuktu", "user-9f3k2m8x7q1z"
+
+
+def test_no_twelve_characters_of_a_users_text_or_id_are_pushed(run, tmp_path):
+    """Planted in every file of rows, and where the demo's report shows people."""
+    row = json.dumps({"user_id": PERSON, "summary": SECRET, "prompt": SECRET, "chosen": SECRET}) + "\n"
+    for name in ("summaries.jsonl", "samples.jsonl", "predictions.jsonl", "data.jsonl", "forgotten.jsonl"):
+        (run / name).write_text(row)
+    report = {
+        "accuracy": {"plus": 0.9}, "run": str(run), "examples": [{"user_id": PERSON, "after": SECRET}, 3],
+        "real": {"voter": {"user_id": PERSON, "lines": [{"text": SECRET}]}, "accuracy": 0.8},
+    }  # fmt: skip
+    (run / "report.json").write_text(json.dumps(report))
+    staged = hub.stage(run, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "report.json").read_text()) == {
+        "accuracy": {"plus": 0.9}, "examples": [3], "real": {"accuracy": 0.8},
+    }  # fmt: skip
+    windows = {text[at : at + 12].encode() for text in (SECRET, PERSON) for at in range(len(text) - 11)}
+    for path in staged:
+        content = (tmp_path / "out" / path).read_bytes()
+        assert not [window for window in windows if window in content], path
+    assert (run / "report.json").read_text() == json.dumps(report), "the run itself is as it was"
