@@ -71,11 +71,11 @@ def walk(commands: list[str], plus_here, monkeypatch) -> None:
     assert "test-0-a" not in listed and "train-0" in listed
     assert "The user likes hamsters best." in one
     assert "s1" in why
-    assert "The user likes cats best." in edited and "removed by hand: The user likes hamsters best." in edited
-    assert "flipped to wrong" in worse or "log-likelihood" in worse
+    assert "The user likes turtles best." in edited and "removed by hand: The user likes hamsters best." in edited
+    assert "flipped to wrong" in worse and "flipped to right" in better
     assert "4,048 users" in exported
     assert "1 edited, 4,047 unchanged" in imported and "0 conflicts" in imported
-    assert "-The user likes cats best." in diff and "+The user likes hamsters best." in diff
+    assert "-The user likes turtles best." in diff and "+The user likes hamsters best." in diff
     assert "1.000" in better
     assert history.count("user ") >= 2
     # Other users were told the same words: none of them is counted as this user's.
