@@ -16,7 +16,7 @@ from support.upstream import upstream
 from plus.profiles.saving import save_user
 from plus.profiles.store import Store
 
-PAGE_EDITS, COMMAND_EDITS = 130, 70
+PAGE_EDITS, COMMAND_EDITS = 160, 40
 
 
 def edit_on_the_page(address: str, texts: list[str]) -> None:
