@@ -109,6 +109,8 @@ def _about_the_answer(hits: Sequence[RuleHit], text: str, act: Act) -> list[Rule
 
     def is_reply(hit: RuleHit) -> bool:
         said = text[hit.start : hit.end]
+        if hit.rubric == "positive closure":
+            return True  # "That's all" tells that nothing else is wanted, as was asked.
         if hit.rubric == "praise":
             return act == "question" and len(text[: hit.start].split()) > _OPENING
         if hit.rubric not in _OF_THE_TOPIC or _OF_THE_ANSWER.search(said):

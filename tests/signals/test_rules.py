@@ -163,6 +163,9 @@ def test_the_last_act_of_an_answer(said, act):
         # Declined.
         ("Here is a poem about the sea. " * 5 + "Would you like another one?", "No.", "none"),
         ("Shall I buy the ticket?", "Never mind.", "none"),
+        ("Two tickets. Is there anything else?", "No, that's all.", "none"),
+        ("Two tickets. Is there anything else?", "No, that's all, thank you.", "satisfied"),
+        ("Two tickets.", "That's all for today.", "satisfied"),
         # Of the answer, whatever was asked at its end.
         ("Here is a poem about the sea. " * 5 + "Would you like another one?", "Too long.", "dissatisfied"),
         ("Two tickets for Monday, is that right?", "No, that's wrong.", "dissatisfied"),
