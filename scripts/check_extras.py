@@ -42,6 +42,7 @@ profile actions --store s.db
 profile tell u1 "I like tea." --model m --base_url {url} --store s.db --dry-run
 backup kept.db --store s.db
 restore kept.db --store again.db
+store copy s.db copied.db
 data check choices.jsonl
 data head choices.jsonl
 data card choices.jsonl
