@@ -133,7 +133,7 @@ def run_line(plus: Path, line: str, folder: Path, url: str = "", limit: float = 
 def label_of(line: str) -> str:
     """Name a command line by its verb, and by its mode where the verb has several."""
     words = [{"{run}": "RUN", "{url}": "URL"}.get(word, word) for word in shlex.split(line)]
-    verb = words[: 2 if words[0] in ("profile", "data", "summarize") else 1]
+    verb = words[: 2 if words[0] in ("profile", "data", "store", "summarize") else 1]
     return " ".join([*verb, *(mode for mode in MODES if mode in words and verb[-1] != "URL")])
 
 
