@@ -24,6 +24,7 @@ BRIEF = (
     *("majority", "longer_wins", "bradley_terry", "dpl_mean_variance", "vpl", "low_rank", "in_context"),
     *("random_4", "last_4", "surprise_4", "untrained_4", "extractive_4", "extractive_4, read by random_4"),
     *("random_8", "extractive_8", "extractive_text_8"),
+    *("population_mean", "ratings_low_rank", "ratings_kernel", "oracle_27", "demographics"),  # SPI's
 )
 # Simpson and Gurevych (Machine Learning 2020), all workers / those with more than 50 training pairs.
 UKPCONVARG1 = {"published: GPPL": ("0.71", "0.72"), "published: crowdGPPL": ("0.72", "0.74")}
