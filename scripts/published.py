@@ -233,7 +233,9 @@ def _arms(result: Mapping[str, Any], brief: bool) -> str:
     return f"{markdown.table(columns, rows)}\n\n{size}"
 
 
-def _demo(printed: Mapping[str, Any]) -> dict[str, Any]:
+def _demo(reply: Mapping[str, Any]) -> dict[str, Any]:
+    printed = reply["data"]
+
     def value(name: str) -> float:
         found: Any = printed
         for part in name.split("."):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from support.running import plus
+from support.running import data_of, plus
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,7 +54,7 @@ def demo(tmp_path_factory) -> dict:
             done = plus("demo", "--seed", "0", "--output_dir", folder, "--json")
             assert done.returncode == 0, done.stderr[-3000:]
             said.write_text(done.stdout)
-    return json.loads(said.read_text())
+    return data_of(said.read_text())
 
 
 @pytest.fixture(scope="session")

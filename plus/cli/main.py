@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from typing import NoReturn
 
 import typer
@@ -164,9 +165,8 @@ def _run(arguments: list[str]) -> None:
 
 def _wants_json(arguments: list[str]) -> bool:
     """Look for --json, -o json or --format json."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     shapes = {("-o", "json"), ("--format", "json")}
-    return "--json" in arguments or "-ojson" in arguments or any(pair in shapes for pair in pairs)
+    return "--json" in arguments or "-ojson" in arguments or not shapes.isdisjoint(pairwise(arguments))
 
 
 def _verb(arguments: list[str]) -> str:

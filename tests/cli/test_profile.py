@@ -87,7 +87,7 @@ def walk(commands: list[str], plus_here, monkeypatch) -> None:
     assert plus_here("profile", "edit", "test-2-a", "--add", "The user talked about music.")[0] == 0
     status, out, err = plus_here("export", "--users", "test-2-a", "--max_tokens", "8", "--output", "-")
     assert re.search(r"at most 8 tokens a summary: .*log-likelihood a choice of 1 shortened: -0\.\d+ kept", err), err
-    assert "likes" in data_of(out)["text"] and "music" not in data_of(out)["text"]
+    assert "likes" in json.loads(out)["text"] and "music" not in json.loads(out)["text"]
 
 
 def test_every_verb_shows_an_example_and_the_statuses_are_documented(plus_here):
@@ -207,7 +207,7 @@ def mistakes(folder: Path, store: Path) -> dict[str, tuple[list[str], int, str]]
         "forgotten": (["profile", "show", "bob"], 5, "was forgotten"),
         "not allowed": (["profile", "forbid", "ann", "Likes fish.", "--off"], 2, "is not forbidden"),
         "output in use": (["export", "--output", str(folder / "used")], 2, "exists and nothing is overwritten"),
-        "format": (["export", "--output", str(folder / "x"), "--format", "xml"], 2, "--format takes jsonl, parquet"),
+        "format": (["export", "--output", str(folder / "x"), "--format", "xml"], 2, "takes jsonl, full, parquet"),
         "stdout": (["export", "--output", "-", "--format", "markdown"], 2, "cannot go to stdout"),
         "since": (["export", "--output", "-", "--since", "yesterday"], 2, "give a date such as"),
         "tokens": (["export", "--output", "-", "--max_tokens", "9"], 2, "give --run RUN"),

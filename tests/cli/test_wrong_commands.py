@@ -108,3 +108,8 @@ def test_the_shell_completes_verbs_and_options():
 
     assert completed("plus tr", 1) == ["train"]
     assert "--dataset-name" in completed("plus train --data", 2)
+
+
+def test_plus_alone_shows_its_verbs(plus_here):
+    status, out, err = plus_here()
+    assert status in (0, 2) and "Profiles" in out + err and "Traceback" not in out + err
