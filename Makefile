@@ -59,7 +59,7 @@ $(DEMO): pyproject.toml constraints.txt
 
 $(READY): $(DEMO)
 	@echo "setting up $(VENV): what the tests and checks need, once"
-	$(PIP) -e ".[train,embed-offline,test,dev]" $(TOLD)
+	$(PIP) -e ".[train,embed-offline,postgres,test,dev]" $(TOLD)
 	@touch $@
 
 clean:  ## remove the environment and what was built
