@@ -9,7 +9,7 @@ import shutil
 import sys
 
 import pytest
-from support.running import ENVIRONMENT, plus
+from support.running import ENVIRONMENT, data_of, plus
 
 from plus.profiles import decisions, saving
 from plus.profiles.store import Store
@@ -140,8 +140,8 @@ def test_why_gives_the_worth_of_each_sentence_by_a_run_of_the_select_engine(sele
     run = tmp_path / "run"
     shutil.copytree(selected, run)
     listed = plus("profile", "list", "--store", run, "--json")
-    user = json.loads(listed.stdout)["users"][0]["user_id"]
-    wanted = json.loads(plus("profile", "why", user, "--store", run, "--json").stdout)["sentences"]
+    user = data_of(listed.stdout)["users"][0]["user_id"]
+    wanted = data_of(plus("profile", "why", user, "--store", run, "--json").stdout)["sentences"]
 
     async def work(client):
         return await client.call_tool("why", {"user": user})

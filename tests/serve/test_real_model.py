@@ -123,7 +123,7 @@ def test_signals_and_pairs_use_its_words_or_count_them(llama_server, store, talk
     asked = ("--model", MODEL, "--base_url", llama_server)
     done = plus("signals", talks, *asked, "--json")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)
+    assert data_of(done.stdout)
     assert plus("ingest", talks, "--store", store).returncode == 0
     out = tmp_path / "pairs.jsonl"
     done = plus(
