@@ -214,6 +214,7 @@ def test_hostile_texts_are_shown_as_text(browser, tmp_path):
 def test_the_keyboard_alone_is_enough(small_window):
     window = small_window
     window.goto(f"{window.start}/u/1")
+    window.wait_for_load_state("networkidle")  # Worth came, or that there is none, and left the focus where it was.
     window.keyboard.press("Tab")
     assert window.evaluate("document.activeElement.className") == "skip"
     window.locator("h1").click()

@@ -35,7 +35,9 @@ function tell() {
 }
 document.addEventListener("htmx:after:swap", (event) => {
   tell();
-  const open = event.target.closest ? event.target.closest(".open") : null;
-  if (!open && document.activeElement === document.body) document.querySelector("h1")?.focus({ preventScroll: true });
+  // After a new page the focus is on its heading. A part that comes by itself, such as worth, leaves it where it is.
+  if (event.target.id === "page" && document.activeElement === document.body) {
+    document.querySelector("h1")?.focus({ preventScroll: true });
+  }
 });
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", tell); else tell();
