@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from plus.cli.dry_run import DryRun, Placement, catcher, show_outgoing
+from plus.cli.dry_run import BaseUrl, DryRun, Placement, catcher, show_outgoing
 from plus.cli.show import notes, results, say
 from plus.cli.stores import StoreFile, User, open_store, store_path
 
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 HELP = "a or b: the better answer; =: no difference; again: ask once more; quit (or Ctrl-D): leave"
 Question = Annotated[str | None, typer.Argument(help="The first question. Default: it is asked for.")]
 Model = Annotated[str, typer.Option(help="The model that answers.")]
-BaseUrl = Annotated[
-    str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
-]
 Against = Annotated[
     str | None, typer.Option(help="A user whose summary the other answer is written with. Default: none is.")
 ]

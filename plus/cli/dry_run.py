@@ -20,6 +20,9 @@ DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Print the exact bytes that would be sent, a request a line, and send nothing."),
 ]
+BaseUrl = Annotated[
+    str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
+]
 
 # Options of plus prompt.
 Text = Annotated[str, typer.Argument(help="What the user asks.")]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from plus.cli.dry_run import BaseUrl, Placement, catcher, show_outgoing
 from plus.cli.dry_run import DryRun as DryRunAll
-from plus.cli.dry_run import Placement, catcher, show_outgoing
 from plus.cli.show import loading, notes, print_json, say
 from plus.cli.stores import AsJson, RunFolder, StoreFile, load_run, open_store, print_rows, shape_of, store_path
 
@@ -56,9 +56,6 @@ DryRun = Annotated[
     ),
 ]
 AskedModel = Annotated[str, typer.Option(help="The model that answers.")]
-AskedUrl = Annotated[
-    str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
-]
 Asking = Annotated[int, typer.Option(help="Requests at once.", min=1)]
 Keep = Annotated[float, typer.Option(help="Share of the summaries' gain that must not be given up.", min=0.5, max=1)]
 
@@ -142,7 +139,7 @@ def gate(keep: Keep = 0.95, run: RunFolder = None, store: StoreFile = None, as_j
 
 def wording(
     model: AskedModel,
-    base_url: AskedUrl = OPENAI,
+    base_url: BaseUrl = OPENAI,
     workers: Asking = 4,
     dry_run: DryRunAll = False,
     as_json: AsJson = False,

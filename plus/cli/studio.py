@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from plus.cli.dry_run import BaseUrl
 from plus.cli.show import SCREEN, say
 from plus.cli.stores import StoreFile
 
@@ -18,9 +19,6 @@ ReadOnly = Annotated[bool, typer.Option("--read_only", help="Show everything and
 OneUser = Annotated[str | None, typer.Option("--user", help="Show this user alone; prints a link for them too.")]
 Port = Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.", min=0, max=65535)]
 Model = Annotated[str | None, typer.Option(help="A served model, for the blind comparison and for edits in words.")]
-BaseUrl = Annotated[
-    str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
-]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Show the exact bytes that would go to the model, and send nothing.")
 ]
@@ -44,9 +42,9 @@ def studio(
     Example: plus studio --store runs/demo-0
     """
     from plus.studio import listen
-    from plus.studio.studio import Served, Studio, number_of, open_profiles
+    from plus.studio.studio import Served, Studio, open_profiles
 
     profiles = open_profiles(store, SCREEN)
-    only = number_of(profiles.store, user) if user is not None else None
+    only = profiles.store.user(user).number if user is not None else None
     served = Served(base_url, model, dry_run) if model is not None else None
     listen.listen(Studio(profiles, tuple(run or ()), read_only, only, served), port, say)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from plus.cli.dry_run import DryRun, catcher, show_outgoing
+from plus.cli.dry_run import BaseUrl, DryRun, catcher, show_outgoing
 from plus.cli.profile import print_version
 from plus.cli.show import notes, results, say, visible
 from plus.cli.stores import AsJson, Output, RunFolder, StoreFile, User, Who, load_run, open_store, print_facts, shape_of
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 
 Words = Annotated[str, typer.Argument(help="What has changed, or what is to be left out.")]
 Model = Annotated[str, typer.Option(help="The model that proposes the edit.")]
-BaseUrl = Annotated[
-    str, typer.Option(envvar="OPENAI_BASE_URL", show_envvar=True, help="Its address, which ends in /v1.")
-]
 Yes = Annotated[bool, typer.Option("--yes", help="Write the proposal without asking.")]
-TIMEOUT = 300.0  # seconds for an answer: a model on a CPU is slow
 
 
 def tell(
@@ -48,20 +44,19 @@ def tell(
     Example: plus profile tell ann "I moved to Oslo, and stop mentioning my diet" --model gpt-5
     """
     from plus.profiles import tell as telling
-    from plus.serve.endpoint import Endpoint
+    from plus.recipes import edit_writer
 
     shape = shape_of(output, as_json)
     with open_store(store, who=who) as opened:
         # 1. What would be sent, or the model's proposal.
         caught = catcher() if dry_run else None
-        client, key = (caught.client, "none") if caught else (None, None)
-        endpoint = Endpoint(base_url, model, key, telling.MAX_TOKENS, TIMEOUT, client, telling.RESPONSE_FORMAT)
+        writer = edit_writer(base_url, model, caught)
         if caught:
-            endpoint.complete(telling.messages(opened, user, words))
+            writer.complete(telling.messages(opened, user, words))
             show_outgoing(caught.outgoing, as_json)
             return
         with notes.status("asking the model"):
-            proposal = telling.propose(opened, user, words, endpoint, lambda: _reward_model(opened, run))
+            proposal = telling.propose(opened, user, words, writer, lambda: _reward_model(opened, run))
         # 2. A yes, and the edit.
         if shape == "table":
             _print(proposal)

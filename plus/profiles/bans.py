@@ -15,6 +15,7 @@ from plus.errors import ProfileError
 from plus.profiles import actions
 from plus.profiles.rows import profiles
 from plus.profiles.saving import save_user, set_rule
+from plus.profiles.sentences import Sentence
 from plus.profiles.store import Store
 from plus.profiles.text_filters import holds
 from plus.profiles.versions import Version, without
@@ -65,9 +66,8 @@ def ban(store: Store, words: Collection[str]) -> Banned:
                 user_id = seen.user_id
                 if store.find(user_id) is None or (now := store.current(user_id)) is None:
                     continue
-                locked = [text for text in store.rules(user_id).lock if holds(words, text)]
-                _count(found, now, locked, words)
-                _take_out(store, now, locked, words)
+                _count(found, now, store.rules(user_id).lock, words)
+                _take_out(store, now, words)
     return found
 
 
@@ -75,7 +75,7 @@ def enforce(store: Store, user_id: str) -> None:
     """Take out of a user's current summary what the bans of the store keep out."""
     words, current = store.bans(), store.current(user_id)
     if words and current is not None:
-        _take_out(store, current, [text for text in store.rules(user_id).lock if holds(words, text)], words)
+        _take_out(store, current, words)
 
 
 def lift(store: Store, words: Collection[str]) -> None:
@@ -92,30 +92,35 @@ def _refuse_empty(words: Collection[str]) -> None:
         raise ProfileError('a rule for all users needs words, such as "health" or "diabet*"')
 
 
-def _holding(store: Store, words: Collection[str]) -> Iterator[tuple[Version, list[str]]]:
-    """Current versions that hold the words, with the locked texts that do."""
+def _holding(store: Store, words: Collection[str]) -> Iterator[tuple[Version, Collection[str]]]:
+    """Current versions that hold the words, with the texts that are locked."""
     for profile in profiles(store):
-        if any(holds(words, one.text) for one in profile.version.sentences):
-            yield profile.version, [text for text in profile.rules.lock if holds(words, text)]
+        if _gone(profile.version, words):
+            yield profile.version, profile.rules.lock
+
+
+def _gone(version: Version, words: Collection[str]) -> list[Sentence]:
+    return [one for one in version.sentences if holds(words, one.text)]
 
 
 def _count(found: Banned, version: Version, locked: Collection[str], words: Collection[str]) -> None:
-    gone = [one for one in version.sentences if holds(words, one.text)]
+    gone = _gone(version, words)
     found.users += bool(gone)
     found.sentences += len(gone)
     found.own += sum(one.origin == "user" for one in gone)
     found.locked += sum(one.text in locked for one in gone)
 
 
-def _take_out(store: Store, version: Version, locked: Collection[str], words: Collection[str]) -> None:
+def _take_out(store: Store, version: Version, words: Collection[str]) -> None:
     """Save a version without the sentences; a lock that would keep one is lifted, and nothing counts as removed."""
-    gone = [one for one in version.sentences if holds(words, one.text)]
+    gone = _gone(version, words)
     if not gone:
         return
-    user_id, before = version.user_id, set(store.rules(version.user_id).removed)
-    for text in locked:
-        set_rule(store, user_id, "lock", text, False)
+    user_id, rules = version.user_id, store.rules(version.user_id)
+    for text in rules.lock:
+        if holds(words, text):
+            set_rule(store, user_id, "lock", text, False)
     ids = [one.id for one in gone]
     save_user(store, user_id, without(version, ids), version.version, gone=ids, note="a rule for all users")
-    for text in {one.text for one in gone} - before:
+    for text in {one.text for one in gone} - set(rules.removed):
         set_rule(store, user_id, "removed", text, False)

@@ -16,7 +16,7 @@ from plus.errors import ProfileError
 from plus.profiles import attribution
 from plus.profiles.attribution import Kept
 from plus.profiles.engine import FORGETTING
-from plus.profiles.formats import FORMATS, LOSSLESS, in_use
+from plus.profiles.formats import FORMATS, used_by
 from plus.profiles.rows import Profile, profiles, to_row
 from plus.profiles.scrub import remove
 from plus.profiles.store import Store
@@ -120,8 +120,7 @@ def export(
         found = Exported(str(output))
         paused = Counter[str]()
         all_of_them = _everybody(store, users) if form == "full" else profiles(store, users, since)
-        used = all_of_them if form in LOSSLESS else in_use(all_of_them, paused)
-        changed = _changed(used, change, found)
+        changed = _changed(used_by(form, all_of_them, paused), change, found)
         if stdout is not None:
             return _written(store, form, changed, Target(Path(), stdout, since, left_out=paused), found)
         with _registered(store, output, users) as (partial, number):

@@ -80,9 +80,13 @@ def _trl(store: Store, profiles: Iterable[Profile], target: Target) -> None:
 LOSSLESS = frozenset(("jsonl", "full", "markdown"))  # for moving and editing: what is paused is in them, and said to be
 
 
-def in_use(profiles: Iterable[Profile], left_out: Counter[str]) -> Iterator[Profile]:
-    """Yield what programs may use: without users who have paused, and without paused sentences; both are counted."""
+def used_by(form: str, profiles: Iterable[Profile], left_out: Counter[str]) -> Iterator[Profile]:
+    """Yield what a format takes: all of it, or what programs may use, without users who have paused and without paused
+    sentences; both are counted."""
     for profile in profiles:
+        if form in LOSSLESS:
+            yield profile
+            continue
         if profile.paused:
             left_out["users who have paused"] += 1
             continue

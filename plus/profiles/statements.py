@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from plus.profiles.versions import COLUMNS
 
 _OF_V = ", ".join(f"v.{name}" for name in COLUMNS.split(", "))
+_ACTIONS = (
+    "SELECT a.time, a.who, a.verb, u.user_id, a.subject, a.what FROM actions a LEFT JOIN users u ON u.number = a.user"
+)
 
 
 @dataclass(frozen=True)
@@ -131,14 +134,8 @@ class Statements:
 
     # Actions
     add_action: str = "INSERT INTO actions(time, who, verb, user, subject, what) VALUES (?, ?, ?, ?, ?, ?)"
-    actions: str = (
-        "SELECT a.time, a.who, a.verb, u.user_id, a.subject, a.what FROM actions a "
-        "LEFT JOIN users u ON u.number = a.user ORDER BY a.number DESC"
-    )
-    actions_on: str = (
-        "SELECT a.time, a.who, a.verb, u.user_id, a.subject, a.what FROM actions a "
-        "LEFT JOIN users u ON u.number = a.user WHERE a.subject = ? ORDER BY a.number DESC"
-    )
+    actions: str = f"{_ACTIONS} ORDER BY a.number DESC"
+    actions_on: str = f"{_ACTIONS} WHERE a.subject = ? ORDER BY a.number DESC"
 
     # Forgotten
     tombstone: str = "SELECT 1 FROM tombstones WHERE kind = ? AND hash = ?"

@@ -97,13 +97,13 @@ class Store(Users):
         found = list(self.rows(self.sql.summary, (user_id,)))  # A row for each paused sentence, or one.
         if not found:
             return None
-        text, spans, origin, model, created, evidence, paused = found[0]
-        if paused is not None:
-            rules = Rules(paused=tuple(row[-1] for row in found))
-            used = rules.in_use(Version(user_id, 0, text, tuple(map(tuple, json.loads(spans))), origin))
-            text, spans = used.text, json.dumps(used.spans)
+        text, encoded, origin, model, created, evidence, paused = found[0]
         try:
-            sentences = tuple(text[start:end] for _, start, end, _, _ in json.loads(spans))
+            spans = tuple(map(tuple, json.loads(encoded)))
+            if paused is not None:
+                used = Rules(paused=tuple(row[-1] for row in found)).in_use(Version(user_id, 0, text, spans, origin))
+                text, spans = used.text, used.spans
+            sentences = tuple(text[start:end] for _, start, end, _, _ in spans)
             return Summary(user_id, text, origin, model, created, sentences, tuple(json.loads(evidence)))
         except (ValueError, TypeError):
             raise ProfileError(schema.DAMAGED) from None
@@ -112,6 +112,14 @@ class Store(Users):
         """Return the current version, or None where there is none yet. Raises UnknownUserError."""
         user = self.user(user_id)
         return self.version(user_id, user.current) if user.current else None
+
+    def in_use(self, user_id: str) -> Version | None:
+        """Return the part of the current version that programs get: without paused sentences, which no model is to see.
+
+        Raises UnknownUserError.
+        """
+        current = self.current(user_id)
+        return self.rules(user_id).in_use(current) if current else None
 
     def version(self, user_id: str, number: int) -> Version:
         """Return one version. Raises UnknownUserError for a number that the user does not have."""

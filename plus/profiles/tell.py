@@ -22,6 +22,7 @@ from plus.prompts import edit_messages
 from plus.types import Message, Scorer, Writer
 
 MAX_TOKENS = 1000  # of the model's answer
+TIMEOUT = 300.0  # seconds for an answer: a model on a CPU is slow
 MAX_CHARACTERS = 1000  # of a new sentence: more is no sentence
 _TEXT = {"type": "string"}
 _SENTENCE = {
@@ -85,9 +86,12 @@ def messages(store: Store, user_id: str, words: str) -> list[Message]:
 
     Raises UnknownUserError, and ProfileError for no words.
     """
+    return _messages(store, user_id, store.in_use(user_id), words)
+
+
+def _messages(store: Store, user_id: str, used: Version | None, words: str) -> list[Message]:
     if not words.strip():
         raise ProfileError('nothing is said; give it in words, such as "I moved to Oslo"')
-    used = _in_use(store, user_id)
     locked = set(store.rules(user_id).lock)
     return edit_messages([(one.id, one.text, one.text in locked) for one in used.sentences] if used else [], words)
 
@@ -100,9 +104,8 @@ def propose(
     scorer: loads the reward model, where there is one, once it is needed. Raises UnknownUserError, EndpointError, and
     ProfileError for an answer that is no edit of this summary.
     """
-    asked = messages(store, user_id, words)
-    used = _in_use(store, user_id)
-    told = read_edit(writer.complete(asked), used)
+    used = store.in_use(user_id)
+    told = read_edit(writer.complete(_messages(store, user_id, used, words)), used)
     text = versions.edit(used, told.replace, told.add, told.remove).text
     difference = versions.diff(used, text, "proposed")
     seen = tuple(sorted({flag for new in (*told.replace.values(), *told.add) for flag in flags(new)}))
@@ -151,12 +154,6 @@ def read_edit(answer: str, version: Version | None) -> Told:
     new = {name: text for name, text in new.items() if text != known[name] and name not in removed}
     fresh = tuple(dict.fromkeys(text for text in texts if text not in known.values()))
     return Told(new, fresh, tuple(dict.fromkeys(removed)))
-
-
-def _in_use(store: Store, user_id: str) -> Version | None:
-    """The current version without paused sentences, which no model is to see."""
-    current = store.current(user_id)
-    return store.rules(user_id).in_use(current) if current else None
 
 
 def _with_effect(store: Store, found: Proposal, used: Version, scorer: Callable[[], Scorer | None]) -> Proposal:

@@ -5,7 +5,16 @@ result.report["accuracy"]["plus"], result.summaries["ann"]
 """
 
 from plus.recipes.selecting import SelectResult
-from plus.recipes.stores import backup, copy_store, import_profiles, load_run, open_store, restore, store_path
+from plus.recipes.stores import (
+    backup,
+    copy_store,
+    edit_writer,
+    import_profiles,
+    load_run,
+    open_store,
+    restore,
+    store_path,
+)
 from plus.recipes.summaries import SummarizeResult, UpdateResult, summarize, summarize_requests, update
 from plus.recipes.training import DemoResult, TrainResult, demo, train, train_forecast, train_run, train_settings
 from plus.recipes.writing import WriteResult
@@ -20,6 +29,7 @@ __all__ = [
     "backup",
     "copy_store",
     "demo",
+    "edit_writer",
     "import_profiles",
     "load_run",
     "open_store",

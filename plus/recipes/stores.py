@@ -14,13 +14,14 @@ from plus.jsonl import read_json
 from plus.profiles.address import without_password
 from plus.profiles.sqlite_file import explained
 from plus.progress import SILENT, Screen
-from plus.types import Population
+from plus.types import Population, Writer
 
 if TYPE_CHECKING:
     from plus.models.run import Run
     from plus.profiles.copying import Copied
     from plus.profiles.imports import Imported
     from plus.profiles.store import Store
+    from plus.serve.capture import Caught
 
 
 def open_store(store: str | Path | None = None, create: bool = False, screen: Screen = SILENT) -> Store:
@@ -118,6 +119,18 @@ def load_run(store: Store, run: str | Path | None = None, screen: Screen = SILEN
     with screen.loading("loading the run"):
         from plus.models.run import load
     return load(folder), folder
+
+
+def edit_writer(base_url: str, model: str, caught: Caught | None = None) -> Writer:
+    """Make the writer of a served model that proposes edits told in words (`profiles/tell.py`).
+
+    caught: takes its requests in the place of the network, for a dry run. Needs the `api` extra.
+    """
+    from plus.profiles import tell
+    from plus.serve.endpoint import Endpoint
+
+    client, key = (caught.client, "none") if caught else (None, None)
+    return Endpoint(base_url, model, key, tell.MAX_TOKENS, tell.TIMEOUT, client, tell.RESPONSE_FORMAT)
 
 
 def copy_store(source: str | Path, target: str | Path, screen: Screen = SILENT) -> Copied:

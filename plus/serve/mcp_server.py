@@ -134,8 +134,7 @@ class ProfileServer:
 
 
 def _current(store: Store, user: str) -> Version:
-    version = store.current(user)
-    version = store.rules(user).in_use(version) if version is not None else None
+    version = store.in_use(user)
     if store.user(user).paused or version is None or not version.text.strip():
         raise UnknownUserError(NOTHING.format(user=user))
     return version

@@ -12,30 +12,21 @@ from plus.profiles import attribution, decisions, saving, versions
 from plus.profiles.erase import erase_sentence
 from plus.profiles.versions import Edit, Version
 from plus.studio.access import RefusedError
-from plus.studio.reading import about, summary
+from plus.studio.reading import about, open_part, sentence_of
 from plus.studio.studio import remember
-from plus.studio.visit import Person, Visit
+from plus.studio.visit import Person, Visit, diff_lines
 
 
 def edit_form(visit: Visit) -> Response:
     """Show the form that changes a sentence."""
-    person = visit.person()
-    current = visit.store.current(person.user_id)
-    sentence = versions.find(current, visit.request.path_params["sentence"])
-    assert current is not None
-    return _form(visit, person, {"kind": "edit", "id": sentence.id, "words": sentence.text, "base": current.version})
+    current, sentence = sentence_of(visit, visit.person())
+    return _form(visit, {"kind": "edit", "id": sentence.id, "words": sentence.text, "base": current.version})
 
 
 def remove_form(visit: Visit) -> Response:
     """Ask how a sentence is to be removed: from the text, or from everything that is stored."""
-    person = visit.person()
-    current = visit.store.current(person.user_id)
-    sentence = versions.find(current, visit.request.path_params["sentence"])
-    assert current is not None
-    part = {"kind": "remove", "id": sentence.id, "base": current.version}
-    if visit.is_part:
-        return visit.show("remove.html", here=f"/u/{person.number}", part=part)
-    return summary(visit, part)
+    current, sentence = sentence_of(visit, visit.person())
+    return open_part(visit, "remove.html", {"kind": "remove", "id": sentence.id, "base": current.version})
 
 
 def effect(visit: Visit) -> Response:
@@ -48,7 +39,7 @@ def effect(visit: Visit) -> Response:
         part["effect"] = attribution.foresee(visit.store, person.user_id, change.text, visit.studio.scorer, old)
     except PlusError as error:
         part["missing"] = str(error)
-    return _form(visit, person, part)
+    return _form(visit, part)
 
 
 def save(visit: Visit) -> Response:
@@ -139,11 +130,8 @@ def _edited(old: Version | None, name: str, words: str) -> Edit:
     return versions.edit(old, {name: words} if name else {}, [] if name else [words], [])
 
 
-def _form(visit: Visit, person: Person, part: dict[str, Any]) -> Response:
-    shown = {"effect": None, "missing": "", **part}
-    if visit.is_part:
-        return visit.show("edit.html", here=f"/u/{person.number}", part=shown)
-    return summary(visit, shown)
+def _form(visit: Visit, part: dict[str, Any]) -> Response:
+    return open_part(visit, "edit.html", {"effect": None, "missing": "", **part})
 
 
 def _conflict(
@@ -154,9 +142,15 @@ def _conflict(
     current = shown["current"]
     theirs = next((one for one in current.sentences if one.id == name), None) if current else None
     before = next((one.text for one in old.sentences if one.id == name), "") if old else ""
-    diff = [(line[:1], line[1:]) for line in error.diff.splitlines()[2:] if line[:2] != "@@"]
     return visit.show(
-        "conflict.html", 409, **shown, name=name if theirs else "", words=words, theirs=theirs, was=before, diff=diff
+        "conflict.html",
+        409,
+        **shown,
+        name=name if theirs else "",
+        words=words,
+        theirs=theirs,
+        was=before,
+        diff=diff_lines(error.diff),
     )
 
 

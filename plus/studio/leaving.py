@@ -15,7 +15,7 @@ from plus.errors import missing_extra
 from plus.profiles import forget as forgetting
 from plus.profiles import person as persons
 from plus.profiles import runs as run_folders
-from plus.profiles.formats import FORMATS, LOSSLESS, in_use
+from plus.profiles.formats import FORMATS, used_by
 from plus.profiles.rows import profiles
 from plus.profiles.target import Target
 from plus.studio.access import RefusedError
@@ -75,8 +75,7 @@ def copy(visit: Visit) -> Response:
         raise RefusedError(404, "no_page")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "summary"
-        found = profiles(visit.store, [user_id])
-        FORMATS[form](visit.store, found if form in LOSSLESS else in_use(found, Counter()), Target(path))
+        FORMATS[form](visit.store, used_by(form, profiles(visit.store, [user_id]), Counter()), Target(path))
         path = path if path.is_file() else next(path.iterdir())
         return _file(path.read_bytes(), f"summary.{ENDS[form]}")
 

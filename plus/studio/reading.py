@@ -15,7 +15,7 @@ from plus.profiles.attribution import Attribution, Effect
 from plus.profiles.sentences import Sentence
 from plus.profiles.text_filters import flags
 from plus.profiles.versions import Version
-from plus.studio.visit import Person, Visit
+from plus.studio.visit import Person, Visit, diff_lines
 from plus.types import Event
 
 SHOWN = 5  # choices under a sentence
@@ -50,6 +50,21 @@ def summary(visit: Visit, open_part: Mapping[str, Any] | None = None, status: in
     return visit.show("person.html", status, **about(visit, visit.person()), part=open_part or {"kind": ""})
 
 
+def open_part(visit: Visit, template: str, part: Mapping[str, Any]) -> Response:
+    """Show what is opened under a sentence: alone where htmx puts it in its place, else on the person's whole page."""
+    if visit.is_part:
+        return visit.show(template, here=f"/u/{visit.person().number}", part=part)
+    return summary(visit, part)
+
+
+def sentence_of(visit: Visit, person: Person) -> tuple[Version, Sentence]:
+    """Return the current version and the sentence of it that the address names. Raises ProfileError."""
+    current = visit.store.current(person.user_id)
+    sentence = versions.find(current, visit.request.path_params["sentence"])
+    assert current is not None
+    return current, sentence
+
+
 def about(visit: Visit, person: Person) -> dict[str, Any]:
     """Collect what every page of a person shows."""
     store, user_id = visit.store, person.user_id
@@ -69,9 +84,7 @@ def worth(visit: Visit) -> Response:
     """Show what each sentence is worth on the person's held-out choices."""
     found, missing = _explained(visit, visit.person())
     part = {"kind": "worth", "found": worths(found) if found else {}, "attribution": found, "missing": missing}
-    if visit.is_part:
-        return visit.show("worth.html", here=f"/u/{visit.person().number}", part=part)
-    return summary(visit, part)
+    return open_part(visit, "worth.html", part)
 
 
 def worths(found: Attribution) -> dict[str, Worth]:
@@ -87,17 +100,14 @@ def worths(found: Attribution) -> dict[str, Worth]:
 def why(visit: Visit) -> Response:
     """Show the choices that a sentence came from, and its worth."""
     person = visit.person()
-    current = visit.store.current(person.user_id)
-    sentence = versions.find(current, visit.request.path_params["sentence"])
+    current, sentence = sentence_of(visit, person)
     found, missing = _explained(visit, person)
     part = {
         "kind": "why", "id": sentence.id, "sources": _sources(visit, current, sentence, found), "missing": missing,
         "worth": worths(found)[sentence.id] if found else None, "is_own": sentence.origin == "user",
         "choices": found.choices if found else 0,
     }  # fmt: skip
-    if visit.is_part:
-        return visit.show("why.html", here=f"/u/{person.number}", part=part)
-    return summary(visit, part)
+    return open_part(visit, "why.html", part)
 
 
 def history(visit: Visit) -> Response:
@@ -106,8 +116,8 @@ def history(visit: Visit) -> Response:
     lines: list[dict[str, Any]] = []
     before: Version | None = None
     for version in shown["history"]:
-        diff = versions.diff(before, version.text, f"version {version.version}").splitlines()[2:]
-        lines.append({"version": version, "diff": [(line[:1], line[1:]) for line in diff if line[:2] != "@@"]})
+        diff = versions.diff(before, version.text, f"version {version.version}")
+        lines.append({"version": version, "diff": diff_lines(diff)})
         before = version
     log = list(islice(actions.listed(visit.store, shown["person"].user_id), LOGGED))
     return visit.show("history.html", **{**shown, "tab": "history"}, lines=lines[::-1], log=log)
@@ -121,9 +131,8 @@ def _explained(visit: Visit, person: Person) -> tuple[Attribution | None, str]:
         return None, str(error)
 
 
-def _sources(visit: Visit, current: Version | None, sentence: Sentence, found: Attribution | None) -> list[Source]:
+def _sources(visit: Visit, current: Version, sentence: Sentence, found: Attribution | None) -> list[Source]:
     """List the events that a sentence was written from, those that it explains best first."""
-    assert current is not None
     events = attribution.sources(visit.store, current).get(sentence.since, [])
     value = next((one for one in found.sentences if one.id == sentence.id), None) if found else None
     if value is None:

@@ -13,7 +13,6 @@ from typing import Any
 
 from plus import recipes
 from plus.errors import PlusError, missing_extra
-from plus.profiles.store import Store
 from plus.progress import SILENT, Screen
 from plus.serve.endpoint import shown_url
 from plus.serve.requests import StoreFile
@@ -97,11 +96,6 @@ def remember(kept: OrderedDict[str, Any], name: str, value: Any) -> None:
     kept[name] = value
     while len(kept) > KEPT:
         kept.popitem(last=False)
-
-
-def number_of(store: Store, user_id: str) -> int:
-    """Return a user's number. Raises UnknownUserError, with the nearest ids, and ForgottenError."""
-    return store.user(user_id).number
 
 
 def open_profiles(store: str | Path | None, screen: Screen = SILENT) -> StoreFile:

@@ -8,14 +8,12 @@ from starlette.responses import Response
 
 from plus.errors import PlusError, missing_extra
 from plus.profiles import tell as tells
-from plus.serve.endpoint import Endpoint
+from plus.recipes import edit_writer
 from plus.studio.access import RefusedError
 from plus.studio.reading import about
 from plus.studio.studio import remember
-from plus.studio.visit import Visit
+from plus.studio.visit import Visit, diff_lines
 from plus.types import Scorer
-
-TIMEOUT = 300.0  # seconds for an answer: a model on a CPU is slow
 
 
 def tell(visit: Visit) -> Response:
@@ -29,10 +27,7 @@ def tell(visit: Visit) -> Response:
         from plus.serve.capture import Caught
 
         caught = Caught() if served.dry_run else None
-        client, key = (caught.client, "none") if caught else (None, None)
-        writer = Endpoint(
-            served.base_url, served.model, key, tells.MAX_TOKENS, TIMEOUT, client, tells.RESPONSE_FORMAT
-        )  # fmt: skip
+        writer = edit_writer(served.base_url, served.model, caught)
         if caught:
             writer.complete(tells.messages(visit.store, person.user_id, words))
             bodies = [request.body.decode() for request in caught.outgoing]
@@ -65,8 +60,7 @@ def _scorer(visit: Visit) -> Scorer | None:
 
 
 def _show(visit: Visit, proposal: tells.Proposal | None, name: str, requests: list[str] | None = None) -> Response:
-    diff = proposal.diff.splitlines()[2:] if proposal else []
-    lines = [(line[:1], line[1:]) for line in diff if line[:2] != "@@"]
+    lines = diff_lines(proposal.diff if proposal else "")
     part = {"effect": proposal.effect if proposal else None, "missing": ""}
     return visit.show(
         "tell.html", **about(visit, visit.person()), proposal=proposal, name=name, lines=lines, part=part,

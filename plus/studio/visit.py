@@ -114,6 +114,11 @@ def shown(text: str) -> str:
     return text.translate(_SIGNS)
 
 
+def diff_lines(diff: str) -> list[tuple[str, str]]:
+    """Split a difference into its lines, without heads: ("+", "-" or " ", the words)."""
+    return [(line[:1], line[1:]) for line in diff.splitlines()[2:] if line[:2] != "@@"]
+
+
 def event_words(content: Any) -> str:
     """Write an event that is no choice and no reaction as text: a message, or turns."""
     return content if isinstance(content, str) else "\n".join(f"{turn.role}: {turn.content}" for turn in content)
